@@ -1,0 +1,68 @@
+# Every target works on a fresh machine with Python 3.11, make and git: the environment is made
+# from uv.lock on first use, inside this directory (.tools/, .venv/), and nothing else is touched.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .tools/uv
+
+# Behind a company's own certificate authority the system's certificates are the right ones.
+export UV_SYSTEM_CERTS := 1
+export UV_PYTHON_DOWNLOADS := never
+export UV_COMPILE_BYTECODE := 1
+export UV_PROJECT_ENVIRONMENT := .venv
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+ifeq ($(shell test -w "$$HOME" && echo yes),)
+export UV_CACHE_DIR := $(CURDIR)/.tools/cache
+endif
+
+SYNC := $(UV) sync --frozen --quiet --python $(PYTHON)
+PYTEST := $(BIN)/pytest -rs -n 2 --dist worksteal
+
+.PHONY: help demo test lint bench docs captures clean
+
+help:
+	@echo 'make demo      how the connections of the example capture died'
+	@echo 'make test      the whole test suite'
+	@echo 'make lint      format, lint, types, import layers'
+	@echo 'make bench     speed and memory, beside other tools where they are installed'
+	@echo 'make docs      write the generated pages of docs/'
+	@echo 'make captures  make the captures of captures/ again (root on Linux)'
+	@echo 'make clean     remove the environment'
+
+demo: .venv/.runtime
+	@$(BIN)/python scripts/demo.py
+
+test: .venv/.dev
+	$(PYTEST) $(ARGS)
+
+lint: .venv/.dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.runtime
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+docs: .venv/.runtime
+	$(BIN)/python scripts/make_docs.py
+
+captures: .venv/.dev
+	$(BIN)/python captures/make.py $(ARGS)
+
+clean:
+	rm -rf .venv .tools .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+
+$(UV): uv.lock scripts/bootstrap.py
+	@$(PYTHON) scripts/bootstrap.py
+
+# The second stamp waits for the first, so two syncs never meet in one make.
+.venv/.runtime: $(UV) pyproject.toml
+	@echo 'Making the environment in .venv from uv.lock (once) ...'
+	@$(SYNC) --no-dev --inexact
+	@touch $@
+
+.venv/.dev: .venv/.runtime
+	@echo 'Adding the tools for development to .venv (once) ...'
+	@$(SYNC)
+	@touch $@

@@ -7,7 +7,7 @@ pip is there, pip fetches the same pinned wheel by its own configuration.
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 - this file is also run by whatever python3 happens to be
     sys.exit(
         f"Python 3.11 or newer is needed and {sys.executable} is {sys.version.split()[0]}; "
         "name another one: make PYTHON=/path/to/python3.11"

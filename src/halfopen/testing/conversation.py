@@ -155,6 +155,13 @@ class Conversation:
         """RST+ACK in the server's name: how a closed port refuses a SYN."""
         return self.send(self.server, RST_ACK, **fields)
 
+    def tick(self: Self) -> Self:
+        """A UDP datagram of the server: it moves the capture's clock on and is no connection."""
+        datagram = packets.udp((self.server.end[0], 9), (self.client.end[0], 9), b"tick")
+        self.packets.append(Frame(self.now, datagram))
+        self.now += STEP
+        return self
+
     def open(self: Self) -> Self:
         """The three packets of the handshake."""
         return self.syn().syn_ack().ack()

@@ -1,0 +1,54 @@
+"""From the arguments of a command to the files that are meant."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from halfopen.capture.pcap import SCALES
+from halfopen.capture.streams import STANDARD_INPUT, beginning
+from halfopen.errors import UsageError
+
+_ACCEPTED = (
+    "a capture file, a pattern that matches some, a directory that holds some, or - for standard input"
+)
+_MAGIC = {*SCALES, b"\x0a\x0d\x0d\x0a"}
+
+
+def capture_files(arguments: Sequence[str]) -> list[str]:
+    """The files meant by paths, patterns (``**`` is recursive), directories and ``-``, in their order.
+
+    What a pattern matches and what a directory holds is sorted by name. A directory is searched to
+    its depth for files that begin as a capture does, compressed or not; others in it are passed over.
+    Raises `UsageError` for an argument that means no file.
+    """
+    files: list[str] = []
+    for argument in arguments:
+        if argument == STANDARD_INPUT:
+            found = [argument]
+        elif os.path.lexists(argument):
+            found = list(_found([argument]))
+        else:
+            found = list(_found(sorted(glob.glob(argument, recursive=True))))  # noqa: PTH207
+        if not found:
+            raise UsageError("FILE", argument, _ACCEPTED)
+        files += found
+    return files
+
+
+def _found(paths: Sequence[str]) -> Iterator[str]:
+    for path in paths:
+        if Path(path).is_dir():
+            yield from _captures_in(Path(path))
+        else:
+            yield path
+
+
+def _captures_in(directory: Path) -> Iterator[str]:
+    for parent, directories, names in os.walk(directory):
+        directories.sort()
+        for path in sorted(Path(parent, name) for name in names):
+            if path.is_file() and beginning(path, 4) in _MAGIC:
+                yield str(path)

@@ -1,0 +1,54 @@
+"""What is known of a capture while it is read, and the loop that hands data to a walking kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Final
+
+import numpy as np
+
+from halfopen.capture.records import FULL, MORE, new_clock
+from halfopen.capture.window import BUFFERS, Window
+from halfopen.errors import CaptureError
+from halfopen.model import PACKET, Batch, Bytes, Rows, empty_rows, new_counters
+
+ROWS: Final = 4096
+"""Rows of a batch: few enough to stay in a core's own cache."""
+
+Step = Callable[[Bytes, Rows], tuple[int, int, int]]
+"""Reads on: bytes read, rows made, and why it stopped (`records`)."""
+
+
+class Reading:
+    """Counters, clock and rows of one capture, whatever its files and their formats."""
+
+    def __init__(self) -> None:
+        self.counters = new_counters()
+        self.links = np.zeros(1 << 16, np.int64)
+        self.clock = new_clock()
+        self._rows = [empty_rows(PACKET, ROWS) for _ in range(BUFFERS)]
+        self._turn = 0
+
+    def walked(self, window: Window, step: Step) -> Generator[Batch, None, int]:
+        """Batches (empty ones, too) until `step` stops for another reason than full rows or lack of data.
+
+        Returns that reason, or `MORE` at the end of the stream.
+        """
+        while True:
+            data, rows = window.data, self._rows[self._turn]
+            read, made, status = step(data, rows)
+            window.pass_over(read)
+            if made:
+                window.lend()
+                self._turn = (self._turn + 1) % BUFFERS
+            yield Batch(rows[:made], data[:read])
+            if status != FULL and (status != MORE or not window.more()):
+                return status
+
+
+def at_end(window: Window, file: str, what: str) -> None:
+    """At the end of a stream: raise `CaptureError` if it was damaged or ended within `what`."""
+    if window.damage:
+        raise CaptureError(file, window.offset + len(window.data), window.damage)
+    if len(window.data):
+        raise CaptureError(file, window.offset, f"expected the rest of {what}, the file ends")

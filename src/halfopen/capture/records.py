@@ -1,0 +1,72 @@
+"""What the two container formats share: a packet is counted, timed and parsed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfopen.capture.frames import KIND_BREAK, QUOTED, TCP, blank, parse
+from halfopen.jit import kernel
+from halfopen.model import CLOCK_STEP, Bytes, Counter, Rows
+
+LARGEST_FRAME: Final = 1 << 18
+"""Most bytes a packet record may hold; what claims more is damage (the limit of Wireshark, too)."""
+
+FULL: Final = 0  # the rows are full
+MORE: Final = 1  # the next record is not here as a whole
+WRONG: Final = 2  # the next record cannot be one
+BLOCK: Final = 3  # pcapng: the next block is not a packet, or larger than any packet
+
+CLOCK: Final = 0
+FIRST: Final = 1
+
+_PACKETS: Final = int(Counter.packets)
+_UNKNOWN_LINK: Final = int(Counter.unknown_link)
+_TUNNELLED: Final = int(Counter.tunnelled)
+
+
+def new_clock() -> NDArray[np.int64]:
+    """The largest time stamp so far (index `CLOCK`) and the first one (`FIRST`, -1 before it), ns."""
+    return np.array([0, -1], np.int64)
+
+
+@kernel
+def take(
+    data: Bytes,
+    at: int,
+    end: int,
+    wire: int,
+    ts: int,
+    link: int,
+    big: bool,
+    rows: Rows,
+    n: int,
+    counters: NDArray[np.int64],
+    links: NDArray[np.int64],
+    clock: NDArray[np.int64],
+) -> int:
+    """Count the frame in ``data[at:end]``, move the clock, and return how many rows there are now."""
+    counters[_PACKETS] += 1
+    if clock[FIRST] < 0:
+        clock[FIRST] = ts
+    if ts < clock[CLOCK] - CLOCK_STEP:
+        blank(rows, n, KIND_BREAK)
+        rows[n]["ts"] = clock[CLOCK]
+        clock[CLOCK] = ts
+        n += 1
+    elif ts > clock[CLOCK]:
+        clock[CLOCK] = ts
+    outcome = parse(data, at, end, wire, link, big, rows, n)
+    if outcome == TCP:
+        rows[n]["ts"] = ts
+        n += 1
+    elif outcome == QUOTED:
+        rows[n]["ts"] = ts
+        n += 1
+        outcome = _TUNNELLED
+    elif outcome == _UNKNOWN_LINK:
+        links[link] += 1
+    counters[outcome] += 1
+    return n

@@ -1,0 +1,126 @@
+"""Captures: a file, standard input, or several files joined, read as batches of packets."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfopen.capture.links import link_name
+from halfopen.capture.paths import capture_files
+from halfopen.capture.pcap import SCALES, read_pcap
+from halfopen.capture.reading import Reading, at_end
+from halfopen.capture.records import CLOCK, FIRST
+from halfopen.capture.streams import STANDARD_INPUT, CaptureFile, decompressed
+from halfopen.capture.window import Window
+from halfopen.errors import CaptureError, UsageError
+from halfopen.model import Batch
+
+JOINED: Final = "joined"
+"""Name of a capture that is more than one file."""
+
+
+class Capture:
+    """One capture, opened when its batches are asked for and closed at their end.
+
+    All that it says of itself grows while `batches` is iterated. `problems` holds the damage met,
+    which is never raised: a damaged file gives the packets before the damage. Offsets in it are
+    those of the stream out of its compression.
+    """
+
+    def __init__(self, name: str, files: Sequence[str]) -> None:
+        self.name = name
+        self.problems: list[CaptureError] = []
+        self._files = tuple(files)
+        self._reading = Reading()
+        self._opened: list[CaptureFile] = []
+
+    @property
+    def counters(self) -> NDArray[np.int64]:
+        """Counts by `model.Counter`."""
+        return self._reading.counters
+
+    @property
+    def unknown_links(self) -> dict[str, int]:
+        """Packets of each link type that is not read, by its name and number."""
+        links = self._reading.links
+        return {link_name(int(link)): int(links[link]) for link in np.flatnonzero(links)}
+
+    @property
+    def clock(self) -> int:
+        """The largest time stamp so far, ns (D1); 0 before the first packet."""
+        return int(self._reading.clock[CLOCK])
+
+    @property
+    def progress(self) -> tuple[int, int | None]:
+        """Bytes read of the files as they lie there, and all there are if that is known."""
+        sizes = [_size(file) for file in self._files]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        return sum(file.taken for file in self._opened), total
+
+    def batches(self) -> Iterator[Batch]:
+        """The packets in the order of the capture; a batch stays valid while the next two are read."""
+        for batch in self._steps():
+            if len(batch.rows):
+                yield batch
+
+    def first_time(self) -> int | None:
+        """Time stamp of the first packet, ns; None where there is none."""
+        with closing(self._steps()) as steps:
+            for _ in steps:
+                if self._reading.clock[FIRST] >= 0:
+                    return int(self._reading.clock[FIRST])
+        return None
+
+    def _steps(self) -> Generator[Batch, None, None]:
+        for path in self._files:
+            try:
+                with closing(CaptureFile(path)) as file:
+                    self._opened.append(file)
+                    yield from self._read(path, Window(decompressed(file)))
+            except CaptureError as damage:
+                self.problems.append(damage)
+            except OSError as error:
+                self.problems.append(
+                    CaptureError(path, 0, f"expected a file that can be read ({error.strerror})")
+                )
+
+    def _read(self, path: str, window: Window) -> Iterator[Batch]:
+        if not window.hold(4):
+            at_end(window, path, "a capture file")
+            raise CaptureError(path, 0, "expected a capture file, this one is empty")
+        magic = window.data[:4].tobytes()
+        if magic in SCALES:
+            return read_pcap(window, path, self._reading)
+        raise CaptureError(path, 0, "expected a pcap or pcapng file, plain or out of gzip or zstd")
+
+
+def open_captures(arguments: Sequence[str], *, joined: bool = False) -> list[Capture]:
+    """The captures meant by `arguments`: each file by itself, or all of them in time order as one.
+
+    See `paths.capture_files` for what an argument may be. Raises `UsageError` for one that means
+    no file, and for standard input among several files to be joined: it cannot be looked into first.
+    """
+    files = capture_files(arguments)
+    if not joined:
+        return [Capture(file, [file]) for file in files]
+    if len(files) == 1:
+        return [Capture(files[0], files)]
+    if STANDARD_INPUT in files:
+        raise UsageError("FILE", STANDARD_INPUT, "files only, where several are joined")
+    return [Capture(JOINED, sorted(files, key=_first_time))]
+
+
+def _size(file: str) -> int | None:
+    """Size of a regular file, None of anything else."""
+    path = Path(file)
+    return path.stat().st_size if path.is_file() else None
+
+
+def _first_time(file: str) -> tuple[bool, int, str]:
+    first = Capture(file, [file]).first_time()
+    return first is None, first or 0, file

@@ -20,62 +20,86 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCRIPTS: Final = {
-    # name: (share in `mixed`, share in `busy`, steps)
+    # name: ((share in `mixed`, share in `busy`), steps)
     "tls finished": (
-        34,
-        8,
-        """> S; < SA; > A; > PA hello; < A; < PA reply; > A; > PA data; < PA reply; > A; > FA; < FA; > A""",
+        (34, 8),
+        "> S; < SA; > A; > PA hello; < A; < PA reply; > A; > PA data; < PA reply; > A; > FA; < FA; > A",
     ),
     "tls finished, hello in two segments": (
-        3,
-        0,
-        """> S; < SA; > A; > A hello_head; > PA hello_tail; < A; < PA reply; > A; > PA data; < PA reply; > FA; < FA; > A""",
+        (3, 0),
+        "> S; < SA; > A; > A hello_head; > PA hello_tail; < A; < PA reply; > A; > PA data; < PA reply; > FA; < FA; > A",
     ),
     "tls kept alive for 20 s": (
-        2,
-        0,
-        """> S; < SA; > A; > PA hello; < PA reply; > PA data; < PA reply; > A; > PA data 20000; < PA reply; > FA; < FA; > A""",
+        (2, 0),
+        "> S; < SA; > A; > PA hello; < PA reply; > PA data; < PA reply; > A; > PA data 20000; < PA reply; > FA; < FA; > A",
     ),
-    "http finished": (21, 0, """> S; < SA; > A; > PA request; < PA page; > A; > FA; < FA; > A"""),
-    "http closed by the server": (5, 70, """> S; < SA; > A; > PA request; < FPA page; > FA; < A"""),
-    "http closed by a reset of the client": (4, 3, """> S; < SA; > A; > PA request; < FPA page; > RA"""),
+    "http finished": (
+        (21, 0),
+        "> S; < SA; > A; > PA request; < PA page; > A; > FA; < FA; > A",
+    ),
+    "http closed by the server": (
+        (5, 70),
+        "> S; < SA; > A; > PA request; < FPA page; > FA; < A",
+    ),
+    "http closed by a reset of the client": (
+        (4, 3),
+        "> S; < SA; > A; > PA request; < FPA page; > RA",
+    ),
     "second request, then a reset": (
-        5,
-        2,
-        """> S; < SA; > A; > PA hello; < PA reply; > PA data; < PA reply; > A; > PA data; < PA reply; > R""",
+        (5, 2),
+        "> S; < SA; > A; > PA hello; < PA reply; > PA data; < PA reply; > A; > PA data; < PA reply; > R",
     ),
-    "scan, no answer": (4, 6, """> S"""),
-    "scan refused": (4, 1, """> S; < RA"""),
-    "scan reset by the scanner": (3, 1, """> S; < SA; > R"""),
+    "scan, no answer": (
+        (4, 6),
+        "> S",
+    ),
+    "scan refused": (
+        (4, 1),
+        "> S; < RA",
+    ),
+    "scan reset by the scanner": (
+        (3, 1),
+        "> S; < SA; > R",
+    ),
     "scan, answered in vain": (
-        2,
-        2,
-        """> S; < SA; < SA 1000 again; < SA 2000 again; < SA 4000 again""",
+        (2, 2),
+        "> S; < SA; < SA 1000 again; < SA 2000 again; < SA 4000 again",
     ),
-    "syn repeated, no answer": (2, 1, """> S; > S 1000 again; > S 2000 again; > S 4000 again"""),
-    "handshake, then silence": (2, 2, """> S; < SA; > A"""),
-    "handshake, then a reset": (1, 1, """> S; < SA; > A; > R far"""),
+    "syn repeated, no answer": (
+        (2, 1),
+        "> S; > S 1000 again; > S 2000 again; > S 4000 again",
+    ),
+    "handshake, then silence": (
+        (2, 2),
+        "> S; < SA; > A",
+    ),
+    "handshake, then a reset": (
+        (1, 1),
+        "> S; < SA; > A; > R far",
+    ),
     "hello, then silence": (
-        3,
-        2,
-        """> S; < SA; > A; > PA hello; < A; < PA reply; < PA reply 300 again; < PA reply 600 again; < PA reply 1200 again""",
+        (3, 2),
+        "> S; < SA; > A; > PA hello; < A; < PA reply; < PA reply 300 again; < PA reply 600 again; < PA reply 1200 again",
     ),
-    "hello, then one reset": (1, 1, """> S; < SA; > A; > PA hello; > R far; < PA reply"""),
-    "hello, then a reset with ACK": (1, 0, """> S; < SA; > A; > PA hello; > RA far; < PA reply"""),
+    "hello, then one reset": (
+        (1, 1),
+        "> S; < SA; > A; > PA hello; > R far; < PA reply",
+    ),
+    "hello, then a reset with ACK": (
+        (1, 0),
+        "> S; < SA; > A; > PA hello; > RA far; < PA reply",
+    ),
     "hello, then three resets with ACK": (
-        1,
-        0,
-        """> S; < SA; > A; > PA hello; > RA far; > RA far; > RA far; < PA reply""",
+        (1, 0),
+        "> S; < SA; > A; > PA hello; > RA far; > RA far; > RA far; < PA reply",
     ),
     "hello, then both kinds of reset": (
-        1,
-        0,
-        """> S; < SA; > A; > PA hello; > R far; > RA far; < PA reply""",
+        (1, 0),
+        "> S; < SA; > A; > PA hello; > R far; > RA far; < PA reply",
     ),
     "hello, then resets with and without an ack number": (
-        1,
-        0,
-        """> S; < SA; > A; > PA hello; > R far; > R far zero""",
+        (1, 0),
+        "> S; < SA; > A; > PA hello; > R far; > R far zero",
     ),
 }
 """Steps: who (> client, < server), flags, and any of: payload, milliseconds to wait before, `again` (a
@@ -270,7 +294,7 @@ def put(out: Array, at: int, value: Any, size: int) -> None:
 
 
 @numba.njit(cache=True, inline="always")
-def ones_sum(out: Array, at: int, end: int) -> Any:
+def ones_sum(out: Array, at: int, end: Any) -> Any:
     """Sum of 16-bit words for the Internet checksum (RFC 1071), not yet folded."""
     total = np.uint64(0)
     for i in range(at, end - 1, 2):
@@ -291,7 +315,7 @@ def checksum(total: Any) -> Any:
 @numba.njit(cache=True)
 def serialise(rows: Array, order: Array, blob: Array, snaplen: int, out: Array) -> int:
     """The rows as pcap records (Ethernet, IPv4 or one in eight IPv6, TCP), in `order`; the bytes written."""
-    end = 0
+    end: Any = 0
     for index in order:
         row = rows[index]
         connection = row["connection"]
@@ -369,10 +393,10 @@ def serialise(rows: Array, order: Array, blob: Array, snaplen: int, out: Array) 
 
 def generate(profile: Profile, path: Path) -> dict[str, int]:
     """Write the capture; its packets, connections and bytes."""
-    deck = np.repeat(np.arange(len(SCRIPTS)), [script[profile.column] for script in SCRIPTS.values()])
-    scripts = [steps_of(script[2]) for script in SCRIPTS.values()]
+    deck = np.repeat(np.arange(len(SCRIPTS)), [shares[profile.column] for shares, _ in SCRIPTS.values()])
+    scripts = [steps_of(script) for _, script in SCRIPTS.values()]
     bounds = np.cumsum([0, *map(len, scripts)])
-    ports = np.array([ports_of(script[2]) for script in SCRIPTS.values()], np.uint16)
+    ports = np.array([ports_of(script) for _, script in SCRIPTS.values()], np.uint16)
     steps = np.array([step for script in scripts for step in script], STEP)
     blob, where = payloads()
     total = profile.rate * profile.seconds

@@ -77,10 +77,12 @@ class Bench:
         """The capture of a profile, made when it is asked for the first time."""
         path = self.cache / f"{profile}.pcap"
         counts = path.with_suffix(".json")
-        source = HERE / "traffic.py"
-        if not counts.exists() or counts.stat().st_mtime < source.stat().st_mtime:
+        newest = max((HERE / name).stat().st_mtime for name in ("traffic.py", "scripts.py"))
+        if not counts.exists() or counts.stat().st_mtime < newest:
             print(f"making {path} ...", file=sys.stderr, flush=True)
-            subprocess.run([sys.executable, source, profile, path], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [sys.executable, HERE / "traffic.py", profile, path], check=True, stdout=subprocess.DEVNULL
+            )
         return Trace(path, **json.loads(counts.read_text()))
 
     def places(self) -> Path:

@@ -16,7 +16,7 @@ from typing import Final, SupportsInt, TypeAlias
 
 import numpy as np
 
-from halfopen.jit import kernel
+from halfopen.jit import I64, kernel
 from halfopen.model import Bytes, TriggerKind
 
 NONE: Final = 0
@@ -40,6 +40,8 @@ _SERVER_NAME: Final = 0
 _HOST_NAME: Final = 0
 
 # Stand for a number that could not be read.
+_NOTHING, _ONE, _TWO, _THREE, _RANDOM = I64(0), I64(1), I64(2), I64(3), I64(32)
+
 _CUT: Final = -1
 _BAD: Final = -2
 
@@ -130,13 +132,13 @@ def _server_name(data: Bytes, end: int, at: int, left: int, room: int) -> _Found
     """The name in the server_name extension of `room` bytes at the cursor."""
     if room < 6:
         return NONE, 0, 0, 0
-    listed, at, left = _number(data, end, at, left, 2)
+    listed, at, left = _number(data, end, at, left, _TWO)
     if not 3 < listed <= room - 2:
         return _failed(listed)
-    kind, at, left = _number(data, end, at, left, 1)
+    kind, at, left = _number(data, end, at, left, _ONE)
     if kind != _HOST_NAME:
         return _failed(kind)
-    length, at, left = _number(data, end, at, left, 2)
+    length, at, left = _number(data, end, at, left, _TWO)
     if not 0 < length <= min(listed - 3, LONGEST_NAME):
         return _failed(length)
     if left == 0:
@@ -156,16 +158,16 @@ def _server_name(data: Bytes, end: int, at: int, left: int, room: int) -> _Found
 
 @kernel
 def _client_hello(data: Bytes, begin: int, end: int) -> _Found:
-    message, at, left = _number(data, end, begin, 0, 1)
+    message, at, left = _number(data, end, begin, _NOTHING, _ONE)
     if message != _CLIENT_HELLO:
         return _failed(message)
-    room, at, left = _number(data, end, at, left, 3)
+    room, at, left = _number(data, end, at, left, _THREE)
     if room < 34:
         return _failed(room)
-    version, at, left = _number(data, end, at, left, 2)
+    version, at, left = _number(data, end, at, left, _TWO)
     if version >> 8 != 3:
         return _failed(version)
-    at, left = _skip(data, end, at, left, 32)  # random
+    at, left = _skip(data, end, at, left, _RANDOM)  # random
     room -= 34
     for size in (1, 2, 1):  # session id, cipher suites, compression methods
         if room < size:
@@ -177,15 +179,15 @@ def _client_hello(data: Bytes, begin: int, end: int) -> _Found:
         room -= size + length
     if room < 2:
         return NONE, 0, 0, 0
-    length, at, left = _number(data, end, at, left, 2)
+    length, at, left = _number(data, end, at, left, _TWO)
     if length < 0 or length > room - 2:
         return _failed(length)
     room = length
     while room >= 4:
-        extension, at, left = _number(data, end, at, left, 2)
+        extension, at, left = _number(data, end, at, left, _TWO)
         if extension < 0:
             return _failed(extension)
-        length, at, left = _number(data, end, at, left, 2)
+        length, at, left = _number(data, end, at, left, _TWO)
         if length < 0 or length > room - 4:
             return _failed(length)
         if extension == _SERVER_NAME:

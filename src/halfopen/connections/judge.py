@@ -1,0 +1,562 @@
+"""The judge as a kernel: from an entry's cells to one row of CONNECTION.
+
+The rules are those of `reference/verdict.py`, in the same order; read them there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from halfopen.connections.layout import NAME_BYTES, NAME_LINK, Fact, Showed, Table
+from halfopen.connections.limits import STRAY_REACH
+from halfopen.connections.rules import Acks, Tag
+from halfopen.connections.table import ahead
+from halfopen.jit import I64, kernel
+from halfopen.model import (
+    NO_TIME,
+    PACKETS_KEPT,
+    UNKNOWN_DELTA,
+    Counter,
+    Flag,
+    LeftOut,
+    Relation,
+    Stage,
+)
+
+FIN, SYN, RST, PSH, ACK = (int(f) for f in (Flag.FIN, Flag.SYN, Flag.RST, Flag.PSH, Flag.ACK))
+REACH = STRAY_REACH
+
+FACT_JUDGED = int(Fact.JUDGED)
+FACT_REFUSED = int(Fact.REFUSED)
+FACT_ROUTER = int(Fact.ICMP_ROUTER)
+FACT_CLIENT_RST = int(Fact.CLIENT_RST)
+FACT_FIN = int(Fact.FIN)
+FACT_SERVER_FIN = int(Fact.SERVER_FIN_FIRST)
+FACT_BEYOND_SYN = int(Fact.BEYOND_SYN)
+FACT_SEEN = int(Fact.SERVER_SEEN)
+FACT_REUSED = int(Fact.REUSED)
+FACT_SYN_PAYLOAD = int(Fact.SYN_PAYLOAD)
+
+SHOWED_SPOKE = int(Showed.SPOKE)
+SHOWED_ACKED = int(Showed.ACKED)
+SHOWED_REPEATED = int(Showed.REPEATED)
+SHOWED_FIN = int(Showed.FIN)
+SHOWED_DIFFERENT = int(Showed.DIFFERENT_RSTS)
+SHOWED_RESET = int(Showed.RESET)
+SHOWED_GAVE_UP = int(Showed.GAVE_UP)
+
+POST_SYN, POST_ACK, POST_PSH, LATER = (
+    int(s) for s in (Stage.post_syn, Stage.post_ack, Stage.post_psh, Stage.later_in_flow)
+)
+NO_MATCH, UNDECIDED_STAGE = int(Stage.no_match), int(Stage.undecided)
+DECIDED, UNDECIDED, BROKE_OFF = int(LeftOut.decided), int(LeftOut.undecided), int(LeftOut.broke_off)
+IN_WINDOW, BEHIND, AHEAD = int(Relation.in_window), int(Relation.behind_data), int(Relation.ahead)
+SAME, DIFFER, DIFFER_ZERO = int(Acks.same), int(Acks.differ), int(Acks.differ_zero)
+FIRST_LEFT_OUT_COUNTER = int(Counter.decided)  # the counters follow LeftOut in order
+
+WAITED, AT_END, NEWS = I64(0), I64(1), I64(2)
+REPLACED, EVICTED = I64(LeftOut.replaced), I64(LeftOut.evicted)
+"""Why an entry is judged now: its silence was waited for, the capture ends (D1), something new came
+after the tenth packet (D8), another SYN took its place (D3), the table was full."""
+
+AT_ONCE = I64(0)
+"""The silence of a connection that is judged without any."""
+
+CELL_OF, START, END, PUSHED_END = 0, 1, 2, 3
+"""Rows of the scratch array: per packet its cell, and start and end of its data, 0 and 0 if none."""
+
+T_TIMEOUT, T_RESET, T_FIN = 1 << Tag.timeout, 1 << Tag.reset, 1 << Tag.fin
+T_SINGLE_RST, T_MULTIPLE_RSTS = 1 << Tag.single_rst, 1 << Tag.multiple_rsts
+T_SAME, T_SAME0 = 1 << Tag.acknumsame, 1 << Tag.acknumsame0
+T_DIFF, T_DIFF0 = 1 << Tag.acknumdiff, 1 << Tag.acknumdiff0
+T_SINGLE_RSTACK, T_MULTIPLE_RSTACKS = 1 << Tag.single_rstack, 1 << Tag.multiple_rstacks
+T_BOTH_KINDS, T_SERVER_FIN = 1 << Tag.rst_and_rstacks, 1 << Tag.server_fin
+T_ANSWERED, T_IDLE, T_RETRANSMITTING = 1 << Tag.answered, 1 << Tag.idle, 1 << Tag.retransmitting
+T_REFUSED, T_SERVER_RESET = 1 << Tag.refused, 1 << Tag.server_reset
+T_SERVER_CLOSED, T_FOREIGN = 1 << Tag.server_closed, 1 << Tag.foreign_rst
+T_UNANSWERED, T_ICMP = 1 << Tag.unanswered, 1 << Tag.icmp_unreachable
+T_STRAY, T_REUSE = 1 << Tag.stray_rst, 1 << Tag.port_reuse
+T_SYN_AGAIN, T_SYN_PAYLOAD = 1 << Tag.syn_retransmitted, 1 << Tag.syn_payload
+
+
+@kernel
+def gather(t: Table, e: Any) -> Any:
+    """Cell numbers of an entry's packets into the scratch row CELL_OF. Returns how many."""
+    n = I64(0)
+    cell = I64(e.first_cell)
+    while cell:
+        t.scratch[CELL_OF, n] = cell
+        n += 1
+        cell = I64(t.cells[cell].next)
+    return n
+
+
+@kernel
+def accepted_syn_payload(t: Table, e: Any, n: Any) -> Any:
+    """Length of SYN data that a later packet starts behind, else 0 (D5). Needs `gather`."""
+    length = I64(0)
+    if e.facts & FACT_SYN_PAYLOAD:
+        for k in range(n):
+            c = t.cells[t.scratch[CELL_OF, k]]
+            if c.flags & SYN and not c.flags & RST:
+                length = max(length, I64(c.length))
+        for k in range(n):
+            c = t.cells[t.scratch[CELL_OF, k]]
+            if not c.flags & (SYN | RST) and ahead(c.seq, e.isn) > length:
+                return length
+    return I64(0)
+
+
+@kernel
+def end_of(c: Any, isn: Any, accepted: Any) -> Any:
+    """Relative sequence number behind a packet that is no RST."""
+    if c.flags & SYN:
+        return I64(1 + accepted)
+    return ahead(c.seq, isn) + I64(c.length) + I64(c.flags & FIN)
+
+
+@kernel
+def highest(t: Table, e: Any, n: Any, accepted: Any) -> Any:
+    """Relative sequence number that the client would send next, by its first `n` packets."""
+    high = I64(0)
+    for k in range(n):
+        c = t.cells[t.scratch[CELL_OF, k]]
+        if not c.flags & RST:
+            high = max(high, end_of(c, e.isn, accepted))
+    return high
+
+
+@kernel
+def is_real_reset(c: Any, isn: Any, high: Any) -> Any:
+    """A RST that is not stray (D16)."""
+    if not c.flags & RST:
+        return False
+    relative = ahead(c.seq, isn)
+    return 0 <= relative <= high + REACH
+
+
+@kernel
+def has_real_reset(t: Table, e: Any) -> Any:
+    """Whether any RST kept so far belongs to the connection."""
+    if not e.facts & FACT_CLIENT_RST:
+        return False
+    n = gather(t, e)
+    high = highest(t, e, n, accepted_syn_payload(t, e, n))
+    for k in range(n):
+        if is_real_reset(t.cells[t.scratch[CELL_OF, k]], e.isn, high):
+            return True
+    return False
+
+
+@kernel
+def repeats(c: Any, isn: Any, high: Any) -> Any:
+    """A SYN again, or nothing but bytes already seen (D8); `high` of the packets before."""
+    if c.flags & RST:
+        return False
+    if c.flags & SYN:
+        return True
+    if c.flags & FIN or c.length == 0:
+        return False
+    return ahead(c.seq, isn) + I64(c.length) <= high
+
+
+@kernel
+def is_retransmitting(t: Table, e: Any, n: Any) -> Any:
+    """The last five of ten packets are repeats and span more than the idle timeout (D8)."""
+    if n < PACKETS_KEPT:
+        return False
+    first = t.cells[t.scratch[CELL_OF, PACKETS_KEPT - 5]].ts
+    last = t.cells[t.scratch[CELL_OF, PACKETS_KEPT - 1]].ts
+    if last - first <= t.state[0].idle_timeout:
+        return False
+    accepted = accepted_syn_payload(t, e, n)
+    for k in range(PACKETS_KEPT - 5, PACKETS_KEPT):
+        if not repeats(t.cells[t.scratch[CELL_OF, k]], e.isn, highest(t, e, k, accepted)):
+            return False
+    return True
+
+
+@kernel
+def spread(t: Table, e: Any, n: Any, accepted: Any) -> Any:
+    """Start and end of every packet's data into the scratch rows (D5)."""
+    for k in range(n):
+        c = t.cells[t.scratch[CELL_OF, k]]
+        start = I64(0)
+        end = I64(0)
+        syn = c.flags & SYN
+        if not c.flags & RST and c.length and (not syn or accepted):
+            start = ahead(c.seq, e.isn)
+            if syn:
+                start += 1
+            end = start + I64(c.length)
+            start = max(start, 1)
+            if end <= start:
+                start = I64(0)
+                end = I64(0)
+        t.scratch[START, k] = start
+        t.scratch[END, k] = end
+
+
+@kernel
+def stage_reached(t: Table, n: Any) -> Any:
+    """How far the client came (D5). Needs `spread`."""
+    pushes = I64(0)
+    last_push = I64(0)
+    data_end = I64(0)
+    empty_push = False
+    acknowledged = False
+    for k in range(n):
+        c = t.cells[t.scratch[CELL_OF, k]]
+        end = t.scratch[END, k]
+        data_end = max(data_end, end)
+        if end and c.flags & (PSH | SYN):
+            known = False
+            for j in range(pushes):
+                if t.scratch[PUSHED_END, j] == end:
+                    known = True
+            if not known:
+                t.scratch[PUSHED_END, pushes] = end
+                pushes += 1
+                last_push = max(last_push, end)
+        if not c.flags & (RST | SYN):
+            if c.flags & ACK:
+                acknowledged = True
+            if c.flags & PSH and c.length == 0 and not c.flags & FIN:
+                empty_push = True
+    if data_end > last_push:
+        pushes += 1
+    if pushes == 0 and empty_push:
+        pushes = 1
+    if pushes > 1:
+        return LATER
+    if pushes:
+        return POST_PSH
+    return POST_ACK if acknowledged else POST_SYN
+
+
+@kernel
+def is_answered(t: Table, n: Any) -> Any:
+    """After its last new data the client acknowledged more than before (D1). Needs `spread`."""
+    data_end = I64(0)
+    for k in range(n):
+        data_end = max(data_end, t.scratch[END, k])
+    if data_end == 0:
+        return False
+    found = False
+    before = np.uint32(0)
+    for k in range(n):
+        c = t.cells[t.scratch[CELL_OF, k]]
+        if t.scratch[END, k] == data_end and c.flags & ACK and (not found or ahead(c.ack, before) < 0):
+            before = np.uint32(c.ack)
+            found = True
+    if not found:
+        return False
+    for k in range(n):
+        c = t.cells[t.scratch[CELL_OF, k]]
+        if c.flags & ACK and not c.flags & RST and ahead(c.ack, before) > 0:
+            return True
+    return False
+
+
+@kernel
+def unacknowledged(t: Table, e: Any, n: Any) -> Any:
+    """Whether either side has something outstanding, and whether any of it was never repeated (D17)."""
+    outstanding = False
+    never_repeated = False
+    if e.server == 0:
+        return outstanding, never_repeated
+    answers = t.servers[e.server]
+    if answers.facts & SHOWED_SPOKE:
+        all_behind = True
+        all_behind_repeat = answers.facts & SHOWED_REPEATED != 0
+        for k in range(n):
+            c = t.cells[t.scratch[CELL_OF, k]]
+            if c.flags & ACK and not c.flags & RST:
+                if ahead(answers.end, c.ack) <= 0:
+                    all_behind = False
+                if ahead(answers.repeated, c.ack) <= 0:
+                    all_behind_repeat = False
+        if all_behind:
+            outstanding = True
+            if not all_behind_repeat:
+                never_repeated = True
+    if answers.facts & SHOWED_ACKED:
+        acked = ahead(answers.acked, e.isn)
+        data_end = I64(0)
+        repeated_end = I64(0)
+        for k in range(n):
+            end = t.scratch[END, k]
+            if end == 0:
+                continue
+            data_end = max(data_end, end)
+            for j in range(k):
+                if t.scratch[END, j] and t.scratch[START, k] < t.scratch[END, j] and t.scratch[START, j] < end:
+                    repeated_end = max(repeated_end, min(end, t.scratch[END, j]))
+        if data_end > acked:
+            outstanding = True
+            if repeated_end <= acked:
+                never_repeated = True
+    return outstanding, never_repeated
+
+
+@kernel
+def find_signature(t: Table, stage: Any, bare: Any, with_ack: Any, relation: Any) -> Any:
+    """The one row of the table that fits, 0 if none does (D13)."""
+    for k in range(t.signatures.shape[0]):
+        s = t.signatures[k]
+        if (
+            s[1] == stage
+            and s[2] <= bare
+            and bare <= s[3]
+            and s[4] <= with_ack
+            and with_ack <= s[5]
+            and (s[6] == 0 or s[6] == relation)
+        ):
+            return I64(s[0])
+    return I64(0)
+
+
+@kernel
+def weigh_resets(t: Table, e: Any, n: Any, high: Any, accepted: Any, row: Any) -> Any:
+    """Evidence of the resets into `row`; returns how the ack numbers of bare ones relate, and one."""
+    ttl = I64(UNKNOWN_DELTA)
+    ip_id = I64(UNKNOWN_DELTA)
+    bare = I64(0)
+    with_ack = I64(0)
+    first = I64(-1)
+    ack = I64(0)
+    relation = I64(SAME)
+    any_zero = False
+    other = I64(0)
+    newest = I64(0)
+    data_after = I64(0)
+    for k in range(n):
+        c = t.cells[t.scratch[CELL_OF, k]]
+        if is_real_reset(c, e.isn, high):
+            if first < 0:
+                first = k
+                row.gap = max(c.ts - newest, 0)
+            o = t.cells[other]
+            d = I64(c.ttl) - I64(o.ttl)
+            if ttl == UNKNOWN_DELTA or abs(d) > abs(ttl):
+                ttl = d
+            if c.ip_id and o.ip_id:
+                d = ((I64(c.ip_id) - I64(o.ip_id) + 0x8000) & 0xFFFF) - 0x8000
+                if ip_id == UNKNOWN_DELTA or abs(d) > abs(ip_id):
+                    ip_id = d
+            if c.flags & ACK:
+                with_ack += 1
+            else:
+                if bare == 0:
+                    ack = I64(c.ack)
+                elif I64(c.ack) != ack:
+                    relation = I64(DIFFER)
+                if c.ack == 0:
+                    any_zero = True
+                bare += 1
+        elif not c.flags & RST:
+            other = t.scratch[CELL_OF, k]
+            if first >= 0 and c.length:
+                data_after += 1
+        newest = max(newest, c.ts)
+    if relation == DIFFER and any_zero:
+        relation = I64(DIFFER_ZERO)
+    row.ttl_delta = ttl
+    row.ip_id_delta = ip_id
+    row.resets = bare
+    row.reset_acks = with_ack
+    row.data_after_reset = data_after
+    if first >= 0:
+        c = t.cells[t.scratch[CELL_OF, first]]
+        d = max(ahead(c.seq, e.isn) - highest(t, e, first, accepted), UNKNOWN_DELTA + 1)
+        row.seq_delta = d
+        row.relation = IN_WINDOW if d == 0 else (BEHIND if d < 0 else AHEAD)
+    return relation, ack
+
+
+@kernel
+def reset_tags(bare: Any, with_ack: Any, relation: Any, ack: Any) -> Any:
+    """Which kinds of resets came, and how the ack numbers of bare ones relate."""
+    if bare and with_ack:
+        return T_BOTH_KINDS
+    if with_ack:
+        return T_SINGLE_RSTACK if with_ack == 1 else T_MULTIPLE_RSTACKS
+    if bare == 1:
+        return T_SINGLE_RST
+    if bare == 0:
+        return 0
+    if relation == SAME:
+        return T_MULTIPLE_RSTS | (T_SAME if ack else T_SAME0)
+    return T_MULTIPLE_RSTS | (T_DIFF0 if relation == DIFFER_ZERO else T_DIFF)
+
+
+@kernel
+def decide(t: Table, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
+    """Stage, signature, tags and evidence into `row`; returns why it is left out, if it is."""
+    accepted = accepted_syn_payload(t, e, n)
+    spread(t, e, n, accepted)
+    high = highest(t, e, n, accepted)
+    reached = stage_reached(t, n)
+    answered = is_answered(t, n)
+    idle_timeout = t.state[0].idle_timeout
+    facts = e.facts
+    server = t.servers[e.server]
+    showed = I64(0)
+    if e.server:
+        showed = I64(server.facts)
+
+    tags = I64(e.scanner)
+    if facts & FACT_REUSED:
+        tags |= T_REUSE
+    if facts & FACT_SYN_PAYLOAD:
+        tags |= T_SYN_PAYLOAD
+    if answered:
+        tags |= T_ANSWERED
+    if facts & FACT_ROUTER:
+        tags |= T_ICMP
+    if not facts & (FACT_SEEN | FACT_BEYOND_SYN):
+        tags |= T_UNANSWERED
+    syns = I64(0)
+    rsts = I64(0)
+    for k in range(n):
+        flags = t.cells[t.scratch[CELL_OF, k]].flags
+        if flags & RST:
+            rsts += 1
+        elif flags & SYN:
+            syns += 1
+    if syns > 1:
+        tags |= T_SYN_AGAIN
+    bare = I64(0)
+    with_ack = I64(0)
+    if rsts:
+        relation, ack = weigh_resets(t, e, n, high, accepted, row)
+        bare = I64(row.resets)
+        with_ack = I64(row.reset_acks)
+        tags |= reset_tags(bare, with_ack, relation, ack)
+        if bare + with_ack < rsts:
+            tags |= T_STRAY
+    else:
+        relation = I64(SAME)
+    foreign = False
+    if showed & SHOWED_DIFFERENT and showed & SHOWED_SPOKE:
+        beyond = ahead(server.furthest_rst, server.end)
+        if 0 < beyond < REACH:
+            foreign = True
+            tags |= T_FOREIGN
+    row.tags = tags
+
+    if facts & FACT_REFUSED:
+        row.tags = tags | T_REFUSED
+        return DECIDED
+    if bare + with_ack or foreign:
+        tags |= T_RESET
+        if facts & FACT_FIN:
+            tags |= T_FIN
+        if facts & FACT_SERVER_FIN:
+            tags |= T_SERVER_FIN
+        if row.gap > idle_timeout:
+            tags |= T_IDLE
+        row.tags = tags
+        row.stage = reached
+        if bare + with_ack:
+            row.signature = find_signature(t, reached, bare, with_ack, relation)
+        return DECIDED
+    if facts & FACT_FIN:
+        return DECIDED
+    if showed & SHOWED_RESET and (answered or not showed & SHOWED_GAVE_UP):
+        row.tags = tags | T_SERVER_RESET
+        return DECIDED
+    retransmitting = how != NEWS and is_retransmitting(t, e, n)
+    if n == PACKETS_KEPT and not retransmitting:
+        return DECIDED
+    if how != WAITED and silence <= idle_timeout:
+        row.stage = UNDECIDED_STAGE
+        return UNDECIDED
+    if showed & SHOWED_FIN:
+        for k in range(n):
+            c = t.cells[t.scratch[CELL_OF, k]]
+            if c.flags & ACK and not c.flags & RST and ahead(c.ack, server.fin_end) >= 0:
+                row.tags = tags | T_SERVER_CLOSED
+                return DECIDED
+    if reached == LATER:
+        return DECIDED
+    if reached != POST_SYN:
+        outstanding, never_repeated = unacknowledged(t, e, n)
+        if never_repeated:
+            row.stage = UNDECIDED_STAGE
+            return BROKE_OFF
+        if how == AT_END and reached == POST_PSH and answered and not outstanding and silence <= t.waits[3, 2]:
+            row.stage = UNDECIDED_STAGE
+            return UNDECIDED
+    tags |= T_TIMEOUT
+    if retransmitting:
+        tags |= T_RETRANSMITTING
+    row.tags = tags
+    row.stage = reached
+    row.gap = silence
+    row.signature = find_signature(t, reached, bare, with_ack, relation)
+    return DECIDED
+
+
+@kernel
+def write_name(t: Table, e: Any, row: Any) -> Any:
+    """Copy the trigger name from its cells to the names of the batch."""
+    s = t.state[0]
+    row.name_offset = s.names
+    row.name_length = e.name_length
+    row.trigger = e.trigger
+    cell = I64(e.name)
+    left = I64(e.name_length)
+    while left > 0:
+        for k in range(min(NAME_BYTES, left)):
+            t.names[s.names] = t.text[cell, NAME_LINK + k]
+            s.names += 1
+        left -= NAME_BYTES
+        following = I64(0)
+        for k in range(NAME_LINK):
+            following |= I64(t.text[cell, k]) << (8 * k)
+        cell = following
+
+
+@kernel
+def emit(t: Table, i: Any, silence: Any, how: Any) -> Any:
+    """Judge entry `i` and write its row; replaced and evicted ones get no stage.
+
+    The caller has seen to it that there is room for the row and for 255 bytes of name.
+    """
+    s = t.state[0]
+    e = t.entries[i]
+    row = t.out[s.out]
+    row.client_hi = e.client_hi
+    row.client_lo = e.client_lo
+    row.client_port = e.client_port
+    row.server_hi = e.server_hi
+    row.server_lo = e.server_lo
+    row.server_port = e.server_port
+    row.start = e.start
+    row.end = e.last
+    row.packets = e.packets
+    row.duplicates = e.duplicates
+    row.reset_echoes = e.echoes
+    row.gap = NO_TIME
+    row.ttl_delta = UNKNOWN_DELTA
+    row.ip_id_delta = UNKNOWN_DELTA
+    row.seq_delta = UNKNOWN_DELTA
+    row.relation = 0
+    row.resets = 0
+    row.reset_acks = 0
+    row.data_after_reset = 0
+    row.signature = 0
+    row.stage = NO_MATCH
+    why = decide(t, e, gather(t, e), row, silence, how)
+    if how >= REPLACED:
+        why = how
+        row.stage = UNDECIDED_STAGE
+        row.signature = 0
+    row.left_out = why
+    write_name(t, e, row)
+    t.counters[FIRST_LEFT_OUT_COUNTER + why] += 1
+    e.facts |= FACT_JUDGED
+    s.out += 1

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from halfopen.capture.pcap import SCALES
+from halfopen.capture.pcapng import SECTION_HEADER
 from halfopen.capture.streams import STANDARD_INPUT, beginning
 from halfopen.errors import UsageError
 
 _ACCEPTED = (
     "a capture file, a pattern that matches some, a directory that holds some, or - for standard input"
 )
-_MAGIC = {*SCALES, b"\x0a\x0d\x0d\x0a"}
+_MAGIC = {*SCALES, SECTION_HEADER}
 
 
 def capture_files(arguments: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.capture.bytes import file32
-from halfopen.capture.reading import Reading, at_end
+from halfopen.capture.reading import Reading, check_end, cut
 from halfopen.capture.records import FULL, LARGEST_FRAME, MORE, WRONG, take
 from halfopen.capture.window import Window
 from halfopen.errors import CaptureError
@@ -31,7 +31,7 @@ SCALES: Final = {
 def read_pcap(window: Window, file: str, reading: Reading) -> Iterator[Batch]:
     """The packets of a pcap stream; ends with a `CaptureError` where it is damaged."""
     if not window.hold(FILE_HEADER):
-        at_end(window, file, "a pcap file header")
+        raise cut(window, file, 0, "a pcap file header")
     header = window.data[:FILE_HEADER].tobytes()
     scale, big = SCALES[header[:4]]
     link = int.from_bytes(header[20:], "big" if big else "little") & 0xFFFF  # above: length of an FCS
@@ -43,7 +43,7 @@ def read_pcap(window: Window, file: str, reading: Reading) -> Iterator[Batch]:
     status = yield from reading.walked(window, step)
     if status == WRONG:
         raise CaptureError(file, window.offset, f"expected a packet record of at most {LARGEST_FRAME} bytes")
-    at_end(window, file, "a packet record")
+    check_end(window, file, "a packet record")
 
 
 @kernel

@@ -46,9 +46,14 @@ class Reading:
                 return status
 
 
-def at_end(window: Window, file: str, what: str) -> None:
-    """At the end of a stream: raise `CaptureError` if it was damaged or ended within `what`."""
+def cut(window: Window, file: str, offset: int, what: str) -> CaptureError:
+    """The error of a stream that ended, damaged or not, within `what`, which began at `offset`."""
     if window.damage:
-        raise CaptureError(file, window.offset + len(window.data), window.damage)
-    if len(window.data):
-        raise CaptureError(file, window.offset, f"expected the rest of {what}, the file ends")
+        return CaptureError(file, window.offset + len(window.data), window.damage)
+    return CaptureError(file, offset, f"expected the rest of {what}, the file ends")
+
+
+def check_end(window: Window, file: str, what: str) -> None:
+    """At the end of a stream: raise `CaptureError` if it was damaged or ended within `what`."""
+    if window.damage or len(window.data):
+        raise cut(window, file, window.offset, what)

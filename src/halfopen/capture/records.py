@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.capture.frames import KIND_BREAK, QUOTED, TCP, blank, parse
-from halfopen.jit import kernel
+from halfopen.capture.inline import part
 from halfopen.model import CLOCK_STEP, Bytes, Counter, Rows
 
 LARGEST_FRAME: Final = 1 << 18
@@ -32,7 +32,7 @@ def new_clock() -> NDArray[np.int64]:
     return np.array([0, -1], np.int64)
 
 
-@kernel
+@part
 def take(
     data: Bytes,
     at: int,

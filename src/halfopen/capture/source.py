@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from halfopen.capture.links import link_name
 from halfopen.capture.paths import capture_files
 from halfopen.capture.pcap import SCALES, read_pcap
-from halfopen.capture.reading import Reading, at_end
+from halfopen.capture.pcapng import SECTION_HEADER, read_pcapng
+from halfopen.capture.reading import Reading, check_end
 from halfopen.capture.records import CLOCK, FIRST
 from halfopen.capture.streams import STANDARD_INPUT, CaptureFile, decompressed
 from halfopen.capture.window import Window
@@ -91,11 +92,13 @@ class Capture:
 
     def _read(self, path: str, window: Window) -> Iterator[Batch]:
         if not window.hold(4):
-            at_end(window, path, "a capture file")
+            check_end(window, path, "a capture file")
             raise CaptureError(path, 0, "expected a capture file, this one is empty")
         magic = window.data[:4].tobytes()
         if magic in SCALES:
             return read_pcap(window, path, self._reading)
+        if magic == SECTION_HEADER:
+            return read_pcapng(window, path, self._reading)
         raise CaptureError(path, 0, "expected a pcap or pcapng file, plain or out of gzip or zstd")
 
 

@@ -153,7 +153,7 @@ def _inflated(file: CaptureFile) -> Iterator[bytes]:
                 raise OSError("expected the rest of a gzip member")
         try:
             chunk = inflater.decompress(piece, _CHUNK)
-        except IsalError as error:
+        except IsalError as error:  # type: ignore[misc]
             raise OSError(f"expected valid deflate data ({error})") from error
         checksum = isal_zlib.crc32(chunk, checksum)
         length += len(chunk)

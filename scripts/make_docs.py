@@ -1,0 +1,113 @@
+"""Writes the generated pages of docs/: the command line and the rules, each from the object that defines it."""
+
+from __future__ import annotations
+
+from argparse import SUPPRESS, Action, ArgumentParser, _SubParsersAction
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from halfopen.cli import main as command
+from halfopen.cli.text import STAGE_WORDS
+from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
+from halfopen.model import STAGES
+
+DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
+NOTE: Final = "<!-- Written by `make docs`; changes made here are lost. -->"
+
+
+def cli_reference() -> str:
+    """Every verb and every flag, as the parser has them."""
+    lines = ["# The command line", "", NOTE, ""]
+    for verb in verbs(command.build_parser()):
+        lines += [f"## `{verb.prog}`", "", verb.description or "", ""]
+        own = [action for action in verb._actions if shown(action)]
+        lines += table(("Argument", "Meaning"), ((spelling(action), meaning(action)) for action in own))
+    lines += ["## Exit codes", "", exit_codes(), ""]
+    return "\n".join(lines)
+
+
+def verbs(parser: ArgumentParser) -> Iterator[ArgumentParser]:
+    """The parser and those of its verbs, at any depth."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            for verb in dict.fromkeys(action.choices.values()):
+                yield from verbs(verb)
+
+
+def shown(action: Action) -> bool:
+    """Whether an argument belongs on the page."""
+    return action.help != SUPPRESS and action.dest != "help" and not isinstance(action, _SubParsersAction)
+
+
+def spelling(action: Action) -> str:
+    """How an argument is written."""
+    value = action.metavar or (
+        f"{{{','.join(map(str, action.choices))}}}" if action.choices else action.dest.upper()
+    )
+    if action.option_strings:
+        takes = "" if action.nargs == 0 else f" {value}"
+        return ", ".join(f"`{option}{takes}`" for option in action.option_strings)
+    return f"`{value}{' ...' if action.nargs in ('+', '*') else ''}`"
+
+
+def meaning(action: Action) -> str:
+    """The help text of an argument."""
+    return (action.help or "") % {"default": action.default, "prog": "halfopen"}
+
+
+def exit_codes() -> str:
+    """What the command's own description says of them."""
+    paragraphs = (command.__doc__ or "").split("\n\n")
+    text = next(paragraph for paragraph in paragraphs if paragraph.startswith("Exit codes: "))
+    codes = " ".join(text.split()).removeprefix("Exit codes: ").rstrip(".").split("; ")
+    return "\n".join(f"- `{code.split()[0]}`: {code.split(' ', 1)[1]}" for code in codes)
+
+
+def signatures() -> str:
+    """Stages, signatures and tags."""
+    lines = ["# Stages, signatures and tags", "", NOTE, "", f"Rules, version {RULES_VERSION}. "]
+    lines[-1] += (
+        "A rule's meaning never changes under its id. [The method](method.md) says how they are found."
+    )
+    lines += ["", "## Stages", ""]
+    lines += table(("Stage", "Meaning"), ((f"`{stage.name}`", STAGE_WORDS[stage]) for stage in STAGES))
+    lines += ["## Signatures", ""]
+    lines += table(
+        ("#", "Signature", "Stage", "Pattern", "Meaning", "Source"),
+        (
+            (str(s.number), f"`{s.id}`", f"`{s.stage.name}`", f"`{s.pattern}`", s.words, s.source)
+            for s in SIGNATURES
+        ),
+    )
+    lines += ["A cut that fits no row has the signature `none`.", "", "## Tags", ""]
+    lines += table(("Tag", "Meaning"), ((f"`{tag.name}`", words) for tag, words in TAGS.items()))
+    return "\n".join(lines)
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Lines of a Markdown table, none where there are no rows."""
+    body = [line(cell.replace("|", r"\|") for cell in row) for row in rows]
+    return [line(head), line("---" for _ in head), *body, ""] if body else []
+
+
+def line(cells: Iterable[str]) -> str:
+    """One row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+PAGES: Final[dict[Path, Callable[[], str]]] = {
+    DOCS / "cli-reference.md": cli_reference,
+    DOCS / "signatures.md": signatures,
+}
+
+
+def main() -> None:
+    """Write every page."""
+    for path, make in PAGES.items():
+        path.write_text(make())
+
+
+if __name__ == "__main__":
+    main()

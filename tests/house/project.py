@@ -1,0 +1,27 @@
+"""Where the project's files lie, for tests of the project itself."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+DOCS: Final = ROOT / "docs"
+
+
+def modules() -> Iterator[tuple[Path, str]]:
+    """Every module of the package, and its text."""
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        yield path, path.read_text()
+
+
+def pages() -> list[Path]:
+    """Every page written for readers."""
+    return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
+
+
+def script(name: str) -> dict[str, Any]:
+    """What a file of scripts/ defines."""
+    return runpy.run_path(str(ROOT / "scripts" / name))

@@ -1,0 +1,169 @@
+"""One MMDB file: what it is, and what it says about many addresses at once.
+
+The search tree is walked by our kernel; a record that was not met before is decoded by maxminddb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfopen.errors import PlacesError
+from halfopen.model import MAPPED_PREFIX, PLACE, Rows
+from halfopen.places.records import Answer, read_record
+
+_DAMAGE: Final = (OSError, ValueError, TypeError, RuntimeError)
+"""What maxminddb raises for files it cannot read; InvalidDatabaseError is a RuntimeError."""
+
+_SEPARATOR: Final = 16
+"""Zero bytes between the search tree and the data."""
+
+_SAMPLE: Final = 100
+_SAMPLE_NODES: Final = 5_000
+_MOST_RECORDS: Final = 1 << 16
+_MOST_NAMES: Final = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a places file says about itself; `gives` is what its first records hold."""
+
+    path: Path
+    database_type: str
+    built: date | None  # None where the file does not say
+    gives: tuple[str, ...]  # of "asn", "location", "continent"
+    ip_versions: tuple[int, ...]
+    nodes: int
+
+    def __str__(self) -> str:
+        built = f"of {self.built}" if self.built else "without a date"
+        return f"{self.path.name} ({self.database_type}, {built}: {', '.join(self.gives) or 'nothing known'})"
+
+
+class Mmdb:
+    """An open file; `answers` is for one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        import maxminddb  # only where there is a file to read
+
+        self.path = path
+        self.names: dict[int, str] = {}
+        self._decoded: dict[int, tuple[int, bytes, bytes]] = {0: (0, b"", b"")}
+        try:
+            self._reader = maxminddb.open_database(path)
+            about = self._reader.metadata()
+            self._data = np.asarray(np.memmap(path, np.uint8, "r"))
+            self._nodes, self._record_size = int(about.node_count), int(about.record_size)
+            self._ip_version = int(about.ip_version)
+        except _DAMAGE as error:
+            raise PlacesError(str(path), f"cannot be read as an MMDB file: {_words(error)}") from error
+        if self._record_size not in (24, 28, 32) or self._ip_version not in (4, 6):
+            raise PlacesError(
+                str(path),
+                f"records of {self._record_size} bits for IP version {self._ip_version};"
+                " known are 24, 28 and 32 bits, versions 4 and 6",
+            )
+        self._data_begin = self._nodes * self._record_size // 4 + _SEPARATOR
+        if self._nodes < 0 or self._data_begin > self._data.size:
+            raise PlacesError(
+                str(path), f"a search tree of {self._nodes} nodes does not fit into {self._data.size} bytes"
+            )
+        self.source = Source(
+            path,
+            str(about.database_type),
+            _day(about.build_epoch),
+            self._gives(),
+            (4, 6) if self._ip_version == 6 else (4,),
+            self._nodes,
+        )
+
+    def answers(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
+        """What the file says about each address (halves, IPv4-mapped): rows of `model.PLACE`.
+
+        Raises PlacesError where the tree or a record is damaged.
+        """
+        from halfopen.places.tree import find_records  # compiled or loaded at the first look-up
+
+        records = np.empty(len(hi), np.int64)
+        if not find_records(self._data, self._nodes, self._record_size, self._ip_version, hi, lo, records):
+            raise PlacesError(str(self.path), "its search tree leads nowhere")
+        distinct, first, which = np.unique(records, return_index=True, return_inverse=True)
+        if len(self._decoded) + len(distinct) > _MOST_RECORDS:
+            del self._decoded
+            self._decoded = {0: (0, b"", b"")}
+        rows = []
+        for record, at in zip(distinct.tolist(), first.tolist(), strict=True):
+            row = self._decoded.get(record)
+            if row is None:
+                row = self._decoded[record] = self._decode(record, int(hi[at]), int(lo[at]))
+            rows.append(row)
+        return np.array(rows, PLACE)[which]
+
+    def _decode(self, record: int, hi: int, lo: int) -> tuple[int, bytes, bytes]:
+        if not _SEPARATOR <= record < self._data.size - self._data_begin + _SEPARATOR:
+            raise PlacesError(str(self.path), f"a record outside the file, for {_address(hi, lo)}")
+        answer = self._read(_address(hi, lo))
+        if answer.organisation and len(self.names) < _MOST_NAMES:
+            self.names.setdefault(answer.asn, answer.organisation)
+        return answer.asn, answer.location.encode(), answer.continent.encode()
+
+    def _read(self, address: IPv4Address | IPv6Address) -> Answer:
+        try:
+            return read_record(self._reader.get(address))
+        except _DAMAGE as error:
+            raise PlacesError(str(self.path), f"the record of {address}: {_words(error)}") from error
+
+    def _gives(self) -> tuple[str, ...]:
+        answers = list(islice(self._first_answers(), _SAMPLE))
+        return tuple(
+            field for field in ("asn", "location", "continent") if any(getattr(a, field) for a in answers)
+        )
+
+    def _first_answers(self) -> Iterator[Answer]:
+        """Answers in the order of the tree; the reader's own iteration does not survive loops."""
+        bits = 128 if self._ip_version == 6 else 32
+        waiting = [(0, 0, 0)]
+        for _ in range(_SAMPLE_NODES):
+            if not waiting:
+                return
+            node, prefix, depth = waiting.pop()
+            if node > self._nodes:
+                number = prefix << (bits - depth)
+                yield self._read(IPv4Address(number) if bits == 32 else IPv6Address(number))
+            elif node < self._nodes and depth < bits:
+                left, right = self._children(node)
+                waiting.append((right, prefix << 1 | 1, depth + 1))
+                waiting.append((left, prefix << 1, depth + 1))
+
+    def _children(self, node: int) -> tuple[int, int]:
+        size = self._record_size
+        both = int.from_bytes(self._data[node * size // 4 : (node + 1) * size // 4].tobytes())
+        if size == 28:
+            return (both >> 32) | (both >> 28 & 0xF) << 24, both & 0xFFF_FFFF
+        return both >> size, both & (1 << size) - 1
+
+
+def _address(hi: int, lo: int) -> IPv4Address | IPv6Address:
+    if hi == 0 and lo & ~0xFFFF_FFFF == MAPPED_PREFIX:
+        return IPv4Address(lo & 0xFFFF_FFFF)
+    return IPv6Address(hi << 64 | lo)
+
+
+def _day(epoch: object) -> date | None:
+    """The day of a build epoch (s, UTC); None for 0 and for what is no time."""
+    try:
+        return datetime.fromtimestamp(epoch, UTC).date() if isinstance(epoch, int) and epoch > 0 else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -59,13 +59,13 @@ class Places:
     def _look_up(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
         with self._lock:
             memory = self._memory
-            numbers, fresh = memory.number(hi, lo)
-            if len(fresh):
-                try:
+            try:
+                numbers, fresh = memory.number(hi, lo)
+                if len(fresh):
                     memory.learn(self._ask(hi[fresh], lo[fresh]))
-                except BaseException:
-                    self._memory = _Memory()  # it holds addresses without answers now
-                    raise
+            except BaseException:
+                self._memory = _Memory()  # the old one may hold addresses without answers
+                raise
             return memory.places[numbers]
 
     def _ask(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:

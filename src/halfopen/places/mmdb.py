@@ -38,7 +38,7 @@ class Source:
 
     path: Path
     database_type: str
-    built: date | None  # None where the file does not say
+    built: date | None  # None where the file's build time is none
     gives: tuple[str, ...]  # of "asn", "location", "continent"
     ip_versions: tuple[int, ...]
     nodes: int
@@ -64,7 +64,8 @@ class Mmdb:
             self._nodes, self._record_size = int(about.node_count), int(about.record_size)
             self._ip_version = int(about.ip_version)
         except _DAMAGE as error:
-            raise PlacesError(str(path), f"cannot be read as an MMDB file: {_words(error)}") from error
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise PlacesError(str(path), reason or "not an MMDB file, or a damaged one") from error
         if self._record_size not in (24, 28, 32) or self._ip_version not in (4, 6):
             raise PlacesError(
                 str(path),
@@ -119,7 +120,7 @@ class Mmdb:
         try:
             return read_record(self._reader.get(address))
         except _DAMAGE as error:
-            raise PlacesError(str(self.path), f"the record of {address}: {_words(error)}") from error
+            raise PlacesError(str(self.path), f"the record of {address}: {error}") from error
 
     def _gives(self) -> tuple[str, ...]:
         answers = list(islice(self._first_answers(), _SAMPLE))
@@ -157,13 +158,9 @@ def _address(hi: int, lo: int) -> IPv4Address | IPv6Address:
     return IPv6Address(hi << 64 | lo)
 
 
-def _day(epoch: object) -> date | None:
-    """The day of a build epoch (s, UTC); None for 0 and for what is no time."""
+def _day(epoch: int) -> date | None:
+    """The day of a build epoch (s, UTC); None for what is no time."""
     try:
-        return datetime.fromtimestamp(epoch, UTC).date() if isinstance(epoch, int) and epoch > 0 else None
+        return datetime.fromtimestamp(epoch, UTC).date()
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def _words(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -138,7 +138,7 @@ class Mmdb:
             node, prefix, depth = waiting.pop()
             if node > self._nodes:
                 number = prefix << (bits - depth)
-                yield self._read(IPv4Address(number) if bits == 32 else IPv6Address(number))
+                yield self._read(IPv4Address(number) if number < 1 << 32 else IPv6Address(number))
             elif node < self._nodes and depth < bits:
                 left, right = self._children(node)
                 waiting.append((right, prefix << 1 | 1, depth + 1))

@@ -1,21 +1,62 @@
-"""The one decorator that turns a plain Python function into a compiled kernel."""
+"""The decorators that turn plain Python functions into compiled kernels.
+
+Machine code is kept for later runs, in a directory named by the sources it was made from: numba
+itself looks only at the file of the outermost kernel when it asks whether its code is stale.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
 
-import numba
-import numpy as np
-from numba.core import event
+ROOMS: Final = (".", "capture", "connections", "places")
+"""Folders of the package whose sources kernels are made from."""
+
+
+def _sources_digest() -> str:
+    package = Path(__file__).parent
+    digest = blake2b(digest_size=8)
+    for room in ROOMS:
+        for source in sorted((package / room).glob("*.py")):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _cache_directory() -> Path:
+    """Where the machine code lies: below NUMBA_CACHE_DIR or the user's cache; else with this process."""
+    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "halfopen" / "kernels"
+    directory = Path(os.environ.get("NUMBA_CACHE_DIR") or own) / _sources_digest()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if os.access(directory, os.W_OK):
+            return directory
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="halfopen-kernels-"))
+
+
+# Read by numba when it is imported, and by nothing else of ours.
+os.environ["NUMBA_CACHE_DIR"] = str(_cache_directory())
+
+import numba  # noqa: E402
+import numpy as np  # noqa: E402
+from numba.core import event  # noqa: E402
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 I64: Any = np.int64
 """A signed 64-bit number in a kernel. Constants are written so where they are handed to another
 kernel: one is compiled anew for every plain constant it is called with."""
+
+
+# No reference counts: kernels make no arrays, and the atomic steps would take most of the time.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 class _FirstCompile(event.Listener):
@@ -36,15 +77,10 @@ event.register("numba:compile", _FirstCompile())  # type: ignore[no-untyped-call
 
 
 def kernel(function: F) -> F:
-    """Compile `function` at its first call, without the GIL, and keep the machine code on disk.
+    """Compile `function` at its first call, run it without the GIL, keep the code for later runs."""
+    return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
 
-    The cache lies beside the source, or where that is read-only in the per-user cache directory
-    (NUMBA_CACHE_DIR overrides); where neither can be written, in a directory of this process.
-    """
-    compiled = numba.njit(nogil=True, error_model="numpy")(function)
-    try:
-        compiled.enable_caching()
-    except RuntimeError:  # no directory to keep the code in
-        numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="halfopen-kernels-")  # type: ignore[attr-defined]
-        compiled.enable_caching()
-    return cast(F, compiled)
+
+def part(function: F) -> F:
+    """A piece of kernels: compiled with them and callable from them alone, which halves its cost."""
+    return cast(F, numba.njit(**_OPTIONS, **_NO_WRAPPERS)(function))

@@ -16,6 +16,7 @@ from halfopen.model import (
     SECOND,
     Batch,
     ConnectionBatch,
+    Counter,
     Flag,
     Kind,
     Trait,
@@ -69,7 +70,7 @@ def batch(packets: Sequence[P]) -> Batch:
         row["src_hi"], row["src_lo"], row["src_port"] = source
         row["dst_hi"], row["dst_lo"], row["dst_port"] = target
         row["seq"] = (mine + p.seq) % 2**32
-        row["ack"] = (other + p.ack) % 2**32 if "A" in p.flags else p.ack
+        row["ack"] = ((other if "A" in p.flags else 0) + p.ack) % 2**32
         row["payload_length"] = len(p.payload) if p.length is None else p.length
         row["payload_offset"], row["payload_captured"] = len(data), len(p.payload)
         row["window"], row["ip_id"], row["ttl"] = p.window, p.ip_id, p.ttl
@@ -113,3 +114,16 @@ def run(tracker: AnyTracker, outcome: Outcome, batches: Sequence[Batch], clock: 
     outcome.take(tracker.finish(clock))
     outcome.rows.sort()
     return outcome
+
+
+def differences(one: Outcome, other: Outcome) -> list[str]:
+    """Where two outcomes differ, in words."""
+    found = [f"{len(one.rows)} and {len(other.rows)} rows"] if len(one.rows) != len(other.rows) else []
+    for n, (a, b) in enumerate(zip(one.rows, other.rows, strict=False)):
+        found += [f"row {n}: {x} and {y}" for x, y in zip(a, b, strict=True) if x != y]
+    found += [
+        f"{counter.name}: {one.counters[counter]} and {other.counters[counter]}"
+        for counter in Counter
+        if one.counters[counter] != other.counters[counter]
+    ]
+    return found

@@ -57,8 +57,8 @@ from halfopen.connections.table import (
 )
 from halfopen.connections.trigger import FOUND, MORE, find_trigger
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
-from halfopen.jit import I64, kernel
-from halfopen.model import PACKETS_KEPT, SECOND, Counter, Flag, Kind, Option, Trait
+from halfopen.jit import I64, kernel, part
+from halfopen.model import MAPPED_PREFIX, PACKETS_KEPT, SECOND, Counter, Flag, Kind, Option, Trait
 
 FIN, SYN, RST, ACK = int(Flag.FIN), int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
 OPENER = FIN | SYN | RST | ACK
@@ -83,20 +83,21 @@ C_DUPLICATES, C_NO_SYN, C_LATE = int(Counter.duplicates), int(Counter.no_syn), i
 C_NOT_SERVER, C_CONNECTIONS = int(Counter.not_server), int(Counter.connections)
 C_TRIGGER = int(Counter.trigger_dropped)
 
+MAPPED = MAPPED_PREFIX >> 32
 SWEEP_EVERY = 64
 ROOM_ROWS = 4
 """Rows that one packet can make final, and then some; `ROOM_NAMES` is the same in name bytes."""
 ROOM_NAMES = ROOM_ROWS * 255
 
 
-@kernel
+@part
 def has_room(t: Table) -> Any:
     """Whether the output takes what one packet can make final."""
     s = t.state[0]
     return s.out + ROOM_ROWS <= OUT_ROWS and s.names + ROOM_NAMES <= OUT_NAMES
 
 
-@kernel
+@part
 def finish_entry(t: Table, i: Any, silence: Any, how: Any) -> Any:
     """Judge an entry unless that was done, and forget it."""
     if not t.entries[i].facts & JUDGED:
@@ -104,7 +105,7 @@ def finish_entry(t: Table, i: Any, silence: Any, how: Any) -> Any:
     forget(t, i)
 
 
-@kernel
+@part
 def sweep(t: Table) -> Any:
     """Make final whom the clock has left behind, while there is room."""
     s = t.state[0]
@@ -116,7 +117,7 @@ def sweep(t: Table) -> Any:
             i = t.waits[wait, 0]
 
 
-@kernel
+@part
 def rank(t: Table, i: Any) -> Any:
     """Put an entry among those that wait for the same silence (D1)."""
     e = t.entries[i]
@@ -137,7 +138,7 @@ def rank(t: Table, i: Any) -> Any:
         link_end(t, i, wait)
 
 
-@kernel
+@part
 def touch(t: Table, i: Any) -> Any:
     """The client was heard: last in its wait, whichever that is now."""
     unlink(t, i)
@@ -145,13 +146,13 @@ def touch(t: Table, i: Any) -> Any:
     rank(t, i)
 
 
-@kernel
+@part
 def print_of(row: Any) -> Any:
     """Hash of what else two copies share: window and options (D14)."""
     return np.uint32(mix(np.uint64(row.options_hash) << np.uint64(16) | np.uint64(row.window)) & np.uint64(0xFFFFFFFF))
 
 
-@kernel
+@part
 def full_print(row: Any) -> Any:
     """Hash of all that two copies of a server's packet share but the IP-ID (D14)."""
     numbers = np.uint64(row.seq) << np.uint64(32) | np.uint64(row.ack)
@@ -159,7 +160,7 @@ def full_print(row: Any) -> Any:
     return mix(mix(numbers) + shape) ^ np.uint64(row.flags)
 
 
-@kernel
+@part
 def is_copy(t: Table, i: Any, row: Any) -> Any:
     """The same packet recorded twice, by the kept ones (D14); counted."""
     e = t.entries[i]
@@ -186,7 +187,7 @@ def is_copy(t: Table, i: Any, row: Any) -> Any:
     return False
 
 
-@kernel
+@part
 def cover(t: Table, b: int, start: Any, end: Any) -> Any:
     """Note that bytes start..end of a slot are there. Returns how many stand at its beginning."""
     count = t.ranges[b, 0]
@@ -205,7 +206,7 @@ def cover(t: Table, b: int, start: Any, end: Any) -> Any:
     return reach
 
 
-@kernel
+@part
 def take_first_bytes(t: Table, e: Any, row: Any, data: Any) -> Any:
     """Look for a name in the client's first bytes, put together where they came in pieces."""
     if e.facts & TRIGGER_DONE or row.flags & RST or row.payload_captured == 0:
@@ -247,7 +248,7 @@ def take_first_bytes(t: Table, e: Any, row: Any, data: Any) -> Any:
         free_buffer(t, e)
 
 
-@kernel
+@part
 def void_refusal(t: Table, e: Any) -> Any:
     """The client went on after a refused SYN: the refusal never was (D9)."""
     e.facts &= ~REFUSED
@@ -255,7 +256,7 @@ def void_refusal(t: Table, e: Any) -> Any:
         t.servers[e.server].facts &= ~(SHOWED_RST | GAVE_UP | DIFFERENT)
 
 
-@kernel
+@part
 def keep(t: Table, i: Any, row: Any, data: Any) -> Any:
     """One more of the first ten packets."""
     e = t.entries[i]
@@ -300,7 +301,7 @@ def keep(t: Table, i: Any, row: Any, data: Any) -> Any:
     touch(t, i)
 
 
-@kernel
+@part
 def inbound(t: Table, i: Any, row: Any, data: Any) -> Any:
     """A packet of the client on a live 5-tuple."""
     e = t.entries[i]
@@ -320,7 +321,7 @@ def inbound(t: Table, i: Any, row: Any, data: Any) -> Any:
         keep(t, i, row, data)
 
 
-@kernel
+@part
 def row_repeats(row: Any, isn: Any, high: Any) -> Any:
     """`judge.repeats` for a packet that has no cell."""
     if row.flags & RST:
@@ -332,7 +333,7 @@ def row_repeats(row: Any, isn: Any, high: Any) -> Any:
     return ahead(row.seq, isn) + I64(row.payload_length) <= high
 
 
-@kernel
+@part
 def answer(t: Table, i: Any, row: Any) -> Any:
     """A packet of the server's side (D9, D17)."""
     e = t.entries[i]
@@ -403,7 +404,7 @@ def answer(t: Table, i: Any, row: Any) -> Any:
     rank(t, i)
 
 
-@kernel
+@part
 def remember_ack(answers: Any, ack: Any) -> Any:
     """Keep the last two different ack numbers that the server sent after the first RST (D13)."""
     for k in range(answers.acks_after):
@@ -417,7 +418,7 @@ def remember_ack(answers: Any, ack: Any) -> Any:
         answers.acks_after += 1
 
 
-@kernel
+@part
 def unreachable(t: Table, i: Any, row: Any) -> Any:
     """ICMP unreachable that quotes the SYN: from a router a tag, from the server a refusal (D9)."""
     e = t.entries[i]
@@ -430,7 +431,7 @@ def unreachable(t: Table, i: Any, row: Any) -> Any:
         e.facts |= ROUTER
 
 
-@kernel
+@part
 def is_server(t: Table, hi: Any, lo: Any, port: Any) -> Any:
     """Whether an end is one of the servers asked for."""
     s = t.state[0]
@@ -438,13 +439,14 @@ def is_server(t: Table, hi: Any, lo: Any, port: Any) -> Any:
         return False
     if s.nets == 0:
         return True
+    mapped = np.uint64(hi == 0 and lo >> np.uint64(32) == MAPPED)
     for k in range(s.nets):
-        if hi & t.nets[k, 2] == t.nets[k, 0] and lo & t.nets[k, 3] == t.nets[k, 1]:
+        if mapped == t.nets[k, 4] and hi & t.nets[k, 2] == t.nets[k, 0] and lo & t.nets[k, 3] == t.nets[k, 1]:
             return True
     return False
 
 
-@kernel
+@part
 def scanner_tags(row: Any) -> Any:
     """Which scanner's hand the first SYN shows, as tag bits (docs/method.md, scanners)."""
     tags = I64(0)
@@ -465,7 +467,7 @@ def scanner_tags(row: Any) -> Any:
 Z_MAP, Z_MAP_NEW, MASSCAN, MIRAI = int(Tag.zmap), int(Tag.zmap_new), int(Tag.masscan), int(Tag.mirai)
 
 
-@kernel
+@part
 def replace(t: Table, i: Any, ts: Any) -> Any:
     """Another SYN takes the 5-tuple (D3)."""
     e = t.entries[i]
@@ -478,7 +480,7 @@ def replace(t: Table, i: Any, ts: Any) -> Any:
     forget(t, i)
 
 
-@kernel
+@part
 def open_connection(t: Table, row: Any, data: Any, bucket: Any, facts: Any) -> Any:
     """A SYN opens a connection; where the table is full another one goes."""
     s = t.state[0]
@@ -493,7 +495,7 @@ def open_connection(t: Table, row: Any, data: Any, bucket: Any, facts: Any) -> A
     keep(t, open_entry(t, row, bucket, facts, scanner_tags(row)), row, data)
 
 
-@kernel
+@part
 def segment(t: Table, row: Any, data: Any) -> Any:
     """One TCP packet, or an ICMP unreachable that quotes one."""
     s = t.state[0]

@@ -175,7 +175,7 @@ class Table(NamedTuple):
     buffers: NDArray[np.uint8]
     ranges: NDArray[np.int64]  # per buffer: count, next free, then start and end of each piece
     ports: NDArray[np.uint8]
-    nets: NDArray[np.uint64]  # per network: high, low, mask high, mask low
+    nets: NDArray[np.uint64]  # per network: high, low, mask high, mask low, 1 for IPv4
     signatures: NDArray[np.uint8]
     scratch: NDArray[np.int64]
     out: Rows
@@ -227,5 +227,5 @@ def _network_rows(limits: Limits) -> NDArray[np.uint64]:
         address, mask = int(net.network_address), int(net.netmask)
         if net.version == 4:
             address, mask = address | 0xFFFF << 32, mask | (2**128 - 2**32)
-        rows.append((address >> 64, address & (2**64 - 1), mask >> 64, mask & (2**64 - 1)))
-    return np.array(rows, np.uint64).reshape(-1, 4)
+        rows.append((address >> 64, address & (2**64 - 1), mask >> 64, mask & (2**64 - 1), net.version == 4))
+    return np.array(rows, np.uint64).reshape(-1, 5)

@@ -1,0 +1,68 @@
+"""The command `halfopen`: reads the command line, runs a verb, turns errors into one line each.
+
+Exit codes: 0 done; 1 nothing was readable, or the result could not be written, or there was damage
+and --strict; 2 the command line cannot be used; 130 interrupted; 141 the reader of the output left.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from halfopen import __version__
+from halfopen.cli import classify, explain, places, signatures
+from halfopen.errors import HalfopenError, UsageError
+
+FAILED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+READER_LEFT: Final = 141
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"halfopen: {message} (see {self.prog} --help)\n")
+
+
+def parser() -> ArgumentParser:
+    """The whole command line."""
+    top = _Parser(
+        prog="halfopen",
+        description="How TCP connections to your servers die: stages, signatures and evidence.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"halfopen {__version__}")
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+    for verb in (classify, explain, signatures, places):
+        verb.add(verbs)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: of this process) and return the exit code."""
+    try:
+        args = parser().parse_args(argv)
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except UsageError as error:
+        return _failed(error, USAGE)
+    except HalfopenError as error:
+        return _failed(error, FAILED)
+    except BrokenPipeError:
+        # What Python would still flush at its end has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{named}{error.strerror or error}", FAILED)
+    except KeyboardInterrupt:
+        return _failed("interrupted", INTERRUPTED)
+    return code
+
+
+def _failed(why: object, code: int) -> int:
+    print(f"halfopen: {why}", file=sys.stderr)
+    return code

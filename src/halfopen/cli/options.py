@@ -1,0 +1,109 @@
+"""Options that verbs share, and their values: from text, or a UsageError that says what is accepted."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from halfopen.errors import UsageError
+from halfopen.model import SECOND
+
+if TYPE_CHECKING:
+    from halfopen.connections.limits import Limits
+
+
+def seconds(name: str) -> Callable[[str], int]:
+    """Seconds, with fractions, as nanoseconds."""
+
+    def read(text: str) -> int:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not (isfinite(value) and 0 < value <= 1e6):
+            raise UsageError(name, text, "seconds, more than 0 and at most 1,000,000")
+        return round(value * SECOND)
+
+    return read
+
+
+def count(name: str, most: int) -> Callable[[str], int]:
+    """A whole number from 1 to `most`."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+            raise UsageError(name, text, f"a whole number from 1 to {most:,}")
+        return int(text)
+
+    return read
+
+
+def ports(name: str) -> Callable[[str], frozenset[int]]:
+    """Port numbers separated by commas."""
+
+    def read(text: str) -> frozenset[int]:
+        parts = text.split(",")
+        if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 65535 for part in parts):
+            raise UsageError(name, text, "ports from 1 to 65535, separated by commas")
+        return frozenset(map(int, parts))
+
+    return read
+
+
+def networks(name: str) -> Callable[[str], tuple[IPv4Network | IPv6Network, ...]]:
+    """Addresses or CIDR prefixes separated by commas; bits beyond the prefix are left aside."""
+
+    def read(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        try:
+            return tuple(ip_network(part, strict=False) for part in text.split(","))
+        except ValueError:
+            accepted = "addresses or networks such as 192.0.2.0/24 or 2001:db8::/32, separated by commas"
+            raise UsageError(name, text, accepted) from None
+
+    return read
+
+
+def add_limits(verb: ArgumentParser) -> None:
+    """Add what a verdict depends on beside the packets."""
+    verb.add_argument(
+        "--joined", action="store_true", help="the files are one rotated capture (tcpdump -G, -C)"
+    )
+    verb.add_argument(
+        "--idle-timeout", metavar="S", type=seconds("--idle-timeout"), default="10",
+        help="seconds of silence that make a timeout (default: 10)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--server-port", metavar="P,...", type=ports("--server-port"), default=frozenset(),
+        help="only connections to these ports",
+    )  # fmt: skip
+    verb.add_argument(
+        "--server-net", metavar="CIDR,...", type=networks("--server-net"), default=(),
+        help="only connections to these networks",
+    )  # fmt: skip
+    verb.add_argument(
+        "--max-connections", metavar="N", type=count("--max-connections", 1 << 26), default=str(1 << 20),
+        help="connections open at once in a capture; beyond, the one silent longest is evicted (default: 1048576)",
+    )  # fmt: skip
+
+
+def add_places(verb: ArgumentParser) -> None:
+    """Add ``--places``."""
+    verb.add_argument(
+        "--places", metavar="DIR|FILE", action="append", default=[],
+        help="MMDB files for network and country of the client; may be repeated, for each of them the first that knows answers",
+    )  # fmt: skip
+
+
+def limits(args: Namespace) -> Limits:
+    """The limits that the options ask for."""
+    from halfopen.connections.limits import Limits
+
+    return Limits(
+        idle_timeout=args.idle_timeout,
+        max_connections=args.max_connections,
+        server_ports=args.server_port,
+        server_nets=args.server_net,
+    )

@@ -1,0 +1,80 @@
+"""``halfopen places``: what the places files are, and what they say about an address."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from ipaddress import ip_address
+from typing import Any
+
+from halfopen.cli import options
+from halfopen.cli.text import columns, printable
+from halfopen.errors import UsageError
+from halfopen.model import MAPPED_PREFIX
+
+
+def add(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    verb = verbs.add_parser(
+        "places",
+        help="show what places files say",
+        description="Network and country of addresses, from MMDB files.",
+        allow_abbrev=False,
+    )
+    questions = verb.add_subparsers(metavar="QUESTION", required=True)
+    info = questions.add_parser(
+        "info", help="which files, of what date, and what they give", allow_abbrev=False
+    )
+    info.add_argument("paths", metavar="PATH", nargs="*", help="an MMDB file or a directory of them")
+    options.add_places(info)
+    info.set_defaults(run=_info)
+    lookup = questions.add_parser("lookup", help="what the files say about an address", allow_abbrev=False)
+    lookup.add_argument("address", metavar="ADDRESS", help="IPv4 or IPv6")
+    options.add_places(lookup)
+    lookup.set_defaults(run=_lookup)
+
+
+def _info(args: Namespace) -> int:
+    from halfopen.places import Places
+
+    paths = [*args.paths, *args.places]
+    if not paths:
+        raise UsageError("PATH", "none", "an MMDB file or a directory of them")
+    rows = [("File", "Type", "Built", "Gives", "IP versions", "Nodes")]
+    for source in Places.open(paths).sources:
+        rows.append(
+            (
+                printable(str(source.path)),
+                printable(source.database_type),
+                str(source.built or "unknown"),
+                ", ".join(source.gives) or "nothing known",
+                ", ".join(map(str, source.ip_versions)),
+                f"{source.nodes:,}",
+            )
+        )
+    print("\n".join(columns(rows, right=(5,))))
+    return 0
+
+
+def _lookup(args: Namespace) -> int:
+    import numpy as np
+
+    from halfopen.places import Places
+
+    try:
+        address = ip_address(args.address)
+    except ValueError:
+        raise UsageError("ADDRESS", args.address, "an IPv4 or IPv6 address") from None
+    if not args.places:
+        raise UsageError("--places", "none", "an MMDB file or a directory of them")
+    places = Places.open(args.places)
+    number = int(address) | (MAPPED_PREFIX if address.version == 4 else 0)
+    halves = (np.array([half], np.uint64) for half in (number >> 64, number & 2**64 - 1))
+    asn, location, continent = places.lookup(*halves)[0].tolist()
+    name = printable(f"AS{asn} {places.network_name(asn)}".rstrip()) if asn else "unknown"
+    rows = [("Network", name), ("Country", _code(location)), ("Continent", _code(continent))]
+    print("\n".join(columns(rows)))
+    return 0
+
+
+def _code(code: bytes) -> str:
+    return printable(code.decode("ascii", "replace")) or "unknown"

@@ -1,0 +1,40 @@
+"""Words and columns that several verbs print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from halfopen.model import SECOND, Stage
+
+STAGE_WORDS: Final = {
+    Stage.post_syn: "cut after the SYN",
+    Stage.post_ack: "cut after the handshake, before any data",
+    Stage.post_psh: "cut after the first data",
+    Stage.later_in_flow: "reset after more data",
+    Stage.no_match: "not cut within the first ten packets, or ended by the server",
+}
+
+
+def printable(text: str) -> str:
+    """Text from outside, safe for a terminal."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
+def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
+    """Rows of text in columns as wide as their widest cell; those in `right` are aligned right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def instant(time: int) -> str:
+    """A time stamp (ns) as RFC 3339 text in UTC."""
+    return f"{datetime.fromtimestamp(time // SECOND, UTC):%Y-%m-%dT%H:%M:%S}.{time % SECOND:09}Z"

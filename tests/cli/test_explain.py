@@ -1,0 +1,112 @@
+"""`halfopen explain`: the story of a connection, and that it ends as `classify` says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halfopen.cli.explain import client, flag_names
+from halfopen.errors import UsageError
+from halfopen.model import SECOND
+from halfopen.testing.conversation import Conversation, framed
+from halfopen.testing.payloads import client_hello
+from halfopen.testing.pcap import pcap
+from tests.cli.conftest import SERVER, Ran
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    path = tmp_path / "told.pcap"
+    told = (
+        Conversation(("192.0.2.1", 40000), SERVER)
+        .open()
+        .data(client_hello("www.example"))
+        .wait(3)
+        .rst(ttl=99)
+    )
+    again = (
+        Conversation(("192.0.2.1", 40000), SERVER, start=told.now + 60 * SECOND, client_isn=77)
+        .syn()
+        .server_rst_ack()
+    )
+    other = Conversation(("2001:db8::1", 40000), ("2001:db8::2", 443)).open()
+    middle = Conversation(("192.0.2.9", 40009), SERVER).ack().data(b"x")
+    path.write_bytes(pcap(framed(told, again, other, middle)))
+    return path
+
+
+def test_a_story_has_packets_rules_verdict_and_evidence(halfopen: Run, capture: Path) -> None:
+    ran = halfopen("explain", capture, "192.0.2.1:40000")
+    assert (ran.code, ran.err) == (0, "")
+    first, second = ran.out.split("\n\n\n")
+    lines = [" ".join(line.split()) for line in first.splitlines()]
+    assert lines[0] == f"192.0.2.1:40000 -> 203.0.113.200:443 in {capture}"
+    assert any(line.startswith("0.000000 client SYN 0 - 0 57 ") for line in lines)
+    assert any(" client PSH+ACK 1 1 " in line for line in lines)
+    assert "Verdict post_psh" in lines
+    assert "Signature psh_rst the first data, then exactly one RST" in lines
+    assert any("ttl_delta +42" in line for line in lines)
+    assert "Trigger sni www.example port 443" in lines
+    assert "(D5)" in first
+    assert "refused" in second
+
+
+def test_addresses_of_version_6_stand_in_brackets(halfopen: Run, capture: Path) -> None:
+    ran = halfopen("explain", capture, "[2001:db8::1]:40000")
+    assert ran.out.startswith("[2001:db8::1]:40000 -> [2001:db8::2]:443 in ")
+
+
+def test_a_client_that_opened_nothing_is_an_error(halfopen: Run, capture: Path) -> None:
+    ran = halfopen("explain", capture, "192.0.2.9:40009")
+    assert ran.code == 1
+    assert "2 packets" in ran.err
+    assert halfopen("explain", capture, "192.0.2.77:1").code == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["192.0.2.1", "192.0.2.1:70000", "nowhere:80", "2001:db8::1:80", "[192.0.2.1:80", ":80"]
+)
+def test_a_client_that_cannot_be_read_is_named(halfopen: Run, capture: Path, text: str) -> None:
+    ran = halfopen("explain", capture, text)
+    assert ran.code == 2
+    assert ran.err.startswith(f"halfopen: CLIENT:PORT: {text} cannot be used; accepted: ")
+
+
+@given(st.ip_addresses(), st.integers(0, 65535))
+def test_every_client_can_be_named(address: object, port: int) -> None:
+    text = f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
+    assert client(text) == (address, port)
+
+
+@given(st.text())
+def test_any_text_is_a_client_or_a_usage_error(text: str) -> None:
+    with suppress(UsageError):
+        assert len(client(text)) == 2
+
+
+def test_flags_are_named_as_in_the_rules() -> None:
+    assert [flag_names(flags) for flags in (0, 0x02, 0x12, 0x18, 0x14, 0xC2)] == [
+        "none", "SYN", "SYN+ACK", "PSH+ACK", "RST+ACK", "SYN+ECE+CWR",
+    ]  # fmt: skip
+
+
+def test_a_story_ends_as_classify_says(halfopen: Run, capture: Path) -> None:
+    rows = [
+        json.loads(line)
+        for line in halfopen("classify", capture, "--format", "ndjson", "--all").out.splitlines()
+    ]
+    assert len(rows) == 3
+    for row in rows:
+        address = f"[{row['client']}]" if ":" in row["client"] else row["client"]
+        told = halfopen("explain", capture, f"{address}:{row['client_port']}").out
+        flat = [" ".join(line.split()) for line in told.splitlines()]
+        assert any(line.startswith(f"Verdict {row['stage']}") for line in flat)
+        assert all(tag in told for tag in row["tags"])

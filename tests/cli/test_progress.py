@@ -1,0 +1,67 @@
+"""The progress bar: on a terminal and for long work only."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import time
+from pathlib import Path
+
+from tests.cli.conftest import capture_bytes, command
+
+_PATIENCE = 60.0
+
+
+def on_a_terminal(*argv: object, pieces: list[tuple[bytes, str]]) -> str:
+    """Run with standard error on a terminal; each piece of input waits until its text is shown."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        command(*argv), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=follower,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+    ) as process:  # fmt: skip
+        os.close(follower)
+        assert process.stdin is not None
+        shown = b""
+        for piece, awaited in pieces:
+            shown += until(leader, awaited.encode(), shown)
+            process.stdin.write(piece)
+            process.stdin.flush()
+        process.stdin.close()
+        shown += until(leader, None, b"")
+        assert process.wait(_PATIENCE) == 0
+    os.close(leader)
+    return shown.decode()
+
+
+def until(leader: int, awaited: bytes | None, before: bytes) -> bytes:
+    """What the terminal shows until `awaited` is among it, or until the other side is closed."""
+    shown = b""
+    end = time.monotonic() + _PATIENCE
+    while awaited is None or awaited not in before + shown:
+        ready, _, _ = select.select([leader], [], [], max(end - time.monotonic(), 0))
+        assert ready, f"not shown: {awaited!r} among {before + shown!r}"
+        try:
+            data = os.read(leader, 4096)
+        except OSError:  # the other side of a terminal is closed
+            break
+        if not data:
+            break
+        shown += data
+    return shown
+
+
+def test_long_work_shows_how_far_it_is() -> None:
+    capture = capture_bytes(0)
+    # The second half waits for the bar: long work without a clock.
+    shown = on_a_terminal(
+        "classify", "-", "--format", "ndjson", pieces=[(capture[:500], ""), (capture[500:], "bytes")]
+    )
+    assert "\x1b[2K" in shown  # the bar is wiped at the end
+    assert "connections" in shown.rsplit("\x1b[2K", 1)[1]
+
+
+def test_short_work_shows_none(captures: Path) -> None:
+    shown = on_a_terminal("classify", captures, "--format", "ndjson", pieces=[])
+    assert "\x1b" not in shown or "compiling" in shown

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from halfopen.capture.bytes import u8, u16, u32, u64
-from halfopen.capture.inline import part
+from halfopen.capture.inline import inlined
 from halfopen.capture.links import lacking, network_layer
 from halfopen.capture.tunnels import carries_tcp
 from halfopen.model import MAPPED_PREFIX, Bytes, Counter, Kind, Option, Rows, Trait
@@ -47,7 +47,7 @@ _EXTENSIONS: Final = 16
 """IPv6 extension headers followed before a packet is called malformed."""
 
 
-@part
+@inlined
 def parse(data: Bytes, at: int, end: int, wire: int, link: int, big: bool, rows: Rows, n: int) -> int:
     """Write row `n` from the frame at `at`; returns the `Counter` it belongs to, or `QUOTED`.
 
@@ -68,7 +68,7 @@ def parse(data: Bytes, at: int, end: int, wire: int, link: int, big: bool, rows:
     return _TUNNELLED if carries_tcp(data, at, end, protocol) else _NOT_TCP
 
 
-@part
+@inlined
 def blank(rows: Rows, n: int, kind: int) -> None:
     """Make row `n` one of `kind` whose every other field is 0."""
     row = rows[n]
@@ -86,7 +86,7 @@ def blank(rows: Rows, n: int, kind: int) -> None:
     row["kind"] = kind
 
 
-@part
+@inlined
 def _no_segment(rows: Rows, n: int) -> None:
     row = rows[n]
     row["seq"] = 0
@@ -100,7 +100,7 @@ def _no_segment(rows: Rows, n: int) -> None:
     row["options"] = 0
 
 
-@part
+@inlined
 def _internet(data: Bytes, at: int, end: int, wire: int, rows: Rows, n: int) -> tuple[int, int, int]:
     """Read an IP header into row `n`: protocol (or a negated counter), next offset, end on the wire."""
     if end - at < 1:
@@ -131,7 +131,7 @@ def _internet(data: Bytes, at: int, end: int, wire: int, rows: Rows, n: int) -> 
     return protocol, at + header, at + total
 
 
-@part
+@inlined
 def _internet6(data: Bytes, at: int, end: int, wire: int, rows: Rows, n: int) -> tuple[int, int, int]:
     if end - at < 40:
         return lacking(at + 40, wire), at, wire
@@ -167,7 +167,7 @@ def _internet6(data: Bytes, at: int, end: int, wire: int, rows: Rows, n: int) ->
     return -_MALFORMED, at, wire
 
 
-@part
+@inlined
 def _segment(data: Bytes, at: int, end: int, wire: int, rows: Rows, n: int) -> int:
     if wire - at < 20:
         return _MALFORMED
@@ -192,7 +192,7 @@ def _segment(data: Bytes, at: int, end: int, wire: int, rows: Rows, n: int) -> i
     return TCP
 
 
-@part
+@inlined
 def _options(data: Bytes, at: int, end: int, rows: Rows, n: int) -> None:
     """Which options stand in ``data[at:end]``, and the hash of its whole 32-bit words.
 
@@ -233,7 +233,7 @@ def _options(data: Bytes, at: int, end: int, rows: Rows, n: int) -> None:
     row["options"] = found
 
 
-@part
+@inlined
 def _quoted(data: Bytes, at: int, end: int, protocol: int, rows: Rows, n: int) -> int:
     """An ICMP error that quotes TCP; one that says unreachable becomes a row of the quoted packet.
 

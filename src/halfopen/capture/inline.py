@@ -1,19 +1,17 @@
-"""The decorator for what kernels are made of."""
+"""The decorator for what the walking kernels are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-import numba
+from halfopen.jit import part
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def part(function: F) -> F:
-    """Compile `function` into each kernel that calls it; it may not make arrays.
-
-    Always inlined and without reference counts, whose atomic steps took nine tenths of the time.
-    """
-    options: dict[str, Any] = {"forceinline": True, "_nrt": False}
-    return cast(F, numba.njit(nogil=True, error_model="numpy", **options)(function))
+def inlined(function: F) -> F:
+    """A part that is always compiled right into its callers: the walk is twice as fast for it."""
+    piece: Any = part(function)
+    piece.targetoptions["forceinline"] = True
+    return cast(F, piece)

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from halfopen.capture.inline import part
+from halfopen.capture.inline import inlined
 from halfopen.model import SECOND
 
 INTERFACES: Final = 1 << 16
@@ -17,9 +17,9 @@ LATEST: Final = (1 << 62) - 1
 
 INTERFACE: Final = np.dtype(
     [
-        ("multiplier", np.uint64),  # decimal: ns = min(ticks, most) * multiplier // divisor
+        ("multiplier", np.uint64),  # decimal: ns = ticks * multiplier // divisor
         ("divisor", np.uint64),
-        ("most", np.uint64),
+        ("most", np.uint64),  # ticks that stay within LATEST
         ("offset", np.int64),  # ns, added
         ("snaplen", np.int64),
         ("link", np.int64),
@@ -31,6 +31,7 @@ INTERFACE: Final = np.dtype(
 
 _RESOLUTION: Final = 9  # if_tsresol
 _OFFSET: Final = 14  # if_tsoffset
+_COUNT: Final = (1 << 64) - 1  # largest
 _NO_SNAPLEN: Final = 0xFFFFFFFF
 
 _U32: Final = np.uint64(32)
@@ -61,27 +62,30 @@ def described(body: bytes, order: Literal["big", "little"]) -> tuple[Any, ...]:
     if resolution & 0x80:
         return 1, 1, LATEST, offset, snaplen, link, exponent, True
     multiplier, divisor = 10 ** max(9 - exponent, 0), 10 ** max(exponent - 9, 0)
-    if divisor >= 1 << 64:  # finer than any count of 64 bits can show
-        multiplier, divisor = 0, 1
-    most = LATEST // multiplier if multiplier > 1 else (1 << 64) - 1
+    if divisor > _COUNT:  # so fine that no count makes a nanosecond
+        multiplier, divisor, most = 0, 1, _COUNT
+    else:
+        most = min(((LATEST + 1) * divisor - 1) // multiplier, _COUNT)
     return multiplier, divisor, most, offset, snaplen, link, 0, False
 
 
-@part
+@inlined
 def nanoseconds(high: int, low: int, interface: Any) -> int:
     """The time of a packet, ns, from the two halves of its count, between 0 and `LATEST`."""
     ticks = np.uint64(high) << _U32 | np.uint64(low)
     if interface["binary"]:
         ns = _binary(ticks, np.uint64(interface["shift"]))
     else:
-        ns = min(ticks, interface["most"]) * interface["multiplier"]
-        if interface["divisor"] > np.uint64(1):
-            ns //= interface["divisor"]
+        ns = _LATEST
+        if ticks <= interface["most"]:
+            ns = ticks * interface["multiplier"]
+            if interface["divisor"] > np.uint64(1):
+                ns //= interface["divisor"]
     ts: int = np.int64(min(ns, _LATEST)) + interface["offset"]
     return min(max(ts, 0), LATEST)
 
 
-@part
+@inlined
 def _binary(ticks: np.uint64, shift: np.uint64) -> np.uint64:
     """Ticks of 2**-shift seconds as whole ns, exactly: the fraction times 10**9 in two halves."""
     seconds = ticks >> shift if shift < np.uint64(64) else np.uint64(0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from halfopen.capture.bytes import file16, file32, u8, u16, u32
-from halfopen.capture.inline import part
+from halfopen.capture.inline import inlined
 from halfopen.model import Bytes, Counter
 
 NULL: Final = 0
@@ -57,13 +57,13 @@ def link_name(link: int) -> str:
     return f"{NAMES.get(link, 'unnamed')} ({link})"
 
 
-@part
+@inlined
 def lacking(needed: int, wire: int) -> int:
     """Why bytes up to `needed` are not there: the snaplen cut them, or the frame never had them."""
     return _CUT_SHORT if needed <= wire else _MALFORMED
 
 
-@part
+@inlined
 def network_layer(data: Bytes, at: int, end: int, wire: int, link: int, big: bool) -> int:
     """Offset of the IP header of a frame, or a negated `Counter` that says why there is none.
 
@@ -91,7 +91,7 @@ def network_layer(data: Bytes, at: int, end: int, wire: int, link: int, big: boo
     return _UNKNOWN
 
 
-@part
+@inlined
 def _beneath_tags(data: Bytes, protocol: int, at: int, end: int, wire: int) -> int:
     """Past VLAN tags, an MPLS stack or a PPPoE session; `protocol` is the EtherType before `at`."""
     while protocol != _ETHER_IPV4 and protocol != _ETHER_IPV6:
@@ -112,7 +112,7 @@ def _beneath_tags(data: Bytes, protocol: int, at: int, end: int, wire: int) -> i
     return at
 
 
-@part
+@inlined
 def _beneath_labels(data: Bytes, at: int, end: int, wire: int) -> int:
     """Past the MPLS labels (RFC 3032); what follows is not named, its first four bits must do."""
     bottom = False
@@ -127,7 +127,7 @@ def _beneath_labels(data: Bytes, at: int, end: int, wire: int) -> int:
     return at if version == 4 or version == 6 else _NOT_IP
 
 
-@part
+@inlined
 def _loopback(data: Bytes, at: int, end: int, wire: int) -> int:
     """Past the address family of BSD loopback, in either byte order; AF_INET6 differs by system."""
     if end - at < 4:
@@ -140,7 +140,7 @@ def _loopback(data: Bytes, at: int, end: int, wire: int) -> int:
     return _NOT_IP
 
 
-@part
+@inlined
 def _nflog(data: Bytes, at: int, end: int, wire: int, big: bool) -> int:
     """To the payload attribute of a netfilter log message; attributes are padded to four bytes."""
     at += 4  # family, version, resource id

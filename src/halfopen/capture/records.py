@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.capture.frames import KIND_BREAK, QUOTED, TCP, blank, parse
-from halfopen.capture.inline import part
+from halfopen.capture.inline import inlined
 from halfopen.model import CLOCK_STEP, Bytes, Counter, Rows
 
 LARGEST_FRAME: Final = 1 << 18
@@ -16,8 +16,8 @@ LARGEST_FRAME: Final = 1 << 18
 
 FULL: Final = 0  # the rows are full
 MORE: Final = 1  # the next record is not here as a whole
-WRONG: Final = 2  # the next record cannot be one
-BLOCK: Final = 3  # pcapng: the next block is not a packet, or larger than any packet
+BLOCK: Final = 2  # pcapng: the next block is not a packet, or larger than any packet
+WRONG: Final = 3  # the next record cannot be one; pcapng says more with the numbers above
 
 CLOCK: Final = 0
 FIRST: Final = 1
@@ -32,7 +32,7 @@ def new_clock() -> NDArray[np.int64]:
     return np.array([0, -1], np.int64)
 
 
-@part
+@inlined
 def take(
     data: Bytes,
     at: int,

@@ -82,7 +82,7 @@ class Capture:
             try:
                 with closing(CaptureFile(path)) as file:
                     self._opened.append(file)
-                    yield from self._read(path, Window(decompressed(file)))
+                    yield from read_stream(Window(decompressed(file)), path, self._reading)
             except CaptureError as damage:
                 self.problems.append(damage)
             except OSError as error:
@@ -90,16 +90,21 @@ class Capture:
                     CaptureError(path, 0, f"expected a file that can be read ({error.strerror})")
                 )
 
-    def _read(self, path: str, window: Window) -> Iterator[Batch]:
-        if not window.hold(4):
-            check_end(window, path, "a capture file")
-            raise CaptureError(path, 0, "expected a capture file, this one is empty")
-        magic = window.data[:4].tobytes()
-        if magic in SCALES:
-            return read_pcap(window, path, self._reading)
-        if magic == SECTION_HEADER:
-            return read_pcapng(window, path, self._reading)
-        raise CaptureError(path, 0, "expected a pcap or pcapng file, plain or out of gzip or zstd")
+
+def read_stream(window: Window, file: str, reading: Reading) -> Iterator[Batch]:
+    """The packets of a stream of either format, which ends with a `CaptureError` where it is damaged.
+
+    Empty batches are among them: each gives the caller a chance to look at `reading`.
+    """
+    if not window.hold(4):
+        check_end(window, file, "a capture file")
+        raise CaptureError(file, 0, "expected a capture file, this one is empty")
+    magic = window.data[:4].tobytes()
+    if magic in SCALES:
+        return read_pcap(window, file, reading)
+    if magic == SECTION_HEADER:
+        return read_pcapng(window, file, reading)
+    raise CaptureError(file, 0, "expected a pcap or pcapng file, plain or out of gzip or zstd")
 
 
 def open_captures(arguments: Sequence[str], *, joined: bool = False) -> list[Capture]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from halfopen.capture.bytes import u8, u16
-from halfopen.capture.inline import part
+from halfopen.capture.inline import inlined
 from halfopen.model import Bytes
 
 
-@part
+@inlined
 def carries_tcp(data: Bytes, at: int, end: int, protocol: int) -> bool:
     """Whether the payload at `at` of an IP packet of `protocol` is a tunnel with TCP in it.
 
@@ -25,26 +25,26 @@ def carries_tcp(data: Bytes, at: int, end: int, protocol: int) -> bool:
     return False
 
 
-@part
+@inlined
 def _ip_of_tcp(data: Bytes, at: int, end: int) -> bool:
     if end - at >= 20 and u8(data, at) >> 4 == 4 and u8(data, at) & 15 >= 5:
         return u8(data, at + 9) == 6
     return end - at >= 40 and u8(data, at) >> 4 == 6 and u8(data, at + 6) == 6
 
 
-@part
+@inlined
 def _ethernet_of_tcp(data: Bytes, at: int, end: int) -> bool:
     if end - at >= 18 and u16(data, at + 12) == 0x8100:
         at += 4
     return end - at >= 14 and _typed(data, u16(data, at + 12), at + 14, end)
 
 
-@part
+@inlined
 def _typed(data: Bytes, protocol: int, at: int, end: int) -> bool:
     return (protocol == 0x0800 or protocol == 0x86DD) and _ip_of_tcp(data, at, end)
 
 
-@part
+@inlined
 def _gre(data: Bytes, at: int, end: int) -> bool:
     """RFC 2784 and 2890: a checksum, key and sequence number of four bytes each where flagged."""
     if end - at < 4:
@@ -63,7 +63,7 @@ def _gre(data: Bytes, at: int, end: int) -> bool:
     return _typed(data, protocol, at, end)
 
 
-@part
+@inlined
 def _udp(data: Bytes, at: int, end: int) -> bool:
     if end - at < 16:
         return False
@@ -86,7 +86,7 @@ def _udp(data: Bytes, at: int, end: int) -> bool:
     return False
 
 
-@part
+@inlined
 def _gtp(data: Bytes, at: int, end: int) -> bool:
     """GTP-U version 1 (3GPP TS 29.281): a G-PDU, its extension headers in units of four bytes."""
     flags = u8(data, at)
@@ -104,7 +104,7 @@ def _gtp(data: Bytes, at: int, end: int) -> bool:
     return _ip_of_tcp(data, at, end)
 
 
-@part
+@inlined
 def _capwap(data: Bytes, at: int, end: int) -> bool:
     """CAPWAP data (RFC 5415) in clear: an Ethernet frame, or an 802.11 one with LLC and SNAP."""
     if u8(data, at) & 15 != 0:  # DTLS

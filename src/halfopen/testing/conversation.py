@@ -155,6 +155,12 @@ class Conversation:
         """RST+ACK in the server's name: how a closed port refuses a SYN."""
         return self.send(self.server, RST_ACK, **fields)
 
+    def unreachable(self: Self, by: str, **fields: Any) -> Self:
+        """ICMP destination unreachable from `by`, quoting the last recorded packet."""
+        self.packets.append(Frame(self.now, packets.unreachable(by, self.packets[-1].data, **fields)))
+        self.now += STEP
+        return self
+
     def tick(self: Self) -> Self:
         """A UDP datagram of the server: it moves the capture's clock on and is no connection."""
         datagram = packets.udp((self.server.end[0], 9), (self.client.end[0], 9), b"tick")

@@ -31,7 +31,7 @@ def client_hello(
     extensions += _extension(0x33, _sized(shares))
     if post_quantum:  # RFC 7685; browsers fill this room with ECH and pre-shared keys
         extensions += _extension(
-            0x15, bytes(POST_QUANTUM_SIZE - 94 - len(extensions) - len(names) * name_last)
+            0x15, bytes(POST_QUANTUM_SIZE - 92 - len(extensions) - len(names) * name_last)
         )
     extensions += names if name_last else b""
     body = b"\x03\x03" + bytes(range(32)) + b"\x20" + bytes(range(32, 64))

@@ -81,18 +81,20 @@ class Recorder:
         """Stop recording; the frames stay."""
         self._socket.close()
 
-    def of(self, address: str) -> list[Frame]:
-        """The frames that name `address`, quoted ones too."""
+    def of(self, address: str, since: int = 0) -> list[Frame]:
+        """The frames from `since` (ns) on that name `address`, quoted ones too."""
         packed = ip_address(address).packed
         with self._news:
-            return [frame for frame in self.frames if packed in frame.data]
+            return [frame for frame in self.frames if frame.ts >= since and packed in frame.data]
 
-    def wait_for(self, address: str, wanted: Callable[[list[Seen]], bool], seconds: float = 10) -> list[Seen]:
+    def wait_for(
+        self, address: str, wanted: Callable[[list[Seen]], bool], *, since: int = 0, seconds: float = 10
+    ) -> list[Seen]:
         """The TCP headers of `address` as soon as `wanted` says yes to them; TimeoutError if it never does."""
         found: list[Seen] = []
 
         def ready() -> bool:
-            found[:] = [header for frame in self.of(address) if (header := seen(frame.data))]
+            found[:] = [header for frame in self.of(address, since) if (header := seen(frame.data))]
             return wanted(found)
 
         with self._news:

@@ -25,6 +25,7 @@ from halfopen.model import Flag
 from halfopen.testing import packets
 from halfopen.testing.namespaces import MissingError, Namespace
 from halfopen.testing.packets import End
+from halfopen.testing.pcap import Frame
 from halfopen.testing.recorder import Recorder, Seen, no_offloads
 
 CLIENT_NETS: Final = (
@@ -129,6 +130,8 @@ class TestBed:
         self._injector.sendto(packet, (interface, kind, 0, 0, _mac(net, 2)))
 
     def _wire(self, host: Namespace, inner: str, middle: Namespace, outer: str, net: int) -> None:
+        for namespace in (host, middle):  # or IPv6 waits a second for an address nobody else has
+            namespace.run("sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0")
         host.run(
             "ip link set lo up",
             f"ip link add {inner} address {_mac(net, 2).hex(':')} type veth peer name {outer} "
@@ -155,7 +158,25 @@ class Play:
         self.bed = bed
         self.client = client
         self.server: End = (server, port)
+        self.since = 0  # ns; what was recorded before is no part of the capture
+        self._kept: list[
+            socket.socket
+        ] = []  # open until the play is over, lest a lost reference ends a connection
         self._family = socket.AF_INET6 if ":" in client else socket.AF_INET
+
+    def frames(self, *, near: bool = False) -> list[Frame]:
+        """What has been recorded of this scenario, at the server or on the client's side of the middlebox."""
+        recorder = self.bed.near if near else self.bed.far
+        return recorder.of(self.server[0], self.since)
+
+    def from_now(self) -> None:
+        """Let the capture begin here."""
+        self.since = time.time_ns()
+
+    def close(self) -> None:
+        """Close every socket of the scenario."""
+        for end in self._kept:
+            end.close()
 
     def sleep(self, seconds: float) -> None:
         """Let real time pass."""
@@ -191,9 +212,14 @@ class Play:
         """A connection: the client's socket and the server's, the handshake seen on the wire."""
         with self.listen() as listener:
             client = self.connect(port=port, **options)
-            server, _ = listener.accept()
+            return client, self.accept(listener)
+
+    def accept(self, listener: socket.socket) -> socket.socket:
+        """The server's socket of the next connection."""
+        server, _ = listener.accept()
         server.settimeout(10)
-        return client, server
+        self._kept.append(server)
+        return server
 
     def cut(self, *, up: bool = True, down: bool = True) -> None:
         """From now on the middlebox drops what goes up to the server, down to the client, or both."""
@@ -217,29 +243,16 @@ class Play:
 
     def arrived(self, flags: int = 0, *, length: int = 0, count: int = 1) -> Seen:
         """The latest packet of the client with all of `flags` and at least `length` bytes, once `count` are there."""
-
-        def fitting(headers: list[Seen]) -> list[Seen]:
-            return [
-                h for h in headers if h.dst == self.server and h.flags & flags == flags and h.length >= length
-            ]
-
-        found = self.bed.far.wait_for(self.server[0], lambda headers: len(fitting(headers)) >= count)
-        return fitting(found)[-1]
+        return self._wait(flags, length, count, to_server=True)[-1]
 
     def sent(self, flags: int = 0, *, length: int = 0, count: int = 1) -> Seen:
         """As `arrived`, of the server's packets."""
-
-        def fitting(headers: list[Seen]) -> list[Seen]:
-            return [
-                h for h in headers if h.src == self.server and h.flags & flags == flags and h.length >= length
-            ]
-
-        found = self.bed.far.wait_for(self.server[0], lambda headers: len(fitting(headers)) >= count)
-        return fitting(found)[-1]
+        return self._wait(flags, length, count, to_server=False)[-1]
 
     def inject(self, flags: int, *, ahead: int = 0, ack: int | None = None, **fields: Any) -> None:
         """A packet in the client's name: `ahead` of its next sequence number, acknowledging what it did."""
-        mine = self._headers(to_server=True)
+        mine = self._wait(to_server=True)
+        mine = [h for h in mine if h.src == mine[-1].src]
         number = max((h.next for h in mine), key=lambda n: (n - mine[0].seq) & 0xFFFFFFFF)
         acked = max((h.ack for h in mine), key=lambda n: (n - mine[-1].ack + (1 << 31)) & 0xFFFFFFFF)
         values: dict[str, Any] = {"ttl": 44, "window": 0, **fields}
@@ -248,7 +261,7 @@ class Play:
 
     def inject_back(self, flags: int, *, ahead: int = 0, **fields: Any) -> None:
         """A packet in the server's name towards the client: `ahead` of what the server sent."""
-        theirs = self._headers(to_server=False)
+        theirs = self._wait(to_server=False)
         number = max((h.next for h in theirs), key=lambda n: (n - theirs[0].seq) & 0xFFFFFFFF)
         acked = theirs[-1].ack if flags & Flag.ACK else 0
         values: dict[str, Any] = {"ttl": 44, "window": 0, **fields, "seq": number + ahead, "ack": acked}
@@ -257,27 +270,39 @@ class Play:
 
     def tick(self) -> None:
         """A datagram of the server: it moves the capture's clock on and is no connection."""
-        with self.bed.server.entered(), socket.socket(self._family, socket.SOCK_DGRAM) as sender:
-            _free(sender)
-            sender.bind((self.server[0], 0))
-            sender.sendto(b"tick", (self.client, 9))
+        listener = self._socket(self.bed.client, socket.SOCK_DGRAM)  # or the client would complain by ICMP
+        listener.bind((self.client, 9))
+        sender = self._socket(self.bed.server, socket.SOCK_DGRAM)
+        sender.bind((self.server[0], 0))
+        sender.sendto(b"tick", (self.client, 9))
+        time.sleep(0.1)
 
-    def _headers(self, *, to_server: bool) -> list[Seen]:
-        def mine(headers: list[Seen]) -> list[Seen]:
-            return [h for h in headers if (h.dst if to_server else h.src) == self.server]
+    def _wait(self, flags: int = 0, length: int = 0, count: int = 1, *, to_server: bool) -> list[Seen]:
+        def fitting(headers: list[Seen]) -> list[Seen]:
+            return [
+                h
+                for h in headers
+                if (h.dst if to_server else h.src) == self.server
+                and h.flags & flags == flags
+                and h.length >= length
+            ]
 
-        return mine(self.bed.far.wait_for(self.server[0], lambda headers: bool(mine(headers))))
+        far, address = self.bed.far, self.server[0]
+        return fitting(
+            far.wait_for(address, lambda headers: len(fitting(headers)) >= count, since=self.since)
+        )
 
     def _both(self, action: str, up: bool, down: bool) -> None:
         for name, wanted in (("up", up), ("down", down)):
             if wanted:
                 self.bed.element(self.bed.middle, action, name, self.server[0])
 
-    def _socket(self, namespace: Namespace) -> socket.socket:
+    def _socket(self, namespace: Namespace, kind: int = socket.SOCK_STREAM) -> socket.socket:
         with namespace.entered():
-            made = socket.socket(self._family, socket.SOCK_STREAM)
+            made = socket.socket(self._family, kind)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _free(made)
+        self._kept.append(made)
         return made
 
 

@@ -151,6 +151,7 @@ def test_joined_captures_are_one(tmp_path: Path) -> None:
 def test_the_table_goes_to_pandas_and_polars(capture: Path) -> None:
     table = halfopen.classify(capture)
     assert len(table.to_pandas()) == 6
+    assert {"evidence.ttl_delta", "trigger.name"} <= set(table.flatten().to_pandas().columns)
     frame = polars.from_arrow(table)
     assert isinstance(frame, polars.DataFrame)
     assert frame.filter(polars.col("stage") == "post_psh").height == 3
@@ -176,3 +177,14 @@ def test_import_is_cheap() -> None:
     loaded = "import halfopen, sys; print([m for m in ('numpy', 'numba', 'pyarrow') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
+
+
+def test_the_example_runs_on_captures_of_its_own_and_of_others(capture: Path) -> None:
+    example = Path(__file__).parent.parent / "examples" / "how_connections_died.py"
+    for argv, first in (([], ""), ([str(capture)], "6 connections, 17 columns")):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", str(example), *argv], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(first)
+        assert "post_psh" in done.stdout

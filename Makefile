@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/uv
 
+DEMO := $(firstword $(wildcard captures/demo.pcap*))
+
 # Behind a company's own certificate authority the system's certificates are the right ones.
 export UV_SYSTEM_CERTS := 1
 export UV_PYTHON_DOWNLOADS := never
@@ -30,7 +32,17 @@ help:
 	@echo 'make clean     remove the environment'
 
 demo: .venv/.runtime
-	@$(BIN)/python scripts/demo.py
+	@echo
+	@echo 'Visitors of one server, captured there; on their way some of them are cut off. Which, and how?'
+	@echo
+	@echo '$$ halfopen classify $(DEMO) --places captures/places'
+	@$(BIN)/halfopen classify $(DEMO) --places captures/places
+	@echo
+	@echo 'The hosts are real network stacks in a test bed; their networks are invented (documentation addresses).'
+	@echo 'Try next:'
+	@echo '  $(BIN)/halfopen classify $(DEMO) --places captures/places --format ndjson | head'
+	@echo '  $(BIN)/halfopen signatures'
+	@echo '  $(BIN)/halfopen classify YOUR.pcap'
 
 test: .venv/.dev
 	$(PYTEST) $(ARGS)
@@ -39,6 +51,7 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	MYPYPATH=benchmarks:captures $(BIN)/mypy scripts benchmarks captures
 	$(BIN)/lint-imports
 
 bench: .venv/.runtime

@@ -21,13 +21,14 @@ COUNT_FLOWS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One program; `target` is how many times as many packets a second we want to do."""
+    """One program; `target` is how many times as many packets a second we want to do, `profile` what it reads."""
 
     name: str
     program: str
     package: str
     command: Callable[[str, Path, Path], list[str]]  # program, capture, folder for its output
     target: float | None = None
+    profile: str = "mixed"
 
 
 FAST: Final = (
@@ -62,6 +63,7 @@ SLOW: Final = (
         "tshark",
         lambda program, file, _: [program, "-q", "-z", "conv,tcp", "-r", str(file)],
         50,
+        "mixed-tenth",
     ),
     Peer(
         "nfstream, one meter",
@@ -69,15 +71,17 @@ SLOW: Final = (
         "from the package index",
         lambda program, file, _: [program, "-c", COUNT_FLOWS, str(file)],
         50,
+        "mixed-tenth",
     ),
     Peer(
         "our pure-Python twin",
         sys.executable,
         "",
         lambda program, file, _: [program, str(HERE / "twin.py"), str(file)],
+        profile="mixed-hundredth",
     ),
 )
-"""Run on a tenth of it; their rate is taken between two sizes, so their start-up does not count against them."""
+"""Run on a smaller one; their rate is taken between two sizes, so their start-up does not count against them."""
 
 
 def find(peer: Peer, cache: Path) -> str | None:

@@ -132,7 +132,7 @@ def speed(bench: Bench) -> None:
         for peer in SLOW:
             if program := programs[peer.name]:
                 try:
-                    rates[peer.name], taken[f"{peer.name} (a tenth)"] = slow_rate(
+                    rates[peer.name], taken[f"{peer.name} ({peer.profile})"] = slow_rate(
                         bench, peer, program, Path(folder)
                     )
                 except CommandError as error:
@@ -168,7 +168,7 @@ def speed(bench: Bench) -> None:
 
 def slow_rate(bench: Bench, peer: Peer, program: str, folder: Path) -> tuple[float, Median]:
     """Packets per second between two small captures, so that start-up is left out; the medians of the larger."""
-    large, small = bench.trace("mixed-tenth"), bench.trace("small")
+    large, small = bench.trace(peer.profile), bench.trace("small")
     pair = {trace.path.name: peer.command(program, trace.path, folder) for trace in (large, small)}
     taken, failures = alternate(pair, max(1, bench.rounds // 2))
     for reason in failures.values():
@@ -257,7 +257,7 @@ def start(bench: Bench) -> None:
     bench.report.say(
         f"Ten packets: {warm.wall:.2f} s (of which importing numba and NumPy {bare.wall:.2f} s), "
         f"peak {mib(warm.peak)} MiB.",
-        f"The first run of all, which compiles: {first.wall:.1f} s, peak {mib(first.peak)} MiB; "
+        f"The first run of all, which compiles: {first.wall:.1f} s ({first.cpu:.1f} s of CPU), peak {mib(first.peak)} MiB; "
         f"it keeps {kept / 1e6:.1f} MB for later runs.",
     )
     wanted = f"< {SECONDS_AFTER_START:g} s"

@@ -111,7 +111,8 @@ PROFILES: Final = {
     "mixed-tenth": Profile(column=0, rate=1_000, seconds=60, snaplen=262_144),
     "mixed-long": Profile(column=0, rate=1_000, seconds=6_000, snaplen=262_144),
     "busy": Profile(column=1, rate=20_000, seconds=120, snaplen=96),
-    "small": Profile(column=0, rate=1_000, seconds=3, snaplen=262_144),
+    "mixed-hundredth": Profile(column=0, rate=1_000, seconds=6, snaplen=262_144),
+    "small": Profile(column=0, rate=1_000, seconds=1, snaplen=262_144),
 }
 
 FLAGS: Final = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16}

@@ -19,21 +19,22 @@ NOTE: Final = "<!-- Written by `make docs`; changes made here are lost. -->"
 def cli_reference() -> str:
     """Every verb and every flag, as the parser has them."""
     lines = ["# The command line", "", NOTE, ""]
-    for verb in verbs(command.build_parser()):
-        lines += [f"## `{verb.prog}`", "", verb.description or "", ""]
+    for verb, words in verbs(command.parser()):
+        lines += [f"## `{verb.prog}`", "", words, ""]
         own = [action for action in verb._actions if shown(action)]
         lines += table(("Argument", "Meaning"), ((spelling(action), meaning(action)) for action in own))
     lines += ["## Exit codes", "", exit_codes(), ""]
     return "\n".join(lines)
 
 
-def verbs(parser: ArgumentParser) -> Iterator[ArgumentParser]:
-    """The parser and those of its verbs, at any depth."""
-    yield parser
+def verbs(parser: ArgumentParser, words: str = "") -> Iterator[tuple[ArgumentParser, str]]:
+    """The parser and those of its verbs, at any depth, with their words."""
+    yield parser, parser.description or words
     for action in parser._actions:
         if isinstance(action, _SubParsersAction):
-            for verb in dict.fromkeys(action.choices.values()):
-                yield from verbs(verb)
+            helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for name, verb in action.choices.items():
+                yield from verbs(verb, helps[name])
 
 
 def shown(action: Action) -> bool:

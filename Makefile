@@ -54,7 +54,7 @@ lint: .venv/.dev
 	MYPYPATH=benchmarks:captures $(BIN)/mypy scripts benchmarks captures
 	$(BIN)/lint-imports
 
-bench: .venv/.runtime
+bench: .venv/.dev
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: .venv/.runtime

@@ -65,10 +65,16 @@ def seen(frame: bytes) -> Seen | None:
 
 
 class Recorder:
-    """All frames of one interface of one namespace, both directions, from now on."""
+    """All frames of one interface of one namespace, both directions, from now on.
 
-    def __init__(self, namespace: Namespace, interface: str) -> None:
+    `watch` is called with every TCP header and its frame as they come: a middlebox that looks.
+    """
+
+    def __init__(
+        self, namespace: Namespace, interface: str, watch: Callable[[Seen, Frame], None] | None = None
+    ) -> None:
         self.frames: list[Frame] = []
+        self._watch = watch
         self._news = threading.Condition(threading.RLock())
         with namespace.entered():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
@@ -109,8 +115,11 @@ class Recorder:
             except OSError:  # closed
                 return
             seconds, part = struct.unpack("qq", ancillary[0][2])
+            frame = Frame(seconds * SECOND + part, data)
+            if self._watch and (header := seen(data)):
+                self._watch(header, frame)
             with self._news:
-                self.frames.append(Frame(seconds * SECOND + part, data))
+                self.frames.append(frame)
                 self._news.notify_all()
 
 

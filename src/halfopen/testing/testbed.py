@@ -34,6 +34,7 @@ CLIENT_NETS: Final = (
     "203.0.113.0/25",
     "2001:db8:1::/48",
     "2001:db8:2::/48",
+    "2001:db8:3::/48",
 )
 SERVER_NETS: Final = ("203.0.113.128/25", "2001:db8:ffff::/48")
 
@@ -301,7 +302,7 @@ class Play:
         with namespace.entered():
             made = socket.socket(self._family, kind)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _free(made)
+        free_bind(made)
         self._kept.append(made)
         return made
 
@@ -342,7 +343,8 @@ OPTIONS: Final = {"tcp_fastopen_connect": 30, "tcp_rto_max_ms": 44}
 """TCP socket options that Python has no name for."""
 
 
-def _free(end: socket.socket) -> None:
+def free_bind(end: socket.socket) -> None:
+    """Let a socket use any address routed to its host, whether or not an interface has it."""
     if end.family == socket.AF_INET6:
         end.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
     else:

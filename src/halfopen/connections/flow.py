@@ -57,7 +57,7 @@ from halfopen.connections.table import (
 )
 from halfopen.connections.trigger import FOUND, MORE, find_trigger
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
-from halfopen.jit import I64, kernel, part
+from halfopen.jit import I64, inlined, kernel, part
 from halfopen.model import MAPPED_PREFIX, PACKETS_KEPT, SECOND, Counter, Flag, Kind, Option, Trait
 
 FIN, SYN, RST, ACK = int(Flag.FIN), int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
@@ -90,14 +90,14 @@ ROOM_ROWS = 4
 ROOM_NAMES = ROOM_ROWS * 255
 
 
-@part
+@inlined
 def has_room(t: Table) -> Any:
     """Whether the output takes what one packet can make final."""
     s = t.state[0]
     return s.out + ROOM_ROWS <= OUT_ROWS and s.names + ROOM_NAMES <= OUT_NAMES
 
 
-@part
+@inlined
 def finish_entry(t: Table, i: Any, silence: Any, how: Any) -> Any:
     """Judge an entry unless that was done, and forget it."""
     if not t.entries[i].facts & JUDGED:
@@ -117,7 +117,7 @@ def sweep(t: Table) -> Any:
             i = t.waits[wait, 0]
 
 
-@part
+@inlined
 def rank(t: Table, i: Any) -> Any:
     """Put an entry among those that wait for the same silence (D1)."""
     e = t.entries[i]
@@ -138,7 +138,7 @@ def rank(t: Table, i: Any) -> Any:
         link_end(t, i, wait)
 
 
-@part
+@inlined
 def touch(t: Table, i: Any) -> Any:
     """The client was heard: last in its wait, whichever that is now."""
     unlink(t, i)
@@ -146,13 +146,13 @@ def touch(t: Table, i: Any) -> Any:
     rank(t, i)
 
 
-@part
+@inlined
 def print_of(row: Any) -> Any:
     """Hash of what else two copies share: window and options (D14)."""
     return np.uint32(mix(np.uint64(row.options_hash) << np.uint64(16) | np.uint64(row.window)) & np.uint64(0xFFFFFFFF))
 
 
-@part
+@inlined
 def full_print(row: Any) -> Any:
     """Hash of all that two copies of a server's packet share but the IP-ID (D14)."""
     numbers = np.uint64(row.seq) << np.uint64(32) | np.uint64(row.ack)
@@ -160,7 +160,7 @@ def full_print(row: Any) -> Any:
     return mix(mix(numbers) + shape) ^ np.uint64(row.flags)
 
 
-@part
+@inlined
 def is_copy(t: Table, i: Any, row: Any) -> Any:
     """The same packet recorded twice, by the kept ones (D14); counted."""
     e = t.entries[i]
@@ -206,7 +206,7 @@ def cover(t: Table, b: int, start: Any, end: Any) -> Any:
     return reach
 
 
-@part
+@inlined
 def take_first_bytes(t: Table, e: Any, row: Any, data: Any) -> Any:
     """Look for a name in the client's first bytes, put together where they came in pieces."""
     if e.facts & TRIGGER_DONE or row.flags & RST or row.payload_captured == 0:
@@ -256,7 +256,7 @@ def void_refusal(t: Table, e: Any) -> Any:
         t.servers[e.server].facts &= ~(SHOWED_RST | GAVE_UP | DIFFERENT)
 
 
-@part
+@inlined
 def keep(t: Table, i: Any, row: Any, data: Any) -> Any:
     """One more of the first ten packets."""
     e = t.entries[i]
@@ -301,7 +301,7 @@ def keep(t: Table, i: Any, row: Any, data: Any) -> Any:
     touch(t, i)
 
 
-@part
+@inlined
 def inbound(t: Table, i: Any, row: Any, data: Any) -> Any:
     """A packet of the client on a live 5-tuple."""
     e = t.entries[i]
@@ -321,7 +321,7 @@ def inbound(t: Table, i: Any, row: Any, data: Any) -> Any:
         keep(t, i, row, data)
 
 
-@part
+@inlined
 def row_repeats(row: Any, isn: Any, high: Any) -> Any:
     """`judge.repeats` for a packet that has no cell."""
     if row.flags & RST:
@@ -333,7 +333,7 @@ def row_repeats(row: Any, isn: Any, high: Any) -> Any:
     return ahead(row.seq, isn) + I64(row.payload_length) <= high
 
 
-@part
+@inlined
 def answer(t: Table, i: Any, row: Any) -> Any:
     """A packet of the server's side (D9, D17)."""
     e = t.entries[i]
@@ -404,7 +404,7 @@ def answer(t: Table, i: Any, row: Any) -> Any:
     rank(t, i)
 
 
-@part
+@inlined
 def remember_ack(answers: Any, ack: Any) -> Any:
     """Keep the last two different ack numbers that the server sent after the first RST (D13)."""
     for k in range(answers.acks_after):
@@ -431,7 +431,7 @@ def unreachable(t: Table, i: Any, row: Any) -> Any:
         e.facts |= ROUTER
 
 
-@part
+@inlined
 def is_server(t: Table, hi: Any, lo: Any, port: Any) -> Any:
     """Whether an end is one of the servers asked for."""
     s = t.state[0]
@@ -446,7 +446,7 @@ def is_server(t: Table, hi: Any, lo: Any, port: Any) -> Any:
     return False
 
 
-@part
+@inlined
 def scanner_tags(row: Any) -> Any:
     """Which scanner's hand the first SYN shows, as tag bits (docs/method.md, scanners)."""
     tags = I64(0)
@@ -480,7 +480,7 @@ def replace(t: Table, i: Any, ts: Any) -> Any:
     forget(t, i)
 
 
-@part
+@inlined
 def open_connection(t: Table, row: Any, data: Any, bucket: Any, facts: Any) -> Any:
     """A SYN opens a connection; where the table is full another one goes."""
     s = t.state[0]
@@ -495,7 +495,7 @@ def open_connection(t: Table, row: Any, data: Any, bucket: Any, facts: Any) -> A
     keep(t, open_entry(t, row, bucket, facts, scanner_tags(row)), row, data)
 
 
-@part
+@inlined
 def segment(t: Table, row: Any, data: Any) -> Any:
     """One TCP packet, or an ICMP unreachable that quotes one."""
     s = t.state[0]

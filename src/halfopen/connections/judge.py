@@ -13,7 +13,7 @@ from halfopen.connections.layout import NAME_BYTES, NAME_LINK, Fact, Showed, Tab
 from halfopen.connections.limits import STRAY_REACH
 from halfopen.connections.rules import Acks, Tag
 from halfopen.connections.table import ahead
-from halfopen.jit import I64, part
+from halfopen.jit import I64, inlined, part
 from halfopen.model import (
     NO_TIME,
     PACKETS_KEPT,
@@ -81,7 +81,7 @@ T_STRAY, T_REUSE = 1 << Tag.stray_rst, 1 << Tag.port_reuse
 T_SYN_AGAIN, T_SYN_PAYLOAD = 1 << Tag.syn_retransmitted, 1 << Tag.syn_payload
 
 
-@part
+@inlined
 def gather(t: Table, e: Any) -> Any:
     """Cell numbers of an entry's packets into the scratch row CELL_OF. Returns how many."""
     n = I64(0)
@@ -93,7 +93,7 @@ def gather(t: Table, e: Any) -> Any:
     return n
 
 
-@part
+@inlined
 def accepted_syn_payload(t: Table, e: Any, n: Any) -> Any:
     """Length of SYN data that a later packet starts behind, else 0 (D5). Needs `gather`."""
     length = I64(0)
@@ -109,7 +109,7 @@ def accepted_syn_payload(t: Table, e: Any, n: Any) -> Any:
     return I64(0)
 
 
-@part
+@inlined
 def end_of(c: Any, isn: Any, accepted: Any) -> Any:
     """Relative sequence number behind a packet that is no RST."""
     if c.flags & SYN:
@@ -117,7 +117,7 @@ def end_of(c: Any, isn: Any, accepted: Any) -> Any:
     return ahead(c.seq, isn) + I64(c.length) + I64(c.flags & FIN)
 
 
-@part
+@inlined
 def highest(t: Table, e: Any, n: Any, accepted: Any) -> Any:
     """Relative sequence number that the client would send next, by its first `n` packets."""
     high = I64(0)
@@ -128,7 +128,7 @@ def highest(t: Table, e: Any, n: Any, accepted: Any) -> Any:
     return high
 
 
-@part
+@inlined
 def is_real_reset(c: Any, isn: Any, high: Any) -> Any:
     """A RST that is not stray (D16)."""
     if not c.flags & RST:
@@ -150,7 +150,7 @@ def has_real_reset(t: Table, e: Any) -> Any:
     return False
 
 
-@part
+@inlined
 def repeats(c: Any, isn: Any, high: Any) -> Any:
     """A SYN again, or nothing but bytes already seen (D8); `high` of the packets before."""
     if c.flags & RST:
@@ -178,7 +178,7 @@ def is_retransmitting(t: Table, e: Any, n: Any) -> Any:
     return True
 
 
-@part
+@inlined
 def spread(t: Table, e: Any, n: Any, accepted: Any) -> Any:
     """Start and end of every packet's data into the scratch rows (D5)."""
     for k in range(n):
@@ -199,7 +199,7 @@ def spread(t: Table, e: Any, n: Any, accepted: Any) -> Any:
         t.scratch[END, k] = end
 
 
-@part
+@inlined
 def stage_reached(t: Table, n: Any) -> Any:
     """How far the client came (D5). Needs `spread`."""
     pushes = I64(0)
@@ -236,7 +236,7 @@ def stage_reached(t: Table, n: Any) -> Any:
     return POST_ACK if acknowledged else POST_SYN
 
 
-@part
+@inlined
 def is_answered(t: Table, n: Any) -> Any:
     """After its last new data the client acknowledged more than before (D1). Needs `spread`."""
     data_end = I64(0)
@@ -301,7 +301,7 @@ def unacknowledged(t: Table, e: Any, n: Any) -> Any:
     return outstanding, never_repeated
 
 
-@part
+@inlined
 def find_signature(t: Table, stage: Any, bare: Any, with_ack: Any, relation: Any) -> Any:
     """The one row of the table that fits, 0 if none does (D13)."""
     for k in range(t.signatures.shape[0]):
@@ -376,7 +376,7 @@ def weigh_resets(t: Table, e: Any, n: Any, high: Any, accepted: Any, row: Any) -
     return relation, ack
 
 
-@part
+@inlined
 def reset_tags(bare: Any, with_ack: Any, relation: Any, ack: Any) -> Any:
     """Which kinds of resets came, and how the ack numbers of bare ones relate."""
     if bare and with_ack:
@@ -392,7 +392,7 @@ def reset_tags(bare: Any, with_ack: Any, relation: Any, ack: Any) -> Any:
     return T_MULTIPLE_RSTS | (T_DIFF0 if relation == DIFFER_ZERO else T_DIFF)
 
 
-@part
+@inlined
 def decide(t: Table, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     """Stage, signature, tags and evidence into `row`; returns why it is left out, if it is."""
     accepted = accepted_syn_payload(t, e, n)
@@ -500,7 +500,7 @@ def decide(t: Table, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     return DECIDED
 
 
-@part
+@inlined
 def write_name(t: Table, e: Any, row: Any) -> Any:
     """Copy the trigger name from its cells to the names of the batch."""
     s = t.state[0]

@@ -18,14 +18,14 @@ from halfopen.connections.layout import (
     Fact,
     Table,
 )
-from halfopen.jit import I64, part
+from halfopen.jit import I64, inlined, part
 
 JUDGED = int(Fact.JUDGED)
 TRIGGER_DONE = int(Fact.TRIGGER_DONE)
 OLDEST, NEWEST, SILENCE = 0, 1, 2
 
 
-@part
+@inlined
 def ahead(a: Any, b: Any) -> Any:
     """How far sequence number `a` lies ahead of `b` (negative: behind), modulo 2^32 (RFC 1982)."""
     distance = (I64(a) - I64(b)) & 0xFFFFFFFF
@@ -34,7 +34,7 @@ def ahead(a: Any, b: Any) -> Any:
     return distance
 
 
-@part
+@inlined
 def mix(x: Any) -> Any:
     """Spread the bits of a 64-bit number (the finaliser of MurmurHash3)."""
     x ^= x >> np.uint64(33)
@@ -43,7 +43,7 @@ def mix(x: Any) -> Any:
     return x
 
 
-@part
+@inlined
 def bucket_of(t: Table, row: Any) -> Any:
     """Bucket of a packet's 5-tuple, the same for both directions."""
     s = t.state[0]
@@ -54,7 +54,7 @@ def bucket_of(t: Table, row: Any) -> Any:
     return I64(mix(mix(source) + mix(target)) & s.mask)
 
 
-@part
+@inlined
 def find(t: Table, row: Any, bucket: Any) -> Any:
     """Entry of a packet's 5-tuple and whether the packet comes from the client; (0, False) if none."""
     entries = t.entries
@@ -83,7 +83,7 @@ def find(t: Table, row: Any, bucket: Any) -> Any:
     return I64(0), False
 
 
-@part
+@inlined
 def take_cell(t: Table) -> Any:
     """A free cell. There are always enough: the pool is sized by the connections."""
     s = t.state[0]
@@ -97,7 +97,7 @@ def take_cell(t: Table) -> Any:
     return cell
 
 
-@part
+@inlined
 def link_end(t: Table, i: Any, wait: Any) -> Any:
     """Put an entry last among those that wait for the same silence."""
     e = t.entries[i]
@@ -112,7 +112,7 @@ def link_end(t: Table, i: Any, wait: Any) -> Any:
     t.waits[wait, NEWEST] = i
 
 
-@part
+@inlined
 def unlink(t: Table, i: Any) -> Any:
     """Take an entry out of its wait."""
     e = t.entries[i]
@@ -126,7 +126,7 @@ def unlink(t: Table, i: Any) -> Any:
         t.waits[e.wait, NEWEST] = e.older
 
 
-@part
+@inlined
 def free_cells(t: Table, first: Any) -> Any:
     """Give a chain of packet cells back."""
     s = t.state[0]
@@ -138,7 +138,7 @@ def free_cells(t: Table, first: Any) -> Any:
         cell = following
 
 
-@part
+@inlined
 def free_name(t: Table, first: Any) -> Any:
     """Give a chain of name cells back."""
     s = t.state[0]
@@ -152,7 +152,7 @@ def free_name(t: Table, first: Any) -> Any:
         cell = following
 
 
-@part
+@inlined
 def free_buffer(t: Table, e: Any) -> Any:
     """Give the slot for first bytes back, if the entry has one."""
     if e.buffer:
@@ -162,7 +162,7 @@ def free_buffer(t: Table, e: Any) -> Any:
         e.buffer = 0
 
 
-@part
+@inlined
 def release(t: Table, i: Any) -> Any:
     """Free all that an entry holds beside its row; what is left knows the 5-tuple."""
     e = t.entries[i]
@@ -199,7 +199,7 @@ def forget(t: Table, i: Any) -> Any:
     s.live -= 1
 
 
-@part
+@inlined
 def open_entry(t: Table, row: Any, bucket: Any, facts: Any, scanner: Any) -> Any:
     """A new entry for the SYN in `row`; there must be room. Returns its number."""
     s = t.state[0]
@@ -239,7 +239,7 @@ def open_entry(t: Table, row: Any, bucket: Any, facts: Any, scanner: Any) -> Any
     return i
 
 
-@part
+@inlined
 def take_server(t: Table, e: Any) -> Any:
     """The server's row of an entry, made at its first packet. Returns its number."""
     if e.server:

@@ -1,4 +1,4 @@
-"""Link types: their numbers, their names, and the way from a frame to its IP header.
+"""Link types: their numbers, and the way from a frame to its IP header.
 
 Numbers and layouts: the tcpdump group's list of link-layer header types
 (https://www.tcpdump.org/linktypes.html).
@@ -32,29 +32,6 @@ _UNKNOWN: Final = -int(Counter.unknown_link)
 _ETHER_IPV4: Final = 0x0800
 _ETHER_IPV6: Final = 0x86DD
 _PAYLOAD_ATTRIBUTE: Final = 9  # NFULA_PAYLOAD of <linux/netfilter/nfnetlink_log.h>
-
-NAMES: Final = {
-    3: "AX25", 6: "IEEE802_5", 7: "ARCNET_BSD", 8: "SLIP", 9: "PPP", 10: "FDDI", 11: "ATM_RFC1483",
-    19: "ATM_CLIP", 50: "PPP_HDLC", 51: "PPP_ETHER", 100: "ATM_RFC1483", 104: "C_HDLC", 105: "IEEE802_11",
-    107: "FRELAY", 109: "ENC", 114: "LTALK", 117: "PFLOG", 119: "IEEE802_11_PRISM", 122: "IP_OVER_FC",
-    123: "SUNATM", 127: "IEEE802_11_RADIOTAP", 129: "ARCNET_LINUX", 138: "APPLE_IP_OVER_IEEE1394",
-    140: "MTP2", 141: "MTP3", 143: "DOCSIS", 144: "LINUX_IRDA", 163: "IEEE802_11_AVS", 166: "PPP_PPPD",
-    169: "GPRS_LLC", 177: "LINUX_LAPD", 187: "BLUETOOTH_HCI_H4", 189: "USB_LINUX", 192: "PPI",
-    195: "IEEE802_15_4_WITHFCS", 197: "ERF", 201: "BLUETOOTH_HCI_H4_WITH_PHDR", 202: "AX25_KISS",
-    203: "LAPD", 204: "PPP_WITH_DIR", 205: "C_HDLC_WITH_DIR", 206: "FRELAY_WITH_DIR", 209: "IPMB_LINUX",
-    215: "IEEE802_15_4_NONASK_PHY", 220: "USB_LINUX_MMAPPED", 224: "FC_2", 226: "IPNET", 227: "CAN_SOCKETCAN",
-    230: "IEEE802_15_4_NOFCS", 231: "DBUS", 242: "IPOIB", 243: "MPEG_2_TS", 247: "INFINIBAND",
-    248: "SCTP", 249: "USBPCAP", 251: "BLUETOOTH_LE_LL", 253: "NETLINK", 254: "BLUETOOTH_LINUX_MONITOR",
-    256: "BLUETOOTH_LE_LL_WITH_PHDR", 258: "PKTAP", 259: "EPON", 264: "ISO_14443", 265: "RDS",
-    268: "USB_DARWIN", 270: "ZWAVE_R1_R2", 272: "WATTSTOPPER_DLM", 273: "IEEE802_15_4_TAP", 274: "VSOCK",
-    278: "NORDIC_BLE", 279: "DOCSIS31_XRA31", 280: "ETHERNET_MPACKET", 281: "DISPLAYPORT_AUX",
-}  # fmt: skip
-"""Names of link types that are met but not read, as the list has them (without LINKTYPE_)."""
-
-
-def link_name(link: int) -> str:
-    """Name and number of a link type, ``IEEE802_11 (105)``; a number without a name is ``unnamed``."""
-    return f"{NAMES.get(link, 'unnamed')} ({link})"
 
 
 @inlined

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from halfopen.capture.links import link_name
+from halfopen.capture.link_names import link_name
 from halfopen.capture.paths import capture_files
 from halfopen.capture.pcap import SCALES, read_pcap
 from halfopen.capture.pcapng import SECTION_HEADER, read_pcapng

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from halfopen.testing.namespaces import MissingError
 from halfopen.testing.pcap import Frame, pcap
-from halfopen.testing.testbed import Play, TestBed
+from halfopen.testing.play import Play
+from halfopen.testing.testbed import TestBed
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 from halfopen.testing.conversation import START, Conversation
 from halfopen.testing.payloads import http_answer, http_request
 from halfopen.testing.pcap import Frame
-from halfopen.testing.testbed import Play, receive
+from halfopen.testing.play import Play, receive
 
 Ends: TypeAlias = tuple[socket, socket]
 Script: TypeAlias = Callable[[Play], None]

@@ -6,7 +6,7 @@ from halfopen.testing.conversation import STEP, Conversation, framed
 from halfopen.testing.packets import RST
 from halfopen.testing.payloads import client_hello, http_answer
 from halfopen.testing.pcap import Frame
-from halfopen.testing.testbed import Play, reset
+from halfopen.testing.play import Play, reset
 from scenes import asked, drawn, exchange, real, talk
 
 HELLO = client_hello("copies.example")

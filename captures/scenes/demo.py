@@ -20,8 +20,9 @@ from halfopen.testing import packets
 from halfopen.testing.packets import ACK, RST, RST_ACK, SYN
 from halfopen.testing.payloads import client_hello, http_answer, http_request
 from halfopen.testing.pcap import Frame, pcap
+from halfopen.testing.play import free_bind, reset
 from halfopen.testing.recorder import Recorder, Seen, seen
-from halfopen.testing.testbed import TestBed, free_bind, reset
+from halfopen.testing.testbed import TestBed
 
 HOW: Final = (
     "Real clients and servers in the test bed for a minute; the middlebox drops and injects by network."

@@ -6,7 +6,7 @@ from halfopen.testing.conversation import framed
 from halfopen.testing.packets import FIN
 from halfopen.testing.payloads import http_answer, http_request
 from halfopen.testing.pcap import Frame
-from halfopen.testing.testbed import Play, receive, reset
+from halfopen.testing.play import Play, receive, reset
 from scenes import asked, drawn, exchange, real, talk
 
 REQUEST = http_request("endings.example")

@@ -10,7 +10,7 @@ from halfopen.testing.conversation import framed
 from halfopen.testing.packets import FIN, PSH, RST, SYN
 from halfopen.testing.payloads import client_hello, http_answer, http_request
 from halfopen.testing.pcap import Frame
-from halfopen.testing.testbed import Play, receive, reset
+from halfopen.testing.play import Play, receive, reset
 from scenes import drawn, exchange, real, talk
 
 HELLO = client_hello("reuse.example")

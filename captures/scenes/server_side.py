@@ -6,7 +6,7 @@ from halfopen.testing.conversation import framed
 from halfopen.testing.packets import RST, SYN
 from halfopen.testing.payloads import client_hello, http_request
 from halfopen.testing.pcap import Frame
-from halfopen.testing.testbed import Play, keepalive, receive, reset
+from halfopen.testing.play import Play, keepalive, receive, reset
 from scenes import asked, drawn, exchange, real, talk
 
 REQUEST = http_request("server.example")

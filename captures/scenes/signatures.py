@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halfopen.testing.packets import RST, RST_ACK, SYN
 from halfopen.testing.payloads import client_hello, http_request
-from halfopen.testing.testbed import Play, receive
+from halfopen.testing.play import Play, receive
 from scenes import asked, real
 
 HELLO = client_hello("signatures.example")

@@ -7,8 +7,8 @@ from halfopen.testing.conversation import START, framed
 from halfopen.testing.links import LINKS
 from halfopen.testing.payloads import client_hello, http_answer, http_request
 from halfopen.testing.pcap import Frame
+from halfopen.testing.play import Play, reset
 from halfopen.testing.recorder import seen
-from halfopen.testing.testbed import Play, reset
 from scenes import asked, drawn, exchange, real, talk
 
 HELLO = client_hello("silence.example")

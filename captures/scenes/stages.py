@@ -9,7 +9,7 @@ from halfopen.testing.conversation import START, framed
 from halfopen.testing.packets import ACK, FIN, FIN_ACK, PSH, PSH_ACK, RST, RST_ACK, SYN
 from halfopen.testing.payloads import client_hello, http_answer, http_request
 from halfopen.testing.pcap import Frame
-from halfopen.testing.testbed import Play, receive, reset
+from halfopen.testing.play import Play, receive, reset
 from scenes import asked, drawn, real, talk
 
 HELLO = client_hello("stages.example")

@@ -5,5 +5,5 @@
 - `pcap`, `pcapng`: the files.
 - `payloads`: a TLS ClientHello, an HTTP request.
 - `conversation`: a connection written as a script, both sides' numbers kept.
-- `testbed`: client, middlebox and server in network namespaces.
+- `testbed`: client, middlebox and server in network namespaces; `play`: one scenario in it, as a script.
 """

@@ -46,6 +46,10 @@ class Namespace:
             )
         self.fd = made[0]
 
+    def close(self) -> None:
+        """Let go of it; it vanishes with its last socket."""
+        os.close(self.fd)
+
     @property
     def path(self) -> str:
         """A path by which `ip` finds this namespace."""

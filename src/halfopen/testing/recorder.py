@@ -81,10 +81,15 @@ class Recorder:
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._socket.bind((interface, ETH_P_ALL))
-        threading.Thread(target=self._record, daemon=True).start()
+        self._socket.settimeout(0.1)
+        self._recording = True
+        self._thread = threading.Thread(target=self._record, daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Stop recording; the frames stay."""
+        self._recording = False
+        self._thread.join()
         self._socket.close()
 
     def of(self, address: str, since: int = 0) -> list[Frame]:
@@ -109,11 +114,11 @@ class Recorder:
         return found
 
     def _record(self) -> None:
-        while True:
+        while self._recording:
             try:
                 data, ancillary, _, _ = self._socket.recvmsg(65536, 64)
-            except OSError:  # closed
-                return
+            except TimeoutError:
+                continue
             seconds, part = struct.unpack("qq", ancillary[0][2])
             frame = Frame(seconds * SECOND + part, data)
             if self._watch and (header := seen(data)):

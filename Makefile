@@ -5,7 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/uv
 
-DEMO := $(firstword $(wildcard captures/demo.pcap*))
+DEMO := captures/demo.pcap.gz
+# Address and port of one client whose connection was cut by several resets, out of ndjson.
+A_CUT_CLIENT := /"psh_rstacks"/{s/.*"client":"\([0-9.]*\)","client_port":\([0-9]*\).*/\1:\2/p;q}
 
 # Behind a company's own certificate authority the system's certificates are the right ones.
 export UV_SYSTEM_CERTS := 1
@@ -33,13 +35,15 @@ help:
 
 demo: .venv/.runtime
 	@echo
-	@echo 'Visitors of one server, captured there; on their way some of them are cut off. Which, and how?'
+	@echo 'A minute of visits to two servers, captured there. On the way some are cut off: whose, when and how?'
 	@echo
 	@echo '$$ halfopen classify $(DEMO) --places captures/places'
 	@$(BIN)/halfopen classify $(DEMO) --places captures/places
 	@echo
 	@echo 'The hosts are real network stacks in a test bed; their networks are invented (documentation addresses).'
 	@echo 'Try next:'
+	@client=$$($(BIN)/halfopen classify $(DEMO) --format ndjson 2>/dev/null | sed -n '$(A_CUT_CLIENT)') && \
+	    echo "  $(BIN)/halfopen explain $(DEMO) $$client"
 	@echo '  $(BIN)/halfopen classify $(DEMO) --places captures/places --format ndjson | head'
 	@echo '  $(BIN)/halfopen signatures'
 	@echo '  $(BIN)/halfopen classify YOUR.pcap'

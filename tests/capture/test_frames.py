@@ -145,6 +145,7 @@ def test_what_is_not_tcp_over_ip() -> None:
     assert counted(ethernet(ipv4(udp(b"question", 53), UDP))) == "not_tcp"
     assert counted(bytes(40), link=105) == "unknown_link"
     assert assert_same(pcap(record(1, bytes(40)), link=105)).links == {105: 1}
+    assert assert_same(pcap(record(1, bytes(40)), link=60000)).links == {1023: 1}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from halfopen.capture.records import LINKS
+
 NAMES: Final = {
     3: "AX25", 6: "IEEE802_5", 7: "ARCNET_BSD", 8: "SLIP", 9: "PPP", 10: "FDDI", 50: "PPP_HDLC",
     51: "PPP_ETHER", 99: "SYMANTEC_FIREWALL", 100: "ATM_RFC1483", 102: "SLIP_BSDOS", 103: "PPP_BSDOS",
@@ -49,5 +51,5 @@ NAMES: Final = {
 
 
 def link_name(link: int) -> str:
-    """Name and number of a link type, ``IEEE802_11 (105)``; ``unnamed (147)`` if it has no name."""
-    return f"{NAMES.get(link, 'unnamed')} ({link})"
+    """Name and number of a link type, ``IEEE802_11 (105)``; ``unnamed (162)`` if it has no name."""
+    return f"{NAMES.get(link, 'unnamed')} ({link}{' or above' if link == LINKS - 1 else ''})"

@@ -51,5 +51,12 @@ def _captures_in(directory: Path) -> Iterator[str]:
     for parent, directories, names in os.walk(directory):
         directories.sort()
         for path in sorted(Path(parent, name) for name in names):
-            if path.is_file() and beginning(path, 4) in _MAGIC:
+            if path.is_file() and _may_be_capture(path):
                 yield str(path)
+
+
+def _may_be_capture(path: Path) -> bool:
+    try:
+        return beginning(path, 4) in _MAGIC
+    except OSError:  # nobody can tell: it is to be reported when it is read
+        return True

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from halfopen.capture.records import FULL, MORE, new_clock
+from halfopen.capture.records import FULL, LINKS, MORE, new_clock
 from halfopen.capture.window import BUFFERS, Window
 from halfopen.errors import CaptureError
 from halfopen.model import PACKET, Batch, Bytes, Rows, empty_rows, new_counters
@@ -24,16 +24,21 @@ class Reading:
 
     def __init__(self) -> None:
         self.counters = new_counters()
-        self.links = np.zeros(1 << 16, np.int64)
+        self.links = np.zeros(LINKS, np.int64)
         self.clock = new_clock()
-        self._rows = [empty_rows(PACKET, ROWS) for _ in range(BUFFERS)]
+        self._rows: list[Rows] = []
         self._turn = 0
+
+    def release(self) -> None:
+        """Let go of the rows, which make up nearly all of its memory."""
+        self._rows = []
 
     def walked(self, window: Window, step: Step) -> Generator[Batch, None, int]:
         """Batches (empty ones, too) until `step` stops for another reason than full rows or lack of data.
 
         Returns that reason, or `MORE` at the end of the stream.
         """
+        self._rows = self._rows or [empty_rows(PACKET, ROWS) for _ in range(BUFFERS)]
         while True:
             data, rows = window.data, self._rows[self._turn]
             read, made, status = step(data, rows)

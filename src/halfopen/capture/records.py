@@ -14,6 +14,9 @@ from halfopen.model import CLOCK_STEP, Bytes, Counter, Rows
 LARGEST_FRAME: Final = 1 << 18
 """Most bytes a packet record may hold; what claims more is damage (the limit of Wireshark, too)."""
 
+LINKS: Final = 1024
+"""Link types counted apart; the last count is of all those from there on, which nobody has named."""
+
 FULL: Final = 0  # the rows are full
 MORE: Final = 1  # the next record is not here as a whole
 BLOCK: Final = 2  # pcapng: the next block is not a packet, or larger than any packet
@@ -67,6 +70,6 @@ def take(
         n += 1
         outcome = _TUNNELLED
     elif outcome == _UNKNOWN_LINK:
-        links[link] += 1
+        links[min(link, LINKS - 1)] += 1
     counters[outcome] += 1
     return n

@@ -28,7 +28,7 @@ JOINED: Final = "joined"
 class Capture:
     """One capture, opened when its batches are asked for and closed at their end.
 
-    All that it says of itself grows while `batches` is iterated. `problems` holds the damage met,
+    All that it says of itself grows while `batches` is iterated, which is done once. `problems` holds the damage met,
     which is never raised: a damaged file gives the packets before the damage. Offsets in it are
     those of the stream out of its compression.
     """
@@ -78,17 +78,23 @@ class Capture:
         return None
 
     def _steps(self) -> Generator[Batch, None, None]:
-        for path in self._files:
-            try:
-                with closing(CaptureFile(path)) as file:
-                    self._opened.append(file)
-                    yield from read_stream(Window(decompressed(file)), path, self._reading)
-            except CaptureError as damage:
-                self.problems.append(damage)
-            except OSError as error:
-                self.problems.append(
-                    CaptureError(path, 0, f"expected a file that can be read ({error.strerror})")
-                )
+        try:
+            for path in self._files:
+                yield from self._file(path)
+        finally:
+            self._reading.release()
+
+    def _file(self, path: str) -> Iterator[Batch]:
+        try:
+            with closing(CaptureFile(path)) as file:
+                self._opened.append(file)
+                yield from read_stream(Window(decompressed(file)), path, self._reading)
+        except CaptureError as damage:
+            self.problems.append(damage)
+        except OSError as error:
+            self.problems.append(
+                CaptureError(path, 0, f"expected a file that can be read ({error.strerror})")
+            )
 
 
 def read_stream(window: Window, file: str, reading: Reading) -> Iterator[Batch]:

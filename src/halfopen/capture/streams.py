@@ -21,6 +21,7 @@ _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _CHUNK: Final = 1 << 17
 _PIECE: Final = 1 << 14
+_LONGEST_TEXT: Final = 1 << 16
 
 
 class CaptureFile:
@@ -102,7 +103,10 @@ def decompressed(file: CaptureFile) -> CaptureFile | _Chunks:
 
 
 def beginning(path: Path, size: int) -> bytes:
-    """The first `size` bytes of the stream in a file, fewer where it has fewer or is damaged."""
+    """The first `size` bytes of the stream in a file, fewer where it has fewer or is damaged.
+
+    Raises `OSError` for a file that cannot be opened.
+    """
     head = b""
     file = CaptureFile(str(path))
     try:
@@ -134,10 +138,17 @@ def _pass_gzip_header(file: CaptureFile) -> None:
     if flags & 4:
         file.exactly(int.from_bytes(file.exactly(2, what), "little"), what)
     for flag in (8, 16):  # name and comment, each ended by a zero
-        while flags & flag and file.exactly(1, what) != b"\0":
-            pass
+        if flags & flag:
+            _pass_text(file, what)
     if flags & 2:
         file.exactly(2, what)
+
+
+def _pass_text(file: CaptureFile, what: str) -> None:
+    for _ in range(_LONGEST_TEXT):
+        if file.exactly(1, what) == b"\0":
+            return
+    raise OSError(f"expected a name or comment of at most {_LONGEST_TEXT} bytes in {what}")
 
 
 def _inflated(file: CaptureFile) -> Iterator[bytes]:

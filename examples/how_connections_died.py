@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import halfopen
 
 here = Path(__file__).parent.parent if "__file__" in globals() else Path.cwd()
-captures = [path for path in sys.argv[1:] if Path(path).exists()] or [here / "captures" / "matrix"]
+captures = [Path(path) for path in sys.argv[1:] if Path(path).exists()] or [here / "captures" / "matrix"]
 table = halfopen.classify(captures, places=[here / "captures" / "places"])
 print(f"{table.num_rows} connections, {len(table.column_names)} columns")
 

@@ -79,7 +79,6 @@ _SIGNATURES = pa.array([signature_id(number) for number in range(len(SIGNATURES)
 _RELATIONS = pa.array([None, *(relation.name for relation in Relation if relation)])
 _LEFT_OUT = pa.array([None, *(reason.name for reason in LeftOut if reason)])
 _TRIGGERS = pa.array([None, *(kind.name for kind in TriggerKind if kind)])
-_MAPPED = bytes(10) + b"\xff\xff"
 _OCTETS = pa.array([str(octet) for octet in range(256)])
 
 
@@ -147,15 +146,14 @@ def _struct(kind: Any, *columns: Any) -> Any:
 
 
 def _addresses(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> Any:
-    """Addresses as text, formatted once for each different one (RFC 5952)."""
+    """Addresses as text (RFC 5952)."""
     mapped = (high == 0) & (low >> np.uint64(32) == MAPPED_PREFIX >> 32)
     if mapped.all():
-        different, index = np.unique(low, return_inverse=True)
-        return _dotted(different).take(pa.array(index))
-    pairs = np.empty((len(high), 2), ">u8")
-    pairs[:, 0], pairs[:, 1] = high, low
-    different, index = np.unique(pairs.view("V16").ravel(), return_inverse=True)
-    return pa.array([_text(raw.tobytes()) for raw in different]).take(pa.array(index))
+        return _dotted(low)
+    texts = pa.concat_arrays([_dotted(low[mapped]), _colons(high[~mapped], low[~mapped])])
+    places = np.empty(len(low), np.int64)
+    places[np.concatenate([np.flatnonzero(mapped), np.flatnonzero(~mapped)])] = np.arange(len(low))
+    return texts.take(pa.array(places))
 
 
 def _dotted(low: NDArray[np.uint64]) -> Any:
@@ -163,10 +161,11 @@ def _dotted(low: NDArray[np.uint64]) -> Any:
     return pc.binary_join_element_wise(*octets, ".")
 
 
-def _text(raw: bytes) -> str:
-    if raw[:12] == _MAPPED:
-        return socket.inet_ntop(socket.AF_INET, raw[12:])
-    return socket.inet_ntop(socket.AF_INET6, raw)
+def _colons(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> Any:
+    halves = np.stack([high, low], axis=1).astype(">u8")
+    different, index = np.unique(halves.view("V16").ravel(), return_inverse=True)
+    texts = [socket.inet_ntop(socket.AF_INET6, raw.tobytes()) for raw in different]
+    return pa.array(texts, pa.string()).take(pa.array(index))
 
 
 def _tags(bits: NDArray[np.uint64]) -> Any:

@@ -23,7 +23,7 @@ from halfopen.connections.limits import Limits
 from halfopen.connections.rules import RULES_VERSION
 from halfopen.connections.tracker import Tracker
 from halfopen.errors import CaptureError
-from halfopen.model import PLACE, Batch, Bytes, ConnectionBatch, Counter, Rows, counts, new_counters
+from halfopen.model import PLACE, Batch, Bytes, ConnectionBatch, Counter, LeftOut, Rows, counts, new_counters
 from halfopen.places import Places
 
 Item = TypeVar("Item")
@@ -122,7 +122,7 @@ class Judge:
 
     def _judged(self, file: str, final: Iterator[ConnectionBatch]) -> Iterator[Judged]:
         for batch in final:
-            rows = batch.rows if self.left_out else batch.rows[batch.rows["left_out"] == 0]
+            rows = batch.rows if self.left_out else decided(batch.rows)
             if len(rows):
                 yield Judged(file, rows, batch.names, self._places(rows))
 
@@ -130,6 +130,12 @@ class Judge:
         if self.places is None:
             return np.zeros(len(rows), PLACE)
         return self.places.lookup(rows["client_hi"], rows["client_lo"])
+
+
+def decided(rows: Rows) -> Rows:
+    """The connections that have a stage; without a copy where that is all of them."""
+    left_out = rows["left_out"] != LeftOut.decided
+    return rows[~left_out] if left_out.any() else rows
 
 
 @dataclass(frozen=True, slots=True)

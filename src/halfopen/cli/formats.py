@@ -18,7 +18,7 @@ import pyarrow.parquet
 from halfopen.arrow import SCHEMA
 from halfopen.model import SECOND
 
-ROW_GROUP: Final = 1 << 17
+ROW_GROUP: Final = 1 << 16
 """Rows in one row group of a Parquet file; what is kept in memory until it is full."""
 
 

@@ -47,8 +47,10 @@ class Summary:
 
     def add(self, judged: Judged) -> None:
         """Count the rows of a batch."""
-        decided = judged.rows["left_out"] == LeftOut.decided
-        rows, places = judged.rows[decided], judged.places[decided]
+        rows, places = judged.rows, judged.places
+        left_out = rows["left_out"] != LeftOut.decided
+        if left_out.any():
+            rows, places = rows[~left_out], places[~left_out]
         if not len(rows):
             return
         _count(

@@ -28,9 +28,9 @@ JOINED: Final = "joined"
 class Capture:
     """One capture, opened when its batches are asked for and closed at their end.
 
-    All that it says of itself grows while `batches` is iterated, which is done once. `problems` holds the damage met,
-    which is never raised: a damaged file gives the packets before the damage. Offsets in it are
-    those of the stream out of its compression.
+    All that it says of itself grows while `batches` is iterated, which is done once. `problems`
+    holds the damage met, which is never raised: a damaged file gives the packets before the damage.
+    Offsets in it are those of the stream out of its compression.
     """
 
     def __init__(self, name: str, files: Sequence[str]) -> None:
@@ -65,9 +65,8 @@ class Capture:
 
     def batches(self) -> Iterator[Batch]:
         """The packets in the order of the capture; a batch stays valid while the next two are read."""
-        for batch in self._steps():
-            if len(batch.rows):
-                yield batch
+        with closing(self._steps()) as steps:
+            yield from (batch for batch in steps if len(batch.rows))
 
     def first_time(self) -> int | None:
         """Time stamp of the first packet, ns; None where there is none."""

@@ -20,7 +20,7 @@ STANDARD_INPUT: Final = "-"
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _CHUNK: Final = 1 << 17
-_PIECE: Final = 1 << 14
+_PIECE: Final = 1 << 16
 _LONGEST_TEXT: Final = 1 << 16
 
 

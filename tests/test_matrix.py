@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -187,6 +188,20 @@ def test_no_verdict_in_words() -> None:
     """A signature is a pattern, evidence is a fact, the reader judges (D12)."""
     said = (CAPTURES / "matrix.toml").read_text() + (CAPTURES / "matrix" / "made.toml").read_text()
     assert not re.search(r"attack|censor|tamper", said, re.IGNORECASE)
+
+
+def test_demo_shows_every_stage_and_most_signatures() -> None:
+    seen: list[Counter[str]] = []
+    for tracker in TRACKERS.values():
+        (capture,) = open_captures([str(CAPTURES / "demo.pcap.gz")])
+        following = tracker(Limits(), new_counters())
+        found = [fact for batch in capture.batches() for fact in facts(following.feed(batch))]
+        found += facts(following.finish(capture.clock))
+        seen.append(Counter(f"{fact['stage']} {fact['signature']}" for fact in found))
+    assert seen[0] == seen[1]
+    assert sum(seen[0].values()) > 1000
+    assert {pair.split()[0] for pair in seen[0]} == set(Stage.__members__)
+    assert len(seen[0]) > 12
 
 
 def test_drawn_captures_are_made_again_byte_by_byte(tmp_path: Path) -> None:

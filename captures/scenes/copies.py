@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halfopen.testing.conversation import STEP, Conversation, framed
-from halfopen.testing.packets import RST
+from halfopen.testing.packets import RST, checksum
 from halfopen.testing.payloads import client_hello, http_answer
 from halfopen.testing.pcap import Frame
 from halfopen.testing.play import Play, reset
@@ -20,7 +20,7 @@ def mirrored(_: Play, frames: list[Frame]) -> list[Frame]:
 
 def _client_twice(c: Conversation, later: int) -> list[Frame]:
     client = c.client.end[0]
-    copies = [Frame(f.ts + later, f.data) for f in c.packets if client in _source(f.data)]
+    copies = [Frame(f.ts + later, f.data) for f in c.packets if _source(f.data) == client]
     c.packets += copies
     return framed(c)
 
@@ -93,3 +93,29 @@ def mirrored_refused(play: Play) -> None:
     """A SYN to a closed port; then every frame doubled, 3 microseconds later, as by a tap fed twice."""
     play.begin()
     play.sent(RST)
+
+
+@drawn()
+def acks_with_options() -> list[Frame]:
+    """Synthesised: IP-ID 0 throughout; three ACKs within 2 ms that differ in their time stamp option only."""
+    c = talk(client_ip_id=0).open().data(HELLO).reply(http_answer())
+    for stamp in (1, 2, 3):
+        c.ack(options=bytes((1, 1, 8, 10, 0, 0, 0, stamp, 0, 0, 0, 9)))
+        c.now -= STEP - 1000 * MICROSECOND
+    return framed(c.rst())
+
+
+@drawn()
+def copies_across_a_router() -> list[Frame]:
+    """Synthesised: every packet of the client recorded on both sides of a router, 1 ms later with a TTL less by one."""
+    c = talk().open().data(HELLO).reply().rst(ttl=99)
+    client = c.client.end[0]
+    c.packets += [
+        Frame(f.ts + 1000 * MICROSECOND, _routed(f.data)) for f in c.packets if _source(f.data) == client
+    ]
+    return framed(c)
+
+
+def _routed(packet: bytes) -> bytes:
+    head = packet[:8] + bytes([packet[8] - 1, packet[9], 0, 0]) + packet[12:20]
+    return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + packet[20:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from halfopen.model import SECOND as NS
 from halfopen.model import Flag
 from halfopen.testing import packets
 from halfopen.testing.conversation import framed
@@ -227,3 +228,67 @@ def mirai() -> list[Frame]:
     """Synthesised: the SYN of Mirai, its sequence number the server's address."""
     c = talk(client_isn=int(ip_address("203.0.113.200")), port=23)
     return framed(c.syn(options=b"", dont_fragment=False).wait(11).tick())
+
+
+@drawn()
+def replaced_answered_after_20s() -> list[Frame]:
+    """Synthesised to keep it short: a request and its answer, 20 s of silence, then another connection on the same ports."""
+    one = talk().open().data(REQUEST).reply(http_answer()).ack()
+    two = talk(start=one.now + 20 * NS, client_isn=500_000_000).open().data(REQUEST).reply().rst()
+    return framed(one, two)
+
+
+@drawn()
+def reused_after_ten_packets() -> list[Frame]:
+    """Synthesised to keep it short: ten packets, and at once another connection on the same ports, reset after its request."""
+    one = talk(port=80).open()
+    for _ in range(4):
+        one.data(REQUEST).reply(http_answer()).ack()
+    two = talk(port=80, start=one.now + NS, client_isn=500_000_000).open().data(REQUEST).reply().rst()
+    return framed(one, two)
+
+
+@drawn()
+def ten_packets_repeated_fast() -> list[Frame]:
+    """Synthesised to choose the pace: the ClientHello eight times within 2 s, then 20 s of silence."""
+    c = talk().open().data(HELLO)
+    for _ in range(7):
+        c.wait(0.25).resend(HELLO)
+    return framed(c.wait(20).tick())
+
+
+@drawn()
+def retransmitting_then_recovered() -> list[Frame]:
+    """Synthesised to choose the pace: the ClientHello eight times over 28 s; then the path recovers and the client goes on."""
+    c = talk().open().data(HELLO)
+    for _ in range(7):
+        c.wait(4).resend(HELLO)
+    return framed(c.reply(http_answer()).ack().data(REQUEST).reply().wait(20).tick())
+
+
+@drawn()
+def syn_with_psh_urg() -> list[Frame]:
+    """Synthesised: a SYN with PSH and URG opens a connection, other flags do not matter."""
+    c = talk()
+    return framed(c.send(c.client, SYN | PSH | Flag.URG).wait(11).tick())
+
+
+@drawn()
+def rst_at_isn() -> list[Frame]:
+    """Synthesised: a RST that repeats the SYN's own sequence number."""
+    c = talk().syn().syn_ack()
+    return framed(c.rst(seq=c.client.isn))
+
+
+@drawn()
+def rst_within_reach() -> list[Frame]:
+    """Synthesised: after a request a RST nearly 2^20 ahead."""
+    c = talk().open().data(HELLO).reply()
+    return framed(c.rst(seq=c.client.next + 2**20 - 10))
+
+
+@drawn()
+def rst_beyond_reach() -> list[Frame]:
+    """Synthesised: after a request a RST more than 2^20 ahead, then silence."""
+    c = talk().open().data(HELLO).reply()
+    return framed(c.rst(seq=c.client.next + 2**20 + 10).wait(11).tick())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from halfopen.testing.conversation import framed
 from halfopen.testing.packets import RST, SYN
-from halfopen.testing.payloads import client_hello, http_request
+from halfopen.testing.payloads import client_hello, http_answer, http_request
 from halfopen.testing.pcap import Frame
 from halfopen.testing.play import Play, keepalive, receive, reset
 from scenes import asked, drawn, exchange, real, talk
@@ -185,4 +185,52 @@ def refused_thrice() -> list[Frame]:
     c = talk()
     for _ in range(3):
         c.syn().server_rst_ack(seq=0).wait(0.5)
+    return framed(c)
+
+
+@real()
+def server_kicks_idle(play: Play) -> None:
+    """A handshake and 11 s of silence; then the server closes with a RST."""
+    _, server = play.open()
+    play.sleep(11)
+    reset(server)
+    play.sent(RST)
+
+
+@real()
+def server_closes_idle(play: Play) -> None:
+    """A handshake and 11 s of silence; the server closes, the client acknowledges that and says no more for 11 s."""
+    _, server = play.open()
+    play.sleep(11)
+    server.close()
+    play.sleep(11)
+    play.tick()
+
+
+@drawn()
+def server_rsts_far_apart() -> list[Frame]:
+    """Synthesised: two RSTs in the server's name, the second more than 2^20 ahead: no sign of an injector."""
+    c = talk().open().data(REQUEST).reply().server_rst()
+    return framed(c.server_rst(seq=c.server.next + 2**20 + 1000))
+
+
+@drawn()
+def server_rsts_behind() -> list[Frame]:
+    """Synthesised: a server that has forgotten the connection answers two packets, each at the number it acknowledged."""
+    c = talk().open().data(REQUEST).reply(http_answer()).ack().data(REQUEST).data(REQUEST)
+    return framed(c.server_rst(seq=c.server.isn + 1).server_rst())
+
+
+@drawn()
+def one_foreign_rst() -> list[Frame]:
+    """Synthesised: one RST ahead of all the server sent; alone it could be the server's after lost packets."""
+    c = talk().open().data(REQUEST).reply()
+    return framed(c.server_rst(seq=c.server.next + 12503))
+
+
+@drawn()
+def icmp_then_accepted() -> list[Frame]:
+    """Synthesised: the server's ICMP unreachable to the first SYN, then it accepts; a request and a RST."""
+    c = talk().syn()
+    c.unreachable(c.server.end[0], code=3).wait(1).syn().syn_ack().ack().data(REQUEST).reply().rst()
     return framed(c)

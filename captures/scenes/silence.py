@@ -170,6 +170,56 @@ def quarter_hour() -> list[Frame]:
     return framed(talk(start=end - SECOND).open().wait(2).data(http_request("silence.example")).rst())
 
 
+@real()
+def answered_then_push_lost(play: Play) -> None:
+    """A request and its answer; the path dies; the server sends more and repeats it."""
+    _, server = exchange(play)
+    play.cut()
+    server.sendall(http_answer())
+    play.sleep(12)
+    play.tick()
+
+
+@drawn()
+def syn_then_ack_after_95s() -> list[Frame]:
+    """Synthesised to save time: a SYN and its answer; the ACK comes after 95 s, too late to belong."""
+    return framed(talk().syn().syn_ack().wait(95).ack().wait(11).tick())
+
+
+@drawn()
+def fin_then_rst_after_9s() -> list[Frame]:
+    """Synthesised for exact time stamps: the client's FIN, and 9 s later its RST."""
+    return framed(talk().open().data(HELLO).reply().fin().reply().wait(9).rst())
+
+
+@drawn()
+def fin_then_rst_after_11s() -> list[Frame]:
+    """Synthesised for exact time stamps: the client's FIN, and 11 s later its RST."""
+    return framed(talk().open().data(HELLO).reply().fin().reply().wait(11).rst())
+
+
+@drawn()
+def rst_after_10s() -> list[Frame]:
+    """Synthesised for exact time stamps: a request, and exactly 10 s later a RST."""
+    c = talk().open().data(HELLO)
+    sent = c.packets[-1].ts
+    return framed(c.reply().at(sent + 10 * SECOND).rst())
+
+
+@drawn()
+def request_repeated() -> list[Frame]:
+    """Synthesised to keep it short: a request repeated twice and never acknowledged; the server's SYN-ACK is visible."""
+    c = talk().open().data(HELLO).wait(1).resend(HELLO).wait(2).resend(HELLO)
+    return framed(c.wait(11).tick())
+
+
+@drawn()
+def server_fin_broke_off() -> list[Frame]:
+    """Synthesised: a capture that lost what followed. The server's FIN is neither acknowledged nor repeated."""
+    c = talk().open().data(HELLO).reply(http_answer()).ack().server_fin()
+    return framed(c.wait(20).tick())
+
+
 def _in_order_written(frames: list[Frame]) -> list[Frame]:
     wrap = LINKS["ethernet"].wrap
     return [Frame(f.ts, wrap(f.data)) for f in frames]

@@ -233,6 +233,42 @@ def all_out_of_order() -> list[Frame]:
 
 
 @drawn()
+def empty_push_after_data() -> list[Frame]:
+    """Synthesised: a request, then a PSH without data, then a RST."""
+    c = talk(port=80).open().data(FIRST).reply()
+    return framed(c.send(c.client, PSH_ACK).reply().rst())
+
+
+@drawn()
+def push_resent_longer() -> list[Frame]:
+    """Synthesised: a request lost behind the tap; resent together with the next in one segment; then a RST."""
+    c = talk(port=80).open().data(FIRST).wait(0.3)
+    c.data(FIRST + SECOND, seq=c.client.next - len(FIRST))
+    c.client.next += len(SECOND)
+    return framed(c.rst())
+
+
+@drawn()
+def push_on_fin_then_rst() -> list[Frame]:
+    """Synthesised: the request comes with PSH and FIN in one packet, then a RST."""
+    c = talk(port=80).open()
+    return framed(c.send(c.client, FIN_ACK | PSH, payload=FIRST).reply().rst())
+
+
+@drawn()
+def keepalive_probe_after_data() -> list[Frame]:
+    """Synthesised: other stacks than Linux probe with the last byte once more. A request, such a probe, a RST."""
+    c = talk(port=80).open().data(FIRST).reply()
+    return framed(c.wait(5).data(FIRST[-1:], seq=c.client.next - 1).reply().rst())
+
+
+@drawn()
+def server_speaks_first() -> list[Frame]:
+    """Synthesised: the server greets, the client acknowledges and resets: no data of the client."""
+    return framed(talk(port=25).open().reply(b"220 mail.example ready\r\n").ack().rst())
+
+
+@drawn()
 def mixed_shares() -> list[Frame]:
     """Synthesised to be countable: of five decided connections each stage gets one; a sixth is undecided."""
     one, two, three, four, five = (talk(n, start=START + n * 1000) for n in range(5))

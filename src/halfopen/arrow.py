@@ -7,6 +7,7 @@ schema; docs/output.md explains every column.
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -88,7 +89,9 @@ def record_batch(judged: Judged) -> Any:
     count = len(rows)
     stage = np.where(rows["left_out"] == LeftOut.decided, rows["stage"], np.uint8(Stage.undecided))
     columns = [
-        pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([judged.file])),
+        pa.DictionaryArray.from_arrays(
+            np.zeros(count, np.int32), pa.array([_text(os.fsencode(judged.file))])
+        ),
         _addresses(rows["client_hi"], rows["client_lo"]),
         _plain(rows["client_port"]),
         _addresses(rows["server_hi"], rows["server_lo"]),
@@ -175,12 +178,16 @@ def _tags(bits: NDArray[np.uint64]) -> Any:
     return lists.take(pa.array(index))
 
 
+def _text(raw: bytes) -> str:
+    """Bytes as text; what is not UTF-8 appears as backslash escapes."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
 def _names(rows: Rows, names: Bytes) -> Any:
-    """Trigger names as text; bytes that are not UTF-8 appear as backslash escapes."""
     raw = names.tobytes()
     return pa.array(
         [
-            raw[offset : offset + length].decode("utf-8", "backslashreplace") if kind else None
+            _text(raw[offset : offset + length]) if kind else None
             for kind, offset, length in zip(
                 rows["trigger"].tolist(),
                 rows["name_offset"].tolist(),

@@ -238,3 +238,29 @@ def test_an_output_that_cannot_take_more_is_one_line(halfopen: Run, captures: Pa
     assert ran.code == 1
     assert ran.err.startswith("halfopen: ")
     assert "space" in ran.err
+
+
+def test_too_little_memory_is_one_line(
+    halfopen: Run, captures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object) -> None:
+        raise MemoryError("unable to allocate 40 GiB")
+
+    monkeypatch.setattr("halfopen.pipeline.Tracker", none_left)
+    ran = halfopen("classify", captures)
+    assert (ran.code, ran.err) == (1, "halfopen: not enough memory: unable to allocate 40 GiB\n")
+
+
+def test_a_file_may_have_any_name(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b'a\xff"\n\x1b.pcap')
+    path.write_bytes(capture_bytes(0)[:-10])
+    for form in ("ndjson", "csv"):
+        ran = spawned("classify", tmp_path, "--format", form)
+        assert ran.code == 0
+        assert len(ran.err.splitlines()) == 2
+        assert "\x1b" not in ran.err
+    rows = [json.loads(line) for line in spawned("classify", tmp_path, "--format", "ndjson").out.splitlines()]
+    assert {row["file"] for row in rows} == {f'{tmp_path}/a\\xff"\n\x1b.pcap'}
+    told = spawned("explain", path, "192.0.2.10:40000")
+    assert told.code == 0
+    assert "\x1b" not in told.out

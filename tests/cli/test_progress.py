@@ -65,3 +65,17 @@ def test_long_work_shows_how_far_it_is() -> None:
 def test_short_work_shows_none(captures: Path) -> None:
     shown = on_a_terminal("classify", captures, "--format", "ndjson", pieces=[])
     assert "\x1b" not in shown or "compiling" in shown
+
+
+def test_parquet_is_not_written_to_a_terminal(captures: Path) -> None:
+    leader, follower = pty.openpty()
+    done = subprocess.run(
+        command("classify", captures, "--format", "parquet"),
+        stdout=follower,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(follower)
+    os.close(leader)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"halfopen: --format: parquet to a terminal cannot be used; accepted: ")

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from halfopen.cli import options, output
 from halfopen.cli.progress import progress
+from halfopen.cli.text import printable
 from halfopen.errors import HalfopenError, UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def run(args: Namespace) -> int:
                 raise HalfopenError("nothing was readable")
     finally:
         for problem in judge.account.problems:
-            print(f"halfopen: {problem}", file=sys.stderr)
+            print(f"halfopen: {printable(str(problem))}", file=sys.stderr)
     if lines:
         from halfopen.cli.report import counters_line
 

@@ -91,7 +91,7 @@ def run(args: Namespace) -> int:
             print("\n".join(_told(story, capture.name)))
             told += 1
         for problem in capture.problems:
-            print(f"halfopen: {problem}", file=sys.stderr)
+            print(f"halfopen: {printable(str(problem))}", file=sys.stderr)
     if not told:
         where = f"{_named(end)} opens no connection in {args.file}"
         raise HalfopenError(f"{where}: {packets:,} packets to or from it, none of them its SYN (D2)")

@@ -10,10 +10,12 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from halfopen import __version__
 from halfopen.cli import classify, explain, places, signatures
+from halfopen.cli.text import printable
 from halfopen.errors import HalfopenError, UsageError
 
 FAILED: Final = 1
@@ -43,6 +45,8 @@ def parser() -> ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: of this process) and return the exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files and networks are anything
     try:
         args = parser().parse_args(argv)
         code: int = args.run(args)
@@ -58,11 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         return _failed(f"{named}{error.strerror or error}", FAILED)
+    except MemoryError as error:
+        return _failed(f"not enough memory: {error}", FAILED)
     except KeyboardInterrupt:
         return _failed("interrupted", INTERRUPTED)
     return code
 
 
 def _failed(why: object, code: int) -> int:
-    print(f"halfopen: {why}", file=sys.stderr)
+    print(f"halfopen: {printable(str(why))}", file=sys.stderr)
     return code

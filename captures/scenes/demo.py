@@ -12,7 +12,7 @@ import contextlib
 import gzip
 import random
 import socket
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,23 +55,35 @@ table inet story {
 }
 """
 
-# Client addresses by network: (first, last), visits a minute, share of visits to WATCHED, habit.
+# Client addresses (first, last), visits a minute, share of visits to WATCHED, habit of its people.
 NETWORKS: Final = (
-    ("192.0.2.10", "192.0.2.60", 150, 0.0, "plain"),  # AS64496
-    ("2001:db8:1::10", "2001:db8:1::90", 110, 0.0, "plain"),  # AS64496
-    ("192.0.2.70", "192.0.2.125", 140, 0.0, "plain"),  # AS64497: data used up for the upper half
-    ("192.0.2.130", "192.0.2.190", 160, 0.0, "tabs"),  # AS64498: people close tabs
-    ("192.0.2.200", "192.0.2.250", 120, 0.3, "plain"),  # AS64499: three RST+ACK at a name
-    ("198.51.100.5", "198.51.100.60", 120, 0.0, "plain"),  # AS64500: silence after first data for some
-    ("198.51.100.70", "198.51.100.120", 110, 0.25, "http"),  # AS64501: one RST at a Host
-    ("198.51.100.130", "198.51.100.190", 110, 0.0, "plain"),  # AS64502: RST instead of first data for some
-    ("198.51.100.200", "198.51.100.250", 90, 0.0, "plain"),  # AS64503: no SYN-ACK for some
-    ("203.0.113.5", "203.0.113.60", 90, 0.0, "tabs"),  # AS64504
-    ("2001:db8:2::10", "2001:db8:2::40", 60, 0.0, "plain"),  # AS64506
-    ("2001:db8:2:1::10", "2001:db8:2:1::30", 40, 0.0, "plain"),  # AS64506: nothing after the handshake
-    ("2001:db8:3::10", "2001:db8:3::20", 30, 0.0, "plain"),  # a network nobody knows
+    # AS64496: nothing special.
+    ("192.0.2.10", "192.0.2.60", 150, 0.0, "plain"),
+    ("2001:db8:1::10", "2001:db8:1::90", 110, 0.0, "plain"),
+    # AS64497: nothing after the handshake from the upper half, which has used up its data.
+    ("192.0.2.70", "192.0.2.125", 140, 0.0, "plain"),
+    # AS64498: people close tabs.
+    ("192.0.2.130", "192.0.2.190", 160, 0.0, "tabs"),
+    # AS64499: three RST+ACK at a name.
+    ("192.0.2.200", "192.0.2.250", 120, 0.3, "plain"),
+    # AS64500: two RSTs at a name; silence after the first data for some.
+    ("198.51.100.5", "198.51.100.60", 120, 0.15, "plain"),
+    # AS64501: one RST at a name.
+    ("198.51.100.70", "198.51.100.120", 110, 0.25, "http"),
+    # AS64502: a RST instead of the first data for some.
+    ("198.51.100.130", "198.51.100.190", 110, 0.0, "plain"),
+    # AS64503: no SYN-ACK for some; a RST at a second request.
+    ("198.51.100.200", "198.51.100.250", 90, 0.0, "plain"),
+    # AS64504: people close tabs.
+    ("203.0.113.5", "203.0.113.60", 90, 0.0, "tabs"),
+    # AS64506: RST and RST+ACK at a name; nothing after the handshake from some.
+    ("2001:db8:2::10", "2001:db8:2::40", 60, 0.3, "plain"),
+    ("2001:db8:2:1::10", "2001:db8:2:1::30", 40, 0.0, "plain"),
+    # A network no source knows.
+    ("2001:db8:3::10", "2001:db8:3::20", 30, 0.0, "plain"),
 )
-SCANNERS: Final = (("203.0.113.70", 80), ("203.0.113.100", 90))  # AS64505: SYNs a minute
+# AS64505: scanners, SYNs a minute.
+SCANNERS: Final = (("203.0.113.70", 80), ("203.0.113.100", 90))
 
 
 def make(out: Path) -> None:
@@ -87,7 +99,7 @@ def make(out: Path) -> None:
 
 
 class Watcher:
-    """The middlebox's eye: answers a watched name, or a filtered customer's data, with resets."""
+    """The middlebox's eye: what it answers in the client's name when it sees what it waits for."""
 
     def __init__(self, bed: TestBed) -> None:
         self._bed = bed
@@ -95,20 +107,32 @@ class Watcher:
 
     def __call__(self, header: Seen, frame: Frame) -> None:
         """One packet on the client's side."""
-        if header.dst[0] not in SERVERS or not header.length or ":" in header.src[0]:
+        if header.dst[0] not in SERVERS or not header.length:
             return
-        host = int(ip_address(header.src[0])) & 0xFF
-        if header.src[0].startswith("198.51.100.") and 160 <= host < 192:  # AS64502
-            self._reset(header, RST, seq=header.seq, ttl=238, ip_id=0, dont_fragment=False)
-        elif WATCHED.encode() in frame.data and header.src[0].startswith("192.0.2."):  # AS64499
+        client = ip_address(header.src[0])
+        named, second = WATCHED.encode() in frame.data, b"GET /style.css" in frame.data
+        if client in ip_network("198.51.100.160/27"):  # AS64502: instead of the first data
+            self._reset(header, RST, seq=header.seq, ttl=238, dont_fragment=False)
+        elif named and client in ip_network("192.0.2.192/26"):  # AS64499
             for i in range(3):
                 self._reset(header, RST_ACK, ttl=80 + i, window=500 + i, ip_id=self._next())
-        elif WATCHED.encode() in frame.data:  # AS64501
+        elif named and client in ip_network("198.51.100.0/26"):  # AS64500
+            self._reset(header, RST, ttl=41, ack=header.ack, ip_id=self._next())
+            self._reset(header, RST, ttl=41, ip_id=self._next())
+        elif named and client in ip_network("2001:db8:2::/64"):  # AS64506
+            self._reset(header, RST, ttl=70)
+            self._reset(header, RST_ACK, ttl=150)
+        elif named:  # AS64501
             self._reset(header, RST, ttl=118, ip_id=self._next())
+        elif second and client in ip_network("198.51.100.192/26"):  # AS64503
+            self._reset(header, RST, ttl=201, ip_id=self._next())
 
-    def _reset(self, header: Seen, flags: int, *, seq: int | None = None, **fields: Any) -> None:
-        number, ack = header.next if seq is None else seq, header.ack if flags & ACK else 0
-        self._bed.inject(packets.tcp(header.src, header.dst, flags, seq=number, ack=ack, **fields))
+    def _reset(
+        self, header: Seen, flags: int, *, seq: int | None = None, ack: int = 0, **fields: Any
+    ) -> None:
+        """To the server in the client's name, and to the client in the server's."""
+        number, seen_so_far = header.next if seq is None else seq, header.ack if flags & ACK else ack
+        self._bed.inject(packets.tcp(header.src, header.dst, flags, seq=number, ack=seen_so_far, **fields))
         back = packets.tcp(header.dst, header.src, RST, seq=header.ack, **fields)
         self._bed.inject(back, towards_client=True)
 
@@ -169,6 +193,7 @@ async def _visit(bed: TestBed, client: str, name: str, how: str, after: float) -
                 await loop.sock_recv(end, 65536)
                 await asyncio.sleep(0.02)
         if how.endswith("tab"):
+            await asyncio.sleep(0.2)
             reset(end)
 
 

@@ -1,9 +1,11 @@
-"""Writes the generated pages of docs/: the command line and the rules, each from the object that defines it."""
+"""Writes what is generated of the pages: the command line, the rules and the demo, each from what defines it."""
 
 from __future__ import annotations
 
 from argparse import SUPPRESS, Action, ArgumentParser, _SubParsersAction
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import chdir, redirect_stdout
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +14,10 @@ from halfopen.cli.text import STAGE_WORDS
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
 from halfopen.model import STAGES
 
-DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
+ROOT: Final = Path(__file__).resolve().parent.parent
+DOCS: Final = ROOT / "docs"
 NOTE: Final = "<!-- Written by `make docs`; changes made here are lost. -->"
+DEMO: Final = "<!-- The output of the demo, written by `make docs`. -->"
 
 
 def cli_reference() -> str:
@@ -87,6 +91,18 @@ def signatures() -> str:
     return "\n".join(lines)
 
 
+def readme() -> str:
+    """The README with what the demo says of its capture, counters left aside."""
+    said = BytesIO()
+    with chdir(ROOT), redirect_stdout(TextIOWrapper(said, "utf-8", write_through=True)) as text:
+        command.main(["classify", "captures/demo.pcap.gz", "--places", "captures/places"])
+    shown = said.getvalue().decode().split("\n\nPackets", 1)[0]
+    text.detach()
+    before, _, rest = (ROOT / "README.md").read_text().partition(DEMO)
+    after = rest.split("\n```\n", 2)[2]
+    return f"{before}{DEMO}\n```\n{shown}\n...\n```\n{after}"
+
+
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     """Lines of a Markdown table, none where there are no rows."""
     body = [line(cell.replace("|", r"\|") for cell in row) for row in rows]
@@ -99,6 +115,7 @@ def line(cells: Iterable[str]) -> str:
 
 
 PAGES: Final[dict[Path, Callable[[], str]]] = {
+    ROOT / "README.md": readme,
     DOCS / "cli-reference.md": cli_reference,
     DOCS / "signatures.md": signatures,
 }

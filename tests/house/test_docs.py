@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from halfopen.arrow import SCHEMA
-from halfopen.cli.main import main, parser
+from halfopen.cli.main import parser
 from halfopen.connections.rules import SIGNATURES, TAGS
 from halfopen.model import Counter, Stage
 from tests.house.project import DOCS, ROOT, pages, script
@@ -97,17 +97,3 @@ def test_every_target_of_make_that_a_page_names_exists() -> None:
     for page in pages():
         named = re.findall(r"^make (\w+)|`make (\w+)", page.read_text(), re.MULTILINE)
         assert {first or second for first, second in named} <= targets, page.name
-
-
-def test_the_output_in_the_readme_is_the_demos(capsys: pytest.CaptureFixture[str]) -> None:
-    demo = [
-        "classify",
-        str(ROOT / "captures" / "demo.pcap.gz"),
-        "--places",
-        str(ROOT / "captures" / "places"),
-    ]
-    assert main(demo) == 0
-    said = capsys.readouterr().out.splitlines()
-    readme = (ROOT / "README.md").read_text()
-    block = next(block for block in readme.split("```") if "post_syn" in block)
-    assert [line for line in block.strip().splitlines() if line not in (*said, "...")] == []

@@ -11,29 +11,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import pyarrow
+
+_Path: TypeAlias = "str | os.PathLike[str]"
 
 __version__ = "0.1.0"
 
 
 def classify(
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    paths: _Path | Iterable[_Path],
     *,
     joined: bool = False,
     idle_timeout: float = 10.0,
     server_ports: Iterable[int] = (),
-    server_nets: Iterable[str] = (),
-    places: Iterable[str | os.PathLike[str]] = (),
+    server_nets: str | Iterable[str] = (),
+    places: _Path | Iterable[_Path] = (),
     all: bool = False,  # noqa: A002
     jobs: int | None = None,
 ) -> pyarrow.Table:
     """Judge the connections in captures: one row each, with the columns of ``halfopen.arrow.SCHEMA``.
 
-    `paths` are files, directories or patterns; `joined` takes all files as one rotated capture.
+    `paths` are files, directories or patterns, one or several; `joined` takes all files as one rotated capture.
     `idle_timeout` is in seconds. Ports, and networks in CIDR notation, say who the servers are;
     none means everybody. `places` are MMDB files or directories of them. `all` adds connections
     without a stage. `jobs` is the number of threads, by default one per core.
@@ -43,7 +45,6 @@ def classify(
     `errors.CaptureError` if nothing was readable.
     """
     from ipaddress import ip_network
-    from pathlib import Path
 
     from halfopen.arrow import record_batch, table
     from halfopen.capture.source import open_captures
@@ -55,18 +56,26 @@ def classify(
 
     if not 0 < idle_timeout <= 1e6:
         raise UsageError("idle_timeout", idle_timeout, "seconds, more than 0 and at most 1,000,000")
+    nets = _several(server_nets)
     try:
-        nets = tuple(ip_network(net, strict=False) for net in server_nets)
-    except ValueError as error:
-        raise UsageError("server_nets", error, "addresses and networks in CIDR notation") from None
+        networks = tuple(ip_network(net, strict=False) for net in nets)
+    except ValueError:
+        accepted = "addresses and networks such as 192.0.2.0/24 or 2001:db8::/32"
+        raise UsageError("server_nets", ", ".join(map(str, nets)), accepted) from None
     limits = Limits(
-        idle_timeout=round(idle_timeout * SECOND), server_ports=frozenset(server_ports), server_nets=nets
+        idle_timeout=round(idle_timeout * SECOND), server_ports=frozenset(server_ports), server_nets=networks
     )
-    sources = [Path(place) for place in places]
+    sources = _several(places)
     judge = Judge(limits, Places.open(sources) if sources else None, jobs or cores(), left_out=all)
-    several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    captures = open_captures([os.fspath(path) for path in several], joined=joined)
+    if not (given := _several(paths)):
+        raise UsageError("paths", "an empty list", "a capture, a directory or a pattern, or several")
+    captures = open_captures(given, joined=joined)
     batches = list(judge.run(captures, lambda judged: map(record_batch, judged)))
     if not judge.account.readable:
         raise judge.account.problems[0]
     return table(batches, judge.account.about())
+
+
+def _several(given: _Path | Iterable[_Path]) -> list[str]:
+    """One, or several, as a list of text."""
+    return [os.fspath(each) for each in ([given] if isinstance(given, (str, os.PathLike)) else given)]

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from halfopen.model import SECOND as NS
 from halfopen.model import Flag
 from halfopen.testing import packets
-from halfopen.testing.conversation import framed
+from halfopen.testing.conversation import Conversation, framed
 from halfopen.testing.packets import FIN, PSH, RST, SYN
 from halfopen.testing.payloads import client_hello, http_answer, http_request
 from halfopen.testing.pcap import Frame
@@ -42,10 +42,39 @@ def stale_challenge(play: Play) -> None:
 @drawn()
 def stale_challenge_then_silence() -> list[Frame]:
     """Synthesised, the packets as in stale_challenge: after the request the client falls silent."""
+    return framed(_after_challenge().data(REQUEST).reply().wait(11).tick())
+
+
+def _after_challenge(number: int = 5_000_000) -> Conversation:
+    """A SYN challenged for an old connection whose server side stood at `number`; then the handshake."""
     c = talk().syn()
-    c.send(c.server, packets.ACK, seq=5_000_000, ack=400_000_000).rst(seq=400_000_000)
-    c.wait(1).syn().syn_ack().ack().data(REQUEST).reply()
+    c.send(c.server, packets.ACK, seq=number, ack=400_000_000).rst(seq=400_000_000, ip_id=0)
+    return c.wait(1).syn().syn_ack().ack()
+
+
+@drawn()
+def stale_challenge_ahead_then_silence() -> list[Frame]:
+    """Synthesised to choose the numbers: the old connection's server numbers lie ahead of the new one's; then a request and silence."""
+    return framed(_after_challenge(1_000_000_000).data(REQUEST).reply().wait(11).tick())
+
+
+@drawn()
+def stale_challenge_then_idle() -> list[Frame]:
+    """Synthesised to choose the numbers: as before, but the request is answered; 11 s of silence until the capture ends."""
+    c = _after_challenge(1_000_000_000).data(REQUEST).reply(http_answer()).ack()
     return framed(c.wait(11).tick())
+
+
+@drawn()
+def stale_challenge_then_rst() -> list[Frame]:
+    """Synthesised, the challenge as in stale_challenge: after the request a RST at the next number."""
+    return framed(_after_challenge().data(REQUEST).reply().rst(ttl=99))
+
+
+@drawn()
+def stale_challenge_then_server_fin() -> list[Frame]:
+    """Synthesised, the challenge as in stale_challenge: a finished exchange, the server's FIN, then the client's RST."""
+    return framed(_after_challenge().data(REQUEST).reply(http_answer()).ack().server_fin().rst_ack())
 
 
 @real()

@@ -119,3 +119,12 @@ def copies_across_a_router() -> list[Frame]:
 def _routed(packet: bytes) -> bytes:
     head = packet[:8] + bytes([packet[8] - 1, packet[9], 0, 0]) + packet[12:20]
     return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + packet[20:]
+
+
+@drawn()
+def rst_storm_beyond_ten() -> list[Frame]:
+    """Synthesised to choose the count: after the ClientHello nine RSTs, each with an IP-ID of its own."""
+    c = talk().open().data(HELLO).reply()
+    for _ in range(9):
+        c.rst()
+    return framed(c)

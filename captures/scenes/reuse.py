@@ -321,3 +321,21 @@ def rst_beyond_reach() -> list[Frame]:
     """Synthesised: after a request a RST more than 2^20 ahead, then silence."""
     c = talk().open().data(HELLO).reply()
     return framed(c.rst(seq=c.client.next + 2**20 + 10).wait(11).tick())
+
+
+@drawn()
+def reused_after_fin() -> list[Frame]:
+    """Synthesised to keep it short: a graceful close, and 2 s later another connection on the same ports, reset after its request."""
+    one = talk().open().data(REQUEST).reply(http_answer()).ack().fin().server_fin().ack()
+    two = talk(start=one.now + 2 * NS, client_isn=500_000_000).open().data(REQUEST).reply().rst()
+    return framed(one, two)
+
+
+@drawn()
+def old_syn_ack_after_reuse() -> list[Frame]:
+    """Synthesised to choose the numbers: the SYN-ACK to an abandoned SYN is repeated into the next connection on its ports."""
+    one = talk(server_isn=2_000_000_000).syn().syn_ack()
+    two = talk(start=one.now + NS, client_isn=500_000_000).syn()
+    one.at(two.now).syn_ack()
+    two.at(one.now).rst(seq=one.client.next, ip_id=0).syn_ack().ack().data(REQUEST).reply().wait(11).tick()
+    return framed(one, two)

@@ -234,3 +234,10 @@ def icmp_then_accepted() -> list[Frame]:
     c = talk().syn()
     c.unreachable(c.server.end[0], code=3).wait(1).syn().syn_ack().ack().data(REQUEST).reply().rst()
     return framed(c)
+
+
+@drawn()
+def foreign_rsts_after_syn() -> list[Frame]:
+    """Synthesised: a SYN and its answer; two RSTs in the server's name, the second 12503 ahead, and no ACK of the client."""
+    c = talk().syn().syn_ack().server_rst()
+    return framed(c.server_rst(seq=c.server.next + 12503))

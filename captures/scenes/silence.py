@@ -7,11 +7,12 @@ from halfopen.testing.conversation import START, framed
 from halfopen.testing.links import LINKS
 from halfopen.testing.payloads import client_hello, http_answer, http_request
 from halfopen.testing.pcap import Frame
-from halfopen.testing.play import Play, reset
+from halfopen.testing.play import Play, receive, reset
 from halfopen.testing.recorder import seen
 from scenes import asked, drawn, exchange, real, talk
 
 HELLO = client_hello("silence.example")
+GREETING = b"220 mail.example ready\r\n"
 
 
 def inbound(play: Play, frames: list[Frame]) -> list[Frame]:
@@ -159,7 +160,7 @@ def answer_broke_off() -> list[Frame]:
 @drawn()
 def handshake_broke_off() -> list[Frame]:
     """Synthesised: a capture that lost what followed. The server speaks first, and nobody acknowledges or repeats it."""
-    return framed(talk(port=25).open().reply(b"220 mail.example ready\r\n").wait(20).tick())
+    return framed(talk(port=25).open().reply(GREETING).wait(20).tick())
 
 
 @drawn()
@@ -218,6 +219,32 @@ def server_fin_broke_off() -> list[Frame]:
     """Synthesised: a capture that lost what followed. The server's FIN is neither acknowledged nor repeated."""
     c = talk().open().data(HELLO).reply(http_answer()).ack().server_fin()
     return framed(c.wait(20).tick())
+
+
+@real(keep=inbound)
+def one_way_answered(play: Play) -> None:
+    """A request and its answer, then 12 s of silence; only the client's packets are kept, as a one-way tap would."""
+    exchange(play, HELLO)
+    play.sleep(12)
+    play.tick()
+
+
+@real(port=25)
+def greeting_then_silence(play: Play) -> None:
+    """The server speaks first and the client acknowledges that; then 11 s of silence."""
+    client, server = play.open()
+    server.sendall(GREETING)
+    receive(client, len(GREETING))
+    play.arrived(count=3)
+    play.sleep(11)
+    play.tick()
+
+
+@drawn()
+def clock_back_10s() -> list[Frame]:
+    """Synthesised for exact time stamps: the request is stamped exactly 10 s before the ACK it follows; then a RST."""
+    c = talk().open()
+    return _in_order_written(c.at(c.packets[-1].ts - 10 * SECOND).data(HELLO).wait(10).rst().packets)
 
 
 def _in_order_written(frames: list[Frame]) -> list[Frame]:

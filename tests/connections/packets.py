@@ -23,7 +23,15 @@ from halfopen.model import (
     new_counters,
 )
 
-FLAGS = {"S": Flag.SYN, "A": Flag.ACK, "P": Flag.PSH, "F": Flag.FIN, "R": Flag.RST, "U": Flag.URG, "E": Flag.ECE}
+FLAGS = {
+    "S": Flag.SYN,
+    "A": Flag.ACK,
+    "P": Flag.PSH,
+    "F": Flag.FIN,
+    "R": Flag.RST,
+    "U": Flag.URG,
+    "E": Flag.ECE,
+}
 
 CLIENT = (0, MAPPED_PREFIX | 0xC0000201, 40000)
 SERVER = (0, MAPPED_PREFIX | 0xCB007181, 443)

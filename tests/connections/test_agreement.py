@@ -19,10 +19,40 @@ HELLO = b"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n"
 LONG = b"POST /form HTTP/1.1\r\nX-Padding: " + b"x" * 300 + b"\r\nHost: late.example\r\n\r\n"
 
 # Numbers that meet: retransmissions, overlaps, strays and echoes come up often.
-seqs = st.sampled_from([0, 1, 1, 2, 38, 39, 100, 101, 300, 367, -1, 12541, 1 << 20, (1 << 20) + 50, 1 << 30, -(1 << 31)])
-flags = st.sampled_from(["S", "S", "SA", "A", "A", "A", "PA", "PA", "P", "FA", "F", "R", "RA", "RA", "SE", "SF", "SR", "FRA", ""])
-payloads = st.sampled_from([b"", b"", b"", HELLO, HELLO[:20], HELLO[20:], LONG, LONG[:200], LONG[200:], b"\0"])
-gaps = st.sampled_from([0, 0.001, 0.004, 0.005, 0.02, 0.1, 0.3, 1, 5, 9.9, 10, 10.001, 20, 60, 90, 90.5, 400, 900, 901, -0.01, -3])
+seqs = st.sampled_from(
+    [0, 1, 1, 2, 38, 39, 100, 101, 300, 367, -1, 12541, 1 << 20, (1 << 20) + 50, 1 << 30, -(1 << 31)]
+)
+flags = st.sampled_from(
+    ["S", "S", "SA", "A", "A", "A", "PA", "PA", "P", "FA", "F", "R", "RA", "RA", "SE", "SF", "SR", "FRA", ""]
+)
+payloads = st.sampled_from(
+    [b"", b"", b"", HELLO, HELLO[:20], HELLO[20:], LONG, LONG[:200], LONG[200:], b"\0"]
+)
+gaps = st.sampled_from(
+    [
+        0,
+        0.001,
+        0.004,
+        0.005,
+        0.02,
+        0.1,
+        0.3,
+        1,
+        5,
+        9.9,
+        10,
+        10.001,
+        20,
+        60,
+        90,
+        90.5,
+        400,
+        900,
+        901,
+        -0.01,
+        -3,
+    ]
+)
 
 HELLO_END = len(HELLO) + 1
 
@@ -40,9 +70,15 @@ def packets(draw: st.DrawFn) -> P:
         window=draw(st.sampled_from([64240, 65535, 1024])),
         ttl=draw(st.sampled_from([57, 64, 200])),
         ip_id=draw(st.sampled_from([0, 0, 7, 54321, 65535])),
-        options=draw(st.sampled_from([0, Option.MSS, Option.MSS | Option.SCALE | Option.SCALE_8 | Option.SACK_PERMITTED])),
+        options=draw(
+            st.sampled_from(
+                [0, Option.MSS, Option.MSS | Option.SCALE | Option.SCALE_8 | Option.SACK_PERMITTED]
+            )
+        ),
         options_hash=draw(st.sampled_from([0, 0, 5])),
-        traits=draw(st.sampled_from([Trait.DONT_FRAGMENT, Trait.DONT_FRAGMENT, 0, Trait.IPV6, Trait.FROM_RESPONDER])),
+        traits=draw(
+            st.sampled_from([Trait.DONT_FRAGMENT, Trait.DONT_FRAGMENT, 0, Trait.IPV6, Trait.FROM_RESPONDER])
+        ),
         kind=draw(st.sampled_from([*[Kind.TCP] * 14, Kind.UNREACHABLE, Kind.BREAK])),
         length=draw(st.sampled_from([None, None, None, None, 0, 500])),
         isn=draw(st.sampled_from([1000, 1000, 1000, 1000, 1000, 2**32 - 20, 0xCB007181])),
@@ -72,7 +108,7 @@ def both(batches: list[Batch], limits: Limits, clock: int) -> tuple[Outcome, Out
     return plain, fast
 
 
-@settings( suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     start=st.sampled_from([0, 1, 2, 3, 4, 4]),
     script=st.lists(packets(), max_size=24),
@@ -80,7 +116,13 @@ def both(batches: list[Batch], limits: Limits, clock: int) -> tuple[Outcome, Out
     silence=st.sampled_from([0, 1, 10, 10.5, 95, 1000]),
     cut=st.integers(0, 24),
 )
-@example(start=1, script=[P(gap, "S", ip_id=n + 1) for n, gap in enumerate([1, 2, 4, 8, 16, 32, 3, 5, 9, 9])], limit=9, silence=10, cut=0)
+@example(
+    start=1,
+    script=[P(gap, "S", ip_id=n + 1) for n, gap in enumerate([1, 2, 4, 8, 16, 32, 3, 5, 9, 9])],
+    limit=9,
+    silence=10,
+    cut=0,
+)
 def test_kernel_equals_reference(start: int, script: list[P], limit: int, silence: float, cut: int) -> None:
     """Rows, evidence, trigger names and counters are equal, however the packets are cut into batches."""
     whole = timed(GOOD_START[:start] + script)
@@ -92,7 +134,9 @@ def test_kernel_equals_reference(start: int, script: list[P], limit: int, silenc
 
 
 @given(
-    steps=st.lists(st.sampled_from(["data", "again", "ack", "answer", "fin", "rst", "rstack", "wait"]), max_size=14),
+    steps=st.lists(
+        st.sampled_from(["data", "again", "ack", "answer", "fin", "rst", "rstack", "wait"]), max_size=14
+    ),
     order=st.randoms(use_true_random=False),
     jitter=st.booleans(),
     copies=st.booleans(),
@@ -132,7 +176,12 @@ def test_server_filters_agree() -> None:
     """Ports and networks of the servers are read the same way."""
     from ipaddress import ip_network
 
-    script = [P(0, "S"), P(0.1, "A", 1, 1), P(0.2, "S", client=(0, MAPPED_PREFIX | 1, 443)), P(0.3, "PA", 1, 1, server=True)]
+    script = [
+        P(0, "S"),
+        P(0.1, "A", 1, 1),
+        P(0.2, "S", client=(0, MAPPED_PREFIX | 1, 443)),
+        P(0.3, "PA", 1, 1, server=True),
+    ]
     for nets in ((), (ip_network("203.0.113.0/24"),), (ip_network("2001:db8::/32"),), (ip_network("::/0"),)):
         for ports in (frozenset[int](), frozenset({443}), frozenset({80})):
             plain, fast = both([batch(script)], Limits(server_ports=ports, server_nets=nets), ns(100))

@@ -1,8 +1,6 @@
 """The flow kernel: packets in, final connections out.
 
-The rules are those of `reference/tracker.py`, in the same order; read them there. What differs is
-how seldom the silent are looked for (`SWEEP_EVERY`): whether a silence is over is asked again
-whenever an entry is met, so that this changes when a row comes out and never what it says.
+The rules are those of `reference/tracker.py`, in the same order; read them there.
 """
 
 from __future__ import annotations
@@ -11,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from halfopen.connections.copies import bit_of, is_copy, print_of
+from halfopen.connections.first_bytes import take_first_bytes
 from halfopen.connections.judge import (
     AT_END,
     AT_ONCE,
@@ -24,67 +24,45 @@ from halfopen.connections.judge import (
     has_real_reset,
     highest,
     is_retransmitting,
-    repeats,
 )
-from halfopen.connections.layout import (
-    OUT_NAMES,
-    OUT_ROWS,
-    WAIT_ENDED,
-    WAIT_JUDGED,
-    WAIT_OPEN,
-    WAIT_SYN,
-    Fact,
-    Showed,
-    Table,
-)
+from halfopen.connections.layout import OUT_NAMES, OUT_ROWS, WAIT_ENDED, WAIT_JUDGED, Fact, Table
+from halfopen.connections.limits import SLOTS
 from halfopen.connections.rules import Tag
+from halfopen.connections.server_side import answer, rank, unreachable, void_refusal
 from halfopen.connections.table import (
     ahead,
-    bucket_of,
+    due,
     find,
     forget,
-    free_buffer,
-    keep_name,
-    link_end,
-    mix,
-    oldest_silent,
+    grow,
+    hash_of,
+    link,
     open_entry,
     release,
-    take_buffer,
     take_cell,
-    take_server,
     unlink,
+    whom_to_evict,
 )
-from halfopen.connections.trigger import FOUND, MORE, find_trigger
-from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import I64, inlined, kernel, part
 from halfopen.model import MAPPED_PREFIX, PACKETS_KEPT, SECOND, Counter, Flag, Kind, Option, Trait
 
 FIN, SYN, RST, ACK = int(Flag.FIN), int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
 OPENER = FIN | SYN | RST | ACK
-COPY, COPY_WITH_ID = SECOND // 200, SECOND // 10
-
-JUDGED, REFUSED, ROUTER = int(Fact.JUDGED), int(Fact.REFUSED), int(Fact.ICMP_ROUTER)
-CLIENT_RST, CLIENT_FIN, TRIGGER_DONE = int(Fact.CLIENT_RST), int(Fact.FIN), int(Fact.TRIGGER_DONE)
-SERVER_FIN_FIRST, BEYOND_SYN = int(Fact.SERVER_FIN_FIRST), int(Fact.BEYOND_SYN)
-NOT_ONLY_SYN, SEEN, REUSED = int(Fact.NOT_ONLY_SYN), int(Fact.SERVER_SEEN), int(Fact.REUSED)
+JUDGED, REFUSED, REUSED = int(Fact.JUDGED), int(Fact.REFUSED), int(Fact.REUSED)
+CLIENT_RST, CLIENT_FIN = int(Fact.CLIENT_RST), int(Fact.FIN)
+BEYOND_SYN, NOT_ONLY_SYN = int(Fact.BEYOND_SYN), int(Fact.NOT_ONLY_SYN)
 SYN_PAYLOAD = int(Fact.SYN_PAYLOAD)
-
-SPOKE, ACKED, REPEATED = int(Showed.SPOKE), int(Showed.ACKED), int(Showed.REPEATED)
-SHOWED_FIN, SHOWED_RST = int(Showed.FIN), int(Showed.RST)
-DIFFERENT, RESET, GAVE_UP = int(Showed.DIFFERENT_RSTS), int(Showed.RESET), int(Showed.GAVE_UP)
-
 UNREACHABLE, BREAK = int(Kind.UNREACHABLE), int(Kind.BREAK)
 IPV6, DONT_FRAGMENT = int(Trait.IPV6), int(Trait.DONT_FRAGMENT)
-FROM_RESPONDER = int(Trait.FROM_RESPONDER)
 WINDOWS_LIKE = int(Option.MSS | Option.SACK_PERMITTED | Option.SCALE | Option.SCALE_8)
-
-C_DUPLICATES, C_NO_SYN, C_LATE = int(Counter.duplicates), int(Counter.no_syn), int(Counter.late)
+C_NO_SYN, C_LATE = int(Counter.no_syn), int(Counter.late)
 C_NOT_SERVER, C_CONNECTIONS = int(Counter.not_server), int(Counter.connections)
-C_TRIGGER = int(Counter.trigger_dropped)
 
 MAPPED = MAPPED_PREFIX >> 32
-SWEEP_EVERY = 64
+
+TOGETHER = 16
+"""Packets whose entries are fetched together: one miss of the cache then hides the others."""
+
 ROOM_ROWS = 4
 """Rows that one packet can make final, and then some; `ROOM_NAMES` is the same in name bytes."""
 ROOM_NAMES = ROOM_ROWS * 255
@@ -106,154 +84,33 @@ def finish_entry(t: Table, i: Any, silence: Any, how: Any) -> Any:
 
 
 @part
-def sweep(t: Table) -> Any:
-    """Make final whom the clock has left behind, while there is room."""
+def turn(t: Table) -> Any:
+    """Turn the wheel to the clock's second and make final whose silence is over.
+
+    False if the output must be emptied first; the next call goes on where this one stopped.
+    """
     s = t.state[0]
-    for wait in range(4):
-        silence = t.waits[wait, 2]
-        i = t.waits[wait, 0]
-        while i and s.clock - t.entries[i].last > silence and has_room(t):
-            finish_entry(t, i, silence, WAITED)
-            i = t.waits[wait, 0]
-
-
-@inlined
-def rank(t: Table, i: Any) -> Any:
-    """Put an entry among those that wait for the same silence (D1)."""
-    e = t.entries[i]
-    if e.facts & JUDGED:
-        wait = WAIT_JUDGED
-    elif (
-        e.facts & (CLIENT_FIN | REFUSED)
-        or (e.server and t.servers[e.server].facts & RESET)
-        or has_real_reset(t, e)
-    ):
-        wait = WAIT_ENDED
-    elif not e.facts & NOT_ONLY_SYN:
-        wait = WAIT_SYN
-    else:
-        wait = WAIT_OPEN
-    if wait != e.wait:
-        unlink(t, i)
-        link_end(t, i, wait)
-
-
-@inlined
-def touch(t: Table, i: Any) -> Any:
-    """The client was heard: last in its wait, whichever that is now."""
-    unlink(t, i)
-    link_end(t, i, I64(t.entries[i].wait))
-    rank(t, i)
-
-
-@inlined
-def print_of(row: Any) -> Any:
-    """Hash of what else two copies share: window and options (D14)."""
-    return np.uint32(mix(np.uint64(row.options_hash) << np.uint64(16) | np.uint64(row.window)) & np.uint64(0xFFFFFFFF))
-
-
-@inlined
-def full_print(row: Any) -> Any:
-    """Hash of all that two copies of a server's packet share but the IP-ID (D14)."""
-    numbers = np.uint64(row.seq) << np.uint64(32) | np.uint64(row.ack)
-    shape = np.uint64(row.payload_length) << np.uint64(32) | np.uint64(print_of(row))
-    return mix(mix(numbers) + shape) ^ np.uint64(row.flags)
-
-
-@inlined
-def is_copy(t: Table, i: Any, row: Any) -> Any:
-    """The same packet recorded twice, by the kept ones (D14); counted."""
-    e = t.entries[i]
-    window = COPY_WITH_ID if row.ip_id else COPY
-    mark = print_of(row)
-    cell = I64(e.first_cell)
-    while cell:
-        c = t.cells[cell]
-        if (
-            c.seq == row.seq
-            and c.ack == row.ack
-            and c.flags == row.flags
-            and c.length == row.payload_length
-            and c.ip_id == row.ip_id
-            and c.print == mark
-            and abs(row.ts - c.ts) <= window
-        ):
-            if row.flags & RST and row.ip_id == 0 and e.duplicates == 0:
-                return False
-            e.duplicates += 1
-            t.counters[C_DUPLICATES] += 1
-            return True
-        cell = I64(c.next)
-    return False
-
-
-@part
-def cover(t: Table, b: int, start: Any, end: Any) -> Any:
-    """Note that bytes start..end of a slot are there. Returns how many stand at its beginning."""
-    count = t.ranges[b, 0]
-    t.ranges[b, 2 + 2 * count] = start
-    t.ranges[b, 3 + 2 * count] = end
-    count += 1
-    t.ranges[b, 0] = count
-    reach = I64(0)
-    grown = True
-    while grown:
-        grown = False
-        for k in range(count):
-            if t.ranges[b, 2 + 2 * k] <= reach < t.ranges[b, 3 + 2 * k]:
-                reach = t.ranges[b, 3 + 2 * k]
-                grown = True
-    return reach
-
-
-@inlined
-def take_first_bytes(t: Table, e: Any, row: Any, data: Any) -> Any:
-    """Look for a name in the client's first bytes, put together where they came in pieces."""
-    if e.facts & TRIGGER_DONE or row.flags & RST or row.payload_captured == 0:
-        return
-    begin = I64(row.payload_offset)
-    length = I64(row.payload_captured)
-    offset = ahead(row.seq, e.isn) - 1
-    if row.flags & SYN:
-        offset += 1
-    if offset < 0:
-        begin -= offset
-        length += offset
-        offset = I64(0)
-    length = min(length, FIRST_BYTES - offset)
-    if length <= 0:
-        return
-    if offset == 0 and e.buffer == 0:
-        status, kind, at, size = find_trigger(data, begin, length)
-        if status == FOUND:
-            keep_name(t, e, data, at, size)
-            e.trigger = kind
-        if status != MORE:
-            e.facts |= TRIGGER_DONE
-            return
-    b = take_buffer(t, e)
-    if b == 0:
-        e.facts |= TRIGGER_DONE
-        t.counters[C_TRIGGER] += 1
-        return
-    for k in range(length):
-        t.buffers[b, offset + k] = data[begin + k]
-    reach = cover(t, b, offset, offset + length)
-    status, kind, at, size = find_trigger(t.buffers[b], AT_ONCE, reach)
-    if status == FOUND:
-        keep_name(t, e, t.buffers[b], at, size)
-        e.trigger = kind
-    if status != MORE:
-        e.facts |= TRIGGER_DONE
-        free_buffer(t, e)
-
-
-@part
-def void_refusal(t: Table, e: Any) -> Any:
-    """The client went on after a refused SYN: the refusal never was (D9)."""
-    e.facts &= ~REFUSED
-    if e.server:
-        t.servers[e.server].facts &= ~(SHOWED_RST | GAVE_UP | DIFFERENT)
+    now = s.clock // SECOND
+    if s.live == 0:
+        s.second = now
+    s.second = max(s.second, now - SLOTS)
+    while s.second < now:
+        second = s.second + 1
+        for wait in range(4):
+            i = I64(t.wheel[wait, second & (SLOTS - 1), 0])
+            while i:
+                e = t.entries[i]
+                after = I64(e.after)
+                if s.clock - e.last > t.silences[wait]:
+                    if not has_room(t):
+                        return False
+                    finish_entry(t, i, t.silences[wait], WAITED)
+                else:
+                    unlink(t, i)
+                    link(t, i, I64(wait), max(due(t, e, wait), second + 1))
+                i = after
+        s.second = second
+    return True
 
 
 @inlined
@@ -270,12 +127,10 @@ def keep(t: Table, i: Any, row: Any, data: Any) -> Any:
     c.ip_id = row.ip_id
     c.flags = row.flags
     c.ttl = row.ttl
-    if e.last_cell:
-        t.cells[e.last_cell].next = cell
-    else:
-        e.first_cell = cell
-    e.last_cell = cell
+    c.next = e.newest_cell
+    e.newest_cell = cell
     e.packets += 1
+    e.marks |= np.uint64(1) << bit_of(row)
     if row.flags & RST:
         if e.facts & CLIENT_RST and not row.flags & ACK and e.server:
             answers = t.servers[e.server]
@@ -298,7 +153,7 @@ def keep(t: Table, i: Any, row: Any, data: Any) -> Any:
     ):
         emit(t, i, AT_ONCE, WAITED)
         release(t, i)
-    touch(t, i)
+    rank(t, i)
 
 
 @inlined
@@ -308,7 +163,7 @@ def inbound(t: Table, i: Any, row: Any, data: Any) -> Any:
     e.last = max(e.last, row.ts)
     if e.facts & JUDGED:
         t.counters[C_LATE] += 1
-        touch(t, i)
+        rank(t, i)
     elif e.packets == PACKETS_KEPT:
         t.counters[C_LATE] += 1
         n = gather(t, e)
@@ -316,7 +171,7 @@ def inbound(t: Table, i: Any, row: Any, data: Any) -> Any:
         if not row_repeats(row, e.isn, high):
             emit(t, i, AT_ONCE, NEWS)
             release(t, i)
-        touch(t, i)
+        rank(t, i)
     else:
         keep(t, i, row, data)
 
@@ -331,104 +186,6 @@ def row_repeats(row: Any, isn: Any, high: Any) -> Any:
     if row.flags & FIN or row.payload_length == 0:
         return False
     return ahead(row.seq, isn) + I64(row.payload_length) <= high
-
-
-@inlined
-def answer(t: Table, i: Any, row: Any) -> Any:
-    """A packet of the server's side (D9, D17)."""
-    e = t.entries[i]
-    if e.facts & JUDGED:
-        return
-    answers = t.servers[take_server(t, e)]
-    window = COPY_WITH_ID if row.ip_id else COPY
-    mark = full_print(row)
-    for k in range(2 - I64(answers.recent), 2):
-        if (
-            answers.recent_print[k] == mark
-            and answers.recent_id[k] == row.ip_id
-            and abs(row.ts - answers.recent_ts[k]) <= window
-        ):
-            t.counters[C_DUPLICATES] += 1
-            return
-    answers.recent_print[0] = answers.recent_print[1]
-    answers.recent_id[0] = answers.recent_id[1]
-    answers.recent_ts[0] = answers.recent_ts[1]
-    answers.recent_print[1] = mark
-    answers.recent_id[1] = row.ip_id
-    answers.recent_ts[1] = row.ts
-    answers.recent = min(I64(answers.recent) + 1, 2)
-    e.facts |= SEEN
-    if row.flags & RST:
-        if not answers.facts & SHOWED_RST:
-            answers.facts |= SHOWED_RST
-            answers.first_rst = row.seq
-            answers.furthest_rst = row.seq
-            if row.ts - e.last > t.state[0].idle_timeout:
-                answers.facts |= GAVE_UP
-        elif row.seq != answers.first_rst:
-            answers.facts |= DIFFERENT
-        if ahead(row.seq, answers.furthest_rst) > 0:
-            answers.furthest_rst = row.seq
-        if not answers.facts & SPOKE and not e.facts & BEYOND_SYN:
-            e.facts |= REFUSED
-        else:
-            answers.facts |= RESET
-    else:
-        length = I64(row.payload_length)
-        if row.flags & SYN:
-            length += 1
-        elif row.flags & FIN:
-            length += 1
-        end = (I64(row.seq) + length) & 0xFFFFFFFF
-        if not answers.facts & SPOKE:
-            answers.facts |= SPOKE
-            answers.end = end
-        else:
-            if length and ahead(row.seq, answers.end) < 0:
-                if not answers.facts & REPEATED or ahead(end, answers.repeated) > 0:
-                    answers.repeated = end
-                answers.facts |= REPEATED
-            if ahead(end, answers.end) > 0:
-                answers.end = end
-        if row.flags & FIN and not row.flags & SYN:
-            answers.facts |= SHOWED_FIN
-            answers.fin_end = end
-            if not e.facts & CLIENT_RST:
-                e.facts |= SERVER_FIN_FIRST
-        if row.flags & ACK:
-            if not answers.facts & ACKED or ahead(row.ack, answers.acked) > 0:
-                answers.acked = row.ack
-            answers.facts |= ACKED
-            if e.facts & CLIENT_RST:
-                remember_ack(answers, row.ack)
-    rank(t, i)
-
-
-@inlined
-def remember_ack(answers: Any, ack: Any) -> Any:
-    """Keep the last two different ack numbers that the server sent after the first RST (D13)."""
-    for k in range(answers.acks_after):
-        if answers.ack_after[k] == ack:
-            return
-    if answers.acks_after == 2:
-        answers.ack_after[0] = answers.ack_after[1]
-        answers.ack_after[1] = ack
-    else:
-        answers.ack_after[answers.acks_after] = ack
-        answers.acks_after += 1
-
-
-@part
-def unreachable(t: Table, i: Any, row: Any) -> Any:
-    """ICMP unreachable that quotes the SYN: from a router a tag, from the server a refusal (D9)."""
-    e = t.entries[i]
-    if e.facts & (JUDGED | BEYOND_SYN) or row.seq != e.isn:
-        return
-    if row.traits & FROM_RESPONDER:
-        e.facts |= REFUSED | SEEN
-        rank(t, i)
-    else:
-        e.facts |= ROUTER
 
 
 @inlined
@@ -481,28 +238,27 @@ def replace(t: Table, i: Any, ts: Any) -> Any:
 
 
 @inlined
-def open_connection(t: Table, row: Any, data: Any, bucket: Any, facts: Any) -> Any:
+def open_connection(t: Table, row: Any, data: Any, mark: Any, facts: Any) -> Any:
     """A SYN opens a connection; where the table is full another one goes."""
     s = t.state[0]
     if s.live >= s.limit:
-        sweep(t)
-    if s.live >= s.limit:
-        i = oldest_silent(t)
+        i = whom_to_evict(t)
         if not t.entries[i].facts & JUDGED:
             emit(t, i, AT_ONCE, EVICTED)
         forget(t, i)
     t.counters[C_CONNECTIONS] += 1
-    keep(t, open_entry(t, row, bucket, facts, scanner_tags(row)), row, data)
+    if s.live > s.mask:
+        grow(t)
+    keep(t, open_entry(t, row, mark, facts, scanner_tags(row)), row, data)
 
 
 @inlined
-def segment(t: Table, row: Any, data: Any) -> Any:
+def segment(t: Table, row: Any, data: Any, mark: Any) -> Any:
     """One TCP packet, or an ICMP unreachable that quotes one."""
     s = t.state[0]
-    bucket = bucket_of(t, row)
-    i, from_client = find(t, row, bucket)
-    if i and s.clock - t.entries[i].last > t.waits[t.entries[i].wait, 2]:
-        finish_entry(t, i, t.waits[t.entries[i].wait, 2], WAITED)
+    i, from_client = find(t, row, mark)
+    if i and s.clock - t.entries[i].last > t.silences[t.entries[i].wait]:
+        finish_entry(t, i, t.silences[t.entries[i].wait], WAITED)
         i = I64(0)
     if row.kind == UNREACHABLE:
         if i and from_client:
@@ -513,13 +269,17 @@ def segment(t: Table, row: Any, data: Any) -> Any:
     if i:
         e = t.entries[i]
         if from_client:
-            if not e.facts & JUDGED and is_copy(t, i, row):
+            if not e.facts & JUDGED and is_copy(t, i, row, bit_of(row)):
                 return
             if not opens or row.seq == e.isn:
                 inbound(t, i, row, data)
                 return
             facts = I64(REUSED)
-        elif not opens or e.wait > WAIT_ENDED or not is_server(t, row.dst_hi, row.dst_lo, row.dst_port):
+        elif (
+            not opens
+            or WAIT_JUDGED < e.wait < WAIT_ENDED
+            or not is_server(t, row.dst_hi, row.dst_lo, row.dst_port)
+        ):
             answer(t, i, row)
             return
         replace(t, i, row.ts)
@@ -529,7 +289,7 @@ def segment(t: Table, row: Any, data: Any) -> Any:
         else:
             t.counters[C_NOT_SERVER] += 1
     elif opens:
-        open_connection(t, row, data, bucket, facts)
+        open_connection(t, row, data, mark, facts)
     else:
         t.counters[C_NO_SYN] += 1
 
@@ -539,38 +299,54 @@ def end_all(t: Table, clock: Any) -> Any:
     """The capture ends at `clock`: make all final. False if the output must be emptied first."""
     s = t.state[0]
     s.clock = max(s.clock, clock)
-    sweep(t)
     for wait in range(4):
-        i = t.waits[wait, 0]
-        while i:
-            if not has_room(t):
-                return False
-            silence = s.clock - t.entries[i].last
-            if silence > t.waits[wait, 2]:
-                finish_entry(t, i, t.waits[wait, 2], WAITED)
-            else:
-                finish_entry(t, i, silence, AT_END)
-            i = t.waits[wait, 0]
+        for slot in range(SLOTS):
+            if t.waiting[wait] == 0:
+                break
+            i = I64(t.wheel[wait, slot, 0])
+            while i:
+                if not has_room(t):
+                    return False
+                silence = s.clock - t.entries[i].last
+                if silence > t.silences[wait]:
+                    finish_entry(t, i, t.silences[wait], WAITED)
+                else:
+                    finish_entry(t, i, silence, AT_END)
+                i = I64(t.wheel[wait, slot, 0])
     s.clock = 0
+    s.second = 0
     return True
+
+
+@inlined
+def fetch(t: Table, rows: Any, at: Any) -> Any:
+    """Hash the next packets, and touch what the table has of them."""
+    s = t.state[0]
+    for k in range(min(TOGETHER, rows.shape[0] - at)):
+        mark = hash_of(t, rows[at + k])
+        t.marks[k] = mark
+        e = t.entries[t.buckets[mark & s.mask]]
+        s.touched += I64(t.cells[e.newest_cell].seq) + I64(t.servers[e.server].end)
 
 
 @kernel
 def advance(t: Table, rows: Any, data: Any, at: Any) -> Any:
     """Take packets from row `at` on. Returns how far it came: less than all if the output is full."""
     s = t.state[0]
+    fetched = I64(at)
     for k in range(at, rows.shape[0]):
         if not has_room(t):
             return k
         row = rows[k]
+        if k == fetched:
+            fetch(t, rows, k)
+            fetched += TOGETHER
         if row.kind == BREAK:
             if not end_all(t, row.ts):
                 return k
             continue
         s.clock = max(s.clock, row.ts)
-        segment(t, row, data)
-        s.sweep -= 1
-        if s.sweep < 0:
-            s.sweep = SWEEP_EVERY
-            sweep(t)
+        if s.clock // SECOND > s.second and not turn(t):
+            return k
+        segment(t, row, data, t.marks[k - fetched + TOGETHER])
     return rows.shape[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfopen.connections.layout import NAME_BYTES, NAME_LINK, Fact, Showed, Table
+from halfopen.connections.layout import NAME_BYTES, NAME_LINK, WAIT_OPEN, Fact, Showed, Table
 from halfopen.connections.limits import STRAY_REACH
 from halfopen.connections.rules import Acks, Tag
 from halfopen.connections.table import ahead
@@ -84,11 +84,10 @@ T_SYN_AGAIN, T_SYN_PAYLOAD = 1 << Tag.syn_retransmitted, 1 << Tag.syn_payload
 @inlined
 def gather(t: Table, e: Any) -> Any:
     """Cell numbers of an entry's packets into the scratch row CELL_OF. Returns how many."""
-    n = I64(0)
-    cell = I64(e.first_cell)
-    while cell:
-        t.scratch[CELL_OF, n] = cell
-        n += 1
+    cell = I64(e.newest_cell)
+    n = I64(e.packets)
+    for k in range(n):
+        t.scratch[CELL_OF, n - 1 - k] = cell
         cell = I64(t.cells[cell].next)
     return n
 
@@ -292,7 +291,11 @@ def unacknowledged(t: Table, e: Any, n: Any) -> Any:
                 continue
             data_end = max(data_end, end)
             for j in range(k):
-                if t.scratch[END, j] and t.scratch[START, k] < t.scratch[END, j] and t.scratch[START, j] < end:
+                if (
+                    t.scratch[END, j]
+                    and t.scratch[START, k] < t.scratch[END, j]
+                    and t.scratch[START, j] < end
+                ):
                     repeated_end = max(repeated_end, min(end, t.scratch[END, j]))
         if data_end > acked:
             outstanding = True
@@ -487,7 +490,13 @@ def decide(t: Table, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
         if never_repeated:
             row.stage = UNDECIDED_STAGE
             return BROKE_OFF
-        if how == AT_END and reached == POST_PSH and answered and not outstanding and silence <= t.waits[3, 2]:
+        if (
+            how == AT_END
+            and reached == POST_PSH
+            and answered
+            and not outstanding
+            and silence <= t.silences[WAIT_OPEN]
+        ):
             row.stage = UNDECIDED_STAGE
             return UNDECIDED
     tags |= T_TIMEOUT

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from halfopen.connections.limits import Limits
+from halfopen.connections.limits import SLOTS, Limits
 from halfopen.connections.rules import signature_table
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import I64
@@ -28,18 +28,19 @@ ENTRY: Final = np.dtype(
         ("last", np.int64),
         ("client_port", np.uint16),
         ("server_port", np.uint16),
+        ("hash", np.uint32),
         ("chain", np.uint32),  # next entry of the same bucket
         ("isn", np.uint32),
-        ("first_cell", np.uint32),
-        ("last_cell", np.uint32),
+        ("newest_cell", np.uint32),
         ("server", np.uint32),
         ("facts", np.uint16),
         ("wait", np.uint8),
         ("packets", np.uint8),
         ("start", np.int64),
-        ("older", np.uint32),  # neighbours among those that wait for the same silence
-        ("newer", np.uint32),
-        ("bucket", np.uint32),
+        ("marks", np.uint64),  # one bit per kept packet, by hash: none of the same bit, no copy
+        ("before", np.uint32),  # neighbours in a slot of the wheel
+        ("after", np.uint32),
+        ("slot", np.uint32),
         ("name", np.uint32),  # first cell of the trigger name
         ("buffer", np.uint32),  # slot where first bytes are put together
         ("scanner", np.uint32),  # tag bits fixed by the first SYN
@@ -54,7 +55,7 @@ ENTRY: Final = np.dtype(
 CELL: Final = np.dtype(
     [
         ("ts", np.int64),
-        ("next", np.uint32),
+        ("next", np.uint32),  # the packet before
         ("seq", np.uint32),
         ("ack", np.uint32),
         ("length", np.uint32),
@@ -84,8 +85,7 @@ SERVER: Final = np.dtype(
         ("acks_after", np.uint8),
         ("recent", np.uint8),  # how many of the two below are set
         ("recent_ts", np.int64, (2,)),
-        ("recent_print", np.uint64, (2,)),
-        ("recent_id", np.uint16, (2,)),
+        ("recent_print", np.uint32, (2,)),
     ],
     align=True,
 )
@@ -119,12 +119,11 @@ class Showed(IntFlag):
     DIFFERENT_RSTS = 0x20
     RESET = 0x40
     GAVE_UP = 0x80
+    SYN = 0x100
 
 
-WAIT_JUDGED = I64(0)
-WAIT_ENDED = I64(1)
-WAIT_SYN = I64(2)
-WAIT_OPEN = I64(3)
+WAIT_JUDGED, WAIT_SYN, WAIT_OPEN, WAIT_ENDED = I64(0), I64(1), I64(2), I64(3)
+"""What a live connection waits for, and so for how long (D1); in the order of eviction."""
 
 STATE: Final = np.dtype(
     [
@@ -133,7 +132,8 @@ STATE: Final = np.dtype(
         ("limit", np.int64),  # most live connections
         ("live", np.int64),
         ("seed", np.uint64),
-        ("mask", np.uint64),  # of the bucket number
+        ("mask", np.int64),  # of the hash, for the bucket number
+        ("touched", np.int64),  # keeps the fetching of entries from being optimised away
         ("free_entry", np.int64),
         ("used_entries", np.int64),
         ("free_cell", np.int64),
@@ -144,7 +144,7 @@ STATE: Final = np.dtype(
         ("used_buffers", np.int64),
         ("out", np.int64),  # rows written
         ("names", np.int64),  # name bytes written
-        ("sweep", np.int64),  # packets until the next look at who has been silent long enough
+        ("second", np.int64),  # up to which the wheel was turned
         ("nets", np.int64),
         ("ports", np.int64),
     ],
@@ -157,6 +157,9 @@ CELLS_PER_CONNECTION: Final = PACKETS_KEPT + 10
 BUFFERS: Final = 4096
 """Connections whose first bytes can be put together at the same time."""
 
+FIRST_BUCKET_BITS: Final = 12
+"""The hash begins small, so that it stays in the cache, and doubles with the live connections."""
+
 OUT_ROWS: Final = 4096
 
 OUT_NAMES: Final = OUT_ROWS * 64
@@ -166,7 +169,9 @@ class Table(NamedTuple):
     """Every array of the flow table, as the kernels take it."""
 
     state: Rows
-    waits: NDArray[np.int64]  # per wait: oldest, newest, silence in ns
+    silences: NDArray[np.int64]  # per wait: the silence that ends it, ns
+    waiting: NDArray[np.int64]  # per wait: how many
+    wheel: NDArray[np.uint32]  # per wait and slot: first and last entry
     buckets: NDArray[np.uint32]
     entries: Rows
     cells: Rows
@@ -178,6 +183,7 @@ class Table(NamedTuple):
     nets: NDArray[np.uint64]  # per network: high, low, mask high, mask low, 1 for IPv4
     signatures: NDArray[np.uint8]
     scratch: NDArray[np.int64]
+    marks: NDArray[np.int64]  # hashes of the next packets
     out: Rows
     names: NDArray[np.uint8]
     counters: NDArray[np.int64]
@@ -192,18 +198,19 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
     state["idle_timeout"] = limits.idle_timeout
     state["limit"] = limits.max_connections
     state["seed"] = seed
-    state["mask"] = (1 << bucket_bits) - 1
+    state["mask"] = (1 << min(bucket_bits, FIRST_BUCKET_BITS)) - 1
     for pool in ("used_entries", "used_cells", "used_servers", "used_buffers"):
         state[pool] = 1
     state["nets"] = len(limits.server_nets)
     state["ports"] = len(limits.server_ports)
-    waits = np.zeros((4, 3), np.int64)
-    waits[:, 2] = (limits.idle_timeout, limits.idle_timeout, limits.linger_syn, limits.linger)
+    silences = (limits.idle_timeout, limits.linger_syn, limits.linger, limits.idle_timeout)
     ports = np.zeros(1 << 16, np.uint8)
     ports[list(limits.server_ports)] = 1
     return Table(
         state=state,
-        waits=waits,
+        silences=np.array(silences, np.int64),
+        waiting=np.zeros(4, np.int64),
+        wheel=np.zeros((4, SLOTS, 2), np.uint32),
         buckets=np.zeros(1 << bucket_bits, np.uint32),
         entries=np.empty(size, ENTRY),
         cells=cells,
@@ -215,6 +222,7 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
         nets=_network_rows(limits),
         signatures=signature_table(),
         scratch=np.empty((4, PACKETS_KEPT), np.int64),
+        marks=np.empty(64, np.int64),
         out=np.empty(OUT_ROWS, CONNECTION),
         names=np.empty(OUT_NAMES, np.uint8),
         counters=counters,

@@ -15,6 +15,9 @@ MOST_CONNECTIONS: Final = 1 << 26
 STRAY_REACH: Final = 1 << 20
 """How far beyond the highest sequence number a reset may lie and still belong (D9, D16)."""
 
+SLOTS: Final = 1024
+"""Seconds of the timing wheel: a connection is looked at again after at most so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -13,16 +13,17 @@ import numpy as np
 from halfopen.connections.layout import (
     NAME_BYTES,
     NAME_LINK,
-    WAIT_JUDGED,
     WAIT_SYN,
     Fact,
     Table,
 )
+from halfopen.connections.limits import SLOTS
 from halfopen.jit import I64, inlined, part
+from halfopen.model import SECOND
 
 JUDGED = int(Fact.JUDGED)
 TRIGGER_DONE = int(Fact.TRIGGER_DONE)
-OLDEST, NEWEST, SILENCE = 0, 1, 2
+FIRST, LAST = 0, 1
 
 
 @inlined
@@ -36,49 +37,69 @@ def ahead(a: Any, b: Any) -> Any:
 
 @inlined
 def mix(x: Any) -> Any:
-    """Spread the bits of a 64-bit number (the finaliser of MurmurHash3)."""
-    x ^= x >> np.uint64(33)
+    """Spread the bits of a 64-bit number (one round of MurmurHash3's finaliser)."""
+    x ^= x >> np.uint64(32)
     x *= np.uint64(0xFF51AFD7ED558CCD)
-    x ^= x >> np.uint64(29)
-    return x
+    return x ^ x >> np.uint64(32)
 
 
 @inlined
-def bucket_of(t: Table, row: Any) -> Any:
-    """Bucket of a packet's 5-tuple, the same for both directions."""
+def hash_of(t: Table, row: Any) -> Any:
+    """32-bit hash of a packet's 5-tuple, the same for both directions."""
     s = t.state[0]
-    source = (row.src_lo ^ s.seed) * np.uint64(0x9E3779B97F4A7C15) ^ (row.src_hi + s.seed) * np.uint64(0xC2B2AE3D27D4EB4F)
-    target = (row.dst_lo ^ s.seed) * np.uint64(0x9E3779B97F4A7C15) ^ (row.dst_hi + s.seed) * np.uint64(0xC2B2AE3D27D4EB4F)
+    source = (row.src_lo ^ s.seed) * np.uint64(0x9E3779B97F4A7C15) ^ row.src_hi + s.seed
+    target = (row.dst_lo ^ s.seed) * np.uint64(0x9E3779B97F4A7C15) ^ row.dst_hi + s.seed
     source ^= np.uint64(row.src_port) * np.uint64(0x165667B19E3779F9)
     target ^= np.uint64(row.dst_port) * np.uint64(0x165667B19E3779F9)
-    return I64(mix(mix(source) + mix(target)) & s.mask)
+    return I64(mix(mix(source) + mix(target)) & np.uint64(0xFFFFFFFF))
+
+
+@part
+def grow(t: Table) -> Any:
+    """Double the buckets in use: every chain is parted by the next bit of its hashes."""
+    s = t.state[0]
+    bit = s.mask + 1
+    if bit >= t.buckets.shape[0]:
+        return
+    for bucket in range(bit):
+        i = I64(t.buckets[bucket])
+        t.buckets[bucket] = 0
+        while i:
+            e = t.entries[i]
+            following = I64(e.chain)
+            new = bucket + (I64(e.hash) & bit)
+            e.chain = t.buckets[new]
+            t.buckets[new] = i
+            i = following
+    s.mask = bit + s.mask
 
 
 @inlined
-def find(t: Table, row: Any, bucket: Any) -> Any:
+def find(t: Table, row: Any, mark: Any) -> Any:
     """Entry of a packet's 5-tuple and whether the packet comes from the client; (0, False) if none."""
     entries = t.entries
-    i = I64(t.buckets[bucket])
+    i = I64(t.buckets[mark & t.state[0].mask])
     while i:
         e = entries[i]
-        if (
-            e.client_lo == row.src_lo
-            and e.server_lo == row.dst_lo
-            and e.client_port == row.src_port
-            and e.server_port == row.dst_port
-            and e.client_hi == row.src_hi
-            and e.server_hi == row.dst_hi
-        ):
-            return i, True
-        if (
-            e.client_lo == row.dst_lo
-            and e.server_lo == row.src_lo
-            and e.client_port == row.dst_port
-            and e.server_port == row.src_port
-            and e.client_hi == row.dst_hi
-            and e.server_hi == row.src_hi
-        ):
-            return i, False
+        if I64(e.hash) == mark:
+            if (
+                e.client_lo == row.src_lo
+                and e.server_lo == row.dst_lo
+                and e.client_port == row.src_port
+                and e.server_port == row.dst_port
+                and e.client_hi == row.src_hi
+                and e.server_hi == row.dst_hi
+            ):
+                return i, True
+            if (
+                e.client_lo == row.dst_lo
+                and e.server_lo == row.src_lo
+                and e.client_port == row.dst_port
+                and e.server_port == row.src_port
+                and e.client_hi == row.dst_hi
+                and e.server_hi == row.src_hi
+            ):
+                return i, False
         i = I64(e.chain)
     return I64(0), False
 
@@ -93,37 +114,48 @@ def take_cell(t: Table) -> Any:
     else:
         cell = s.used_cells
         s.used_cells += 1
-    t.cells[cell].next = 0
     return cell
 
 
 @inlined
-def link_end(t: Table, i: Any, wait: Any) -> Any:
-    """Put an entry last among those that wait for the same silence."""
+def due(t: Table, e: Any, wait: Any) -> Any:
+    """The second in which to look at an entry: its silence is over by then, if nothing is heard."""
+    s = t.state[0]
+    second = (e.last + t.silences[wait]) // SECOND + 1
+    return max(min(second, s.second + SLOTS - 1), s.second + 1)
+
+
+@inlined
+def link(t: Table, i: Any, wait: Any, second: Any) -> Any:
+    """Put an entry at the end of a slot of the wheel."""
     e = t.entries[i]
-    newest = t.waits[wait, NEWEST]
+    slot = second & (SLOTS - 1)
+    last = t.wheel[wait, slot, LAST]
     e.wait = wait
-    e.older = newest
-    e.newer = 0
-    if newest:
-        t.entries[newest].newer = i
+    e.slot = slot
+    e.before = last
+    e.after = 0
+    if last:
+        t.entries[last].after = i
     else:
-        t.waits[wait, OLDEST] = i
-    t.waits[wait, NEWEST] = i
+        t.wheel[wait, slot, FIRST] = i
+    t.wheel[wait, slot, LAST] = i
+    t.waiting[wait] += 1
 
 
 @inlined
 def unlink(t: Table, i: Any) -> Any:
-    """Take an entry out of its wait."""
+    """Take an entry out of the wheel."""
     e = t.entries[i]
-    if e.older:
-        t.entries[e.older].newer = e.newer
+    if e.before:
+        t.entries[e.before].after = e.after
     else:
-        t.waits[e.wait, OLDEST] = e.newer
-    if e.newer:
-        t.entries[e.newer].older = e.older
+        t.wheel[e.wait, e.slot, FIRST] = e.after
+    if e.after:
+        t.entries[e.after].before = e.before
     else:
-        t.waits[e.wait, NEWEST] = e.older
+        t.wheel[e.wait, e.slot, LAST] = e.before
+    t.waiting[e.wait] -= 1
 
 
 @inlined
@@ -166,15 +198,14 @@ def free_buffer(t: Table, e: Any) -> Any:
 def release(t: Table, i: Any) -> Any:
     """Free all that an entry holds beside its row; what is left knows the 5-tuple."""
     e = t.entries[i]
-    free_cells(t, e.first_cell)
+    free_cells(t, e.newest_cell)
     free_name(t, e.name)
     free_buffer(t, e)
     if e.server:
         s = t.state[0]
         t.servers[e.server].end = s.free_server
         s.free_server = I64(e.server)
-    e.first_cell = 0
-    e.last_cell = 0
+    e.newest_cell = 0
     e.name = 0
     e.server = 0
 
@@ -186,7 +217,7 @@ def forget(t: Table, i: Any) -> Any:
     release(t, i)
     unlink(t, i)
     e = t.entries[i]
-    bucket = I64(e.bucket)
+    bucket = I64(e.hash) & s.mask
     j = I64(t.buckets[bucket])
     if j == i:
         t.buckets[bucket] = e.chain
@@ -200,7 +231,7 @@ def forget(t: Table, i: Any) -> Any:
 
 
 @inlined
-def open_entry(t: Table, row: Any, bucket: Any, facts: Any, scanner: Any) -> Any:
+def open_entry(t: Table, row: Any, mark: Any, facts: Any, scanner: Any) -> Any:
     """A new entry for the SYN in `row`; there must be room. Returns its number."""
     s = t.state[0]
     i = s.free_entry
@@ -220,22 +251,23 @@ def open_entry(t: Table, row: Any, bucket: Any, facts: Any, scanner: Any) -> Any
     e.start = row.ts
     e.last = row.ts
     e.isn = row.seq
-    e.first_cell = 0
-    e.last_cell = 0
+    e.newest_cell = 0
     e.server = 0
     e.name = 0
     e.buffer = 0
     e.facts = facts
     e.packets = 0
+    e.marks = 0
     e.scanner = scanner
     e.duplicates = 0
     e.name_length = 0
     e.trigger = 0
     e.echoes = 0
-    e.bucket = bucket
+    bucket = mark & s.mask
+    e.hash = mark
     e.chain = t.buckets[bucket]
     t.buckets[bucket] = i
-    link_end(t, i, WAIT_SYN)
+    link(t, i, WAIT_SYN, due(t, e, WAIT_SYN))
     return i
 
 
@@ -300,14 +332,19 @@ def keep_name(t: Table, e: Any, data: Any, offset: Any, length: Any) -> Any:
 
 
 @part
-def oldest_silent(t: Table) -> Any:
-    """Whom to evict: a judged entry if there is any, else the one silent longest."""
-    if t.waits[WAIT_JUDGED, OLDEST]:
-        return t.waits[WAIT_JUDGED, OLDEST]
-    found = I64(0)
-    for wait in range(1, 4):
-        i = t.waits[wait, OLDEST]
-        if i and (found == 0 or t.entries[i].last < t.entries[found].last):
-            found = i
-    return found
-
+def whom_to_evict(t: Table) -> Any:
+    """A judged entry if there is any, else the one of the first wait that would be over first."""
+    s = t.state[0]
+    for wait in range(4):
+        if t.waiting[wait] == 0:
+            continue
+        for second in range(s.second + 1, s.second + SLOTS):
+            i = I64(t.wheel[wait, second & (SLOTS - 1), FIRST])
+            while i:
+                later = due(t, t.entries[i], wait)
+                if later <= second:
+                    return i
+                unlink(t, i)
+                link(t, i, I64(wait), later)
+                i = I64(t.wheel[wait, second & (SLOTS - 1), FIRST])
+    return I64(0)

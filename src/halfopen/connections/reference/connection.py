@@ -78,6 +78,7 @@ class Server:
 
     seen: bool = False
     spoke: bool = False  # sent anything but a RST
+    syn: bool = False  # sent its SYN: what came before it was of an older connection
     end: int | None = None  # highest sequence number sent, SYN and FIN included
     repeated: int | None = None  # highest end of a segment that began before `end`
     acked: int | None = None  # highest ack number sent

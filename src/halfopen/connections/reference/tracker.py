@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -12,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from halfopen.connections.limits import Limits
+from halfopen.connections.limits import SLOTS, Limits
 from halfopen.connections.reference.connection import (
     Connection,
     Endpoint,
@@ -31,6 +30,7 @@ from halfopen.connections.rules import Tag
 from halfopen.model import (
     CONNECTION,
     PACKETS_KEPT,
+    SECOND,
     Batch,
     ConnectionBatch,
     Counter,
@@ -42,14 +42,17 @@ from halfopen.model import (
     Trait,
 )
 
+Key = tuple[Endpoint, Endpoint]
+"""Both ends of a 5-tuple, the lower one first."""
+
 
 class Wait(IntEnum):
-    """What a live connection waits for, and so for how long (D1)."""
+    """What a live connection waits for, and so for how long (D1); in the order of eviction."""
 
     judged = 0  # its verdict is out; the 5-tuple stays known
-    ended = 1  # FIN or RST seen
-    syn_only = 2
-    open = 3
+    syn_only = 1
+    open = 2
+    ended = 3  # FIN or RST seen
 
 
 _LEFT_OUT: Final = {
@@ -89,9 +92,11 @@ class ReferenceTracker:
         self.stories: list[Story] = []
         self._telling = stories
         self._story_of: dict[int, Story] = {}
-        self._live: dict[tuple[Endpoint, Endpoint], tuple[Connection, Wait]] = {}
-        # Per wait, least recently heard first: what expires and what is evicted stands at the front.
-        self._waiting: dict[Wait, OrderedDict[tuple[Endpoint, Endpoint], None]] = {w: OrderedDict() for w in Wait}
+        self._live: dict[Key, tuple[Connection, Wait]] = {}
+        # Per wait and second in which to look again, in the order of coming there.
+        self._wheel: dict[Wait, dict[int, dict[Key, None]]] = {w: {} for w in Wait}
+        self._slot_of: dict[Key, int] = {}
+        self._second = 0
         self._rows: list[tuple[Any, ...]] = []
         self._names: bytearray = bytearray()
         self._expiry = {
@@ -108,12 +113,12 @@ class ReferenceTracker:
                 self._end(int(row["ts"]))
                 continue
             self.clock = max(self.clock, int(row["ts"]))
+            self._turn()
             if row["kind"] == Kind.UNREACHABLE:
                 self._unreachable(row)
             else:
                 start, captured = int(row["payload_offset"]), int(row["payload_captured"])
                 self._segment(row, batch.data[start : start + captured].tobytes())
-            self._expire()
         yield from self._drain()
 
     def finish(self, clock: int) -> Iterator[ConnectionBatch]:
@@ -157,11 +162,9 @@ class ReferenceTracker:
             self.counters[Counter.no_syn] += 1
 
     def _open(
-        self, key: tuple[Endpoint, Endpoint], client: Endpoint, server: Endpoint,
+        self, key: Key, client: Endpoint, server: Endpoint,
         packet: Packet, row: Any, payload: bytes, tags: set[Tag],
     ) -> None:  # fmt: skip
-        if len(self._live) >= self.limits.max_connections:
-            self._expire()
         if len(self._live) >= self.limits.max_connections:
             self._evict()
         tags |= scanner_tags(packet, server, int(row["traits"]), int(row["options"]))
@@ -171,7 +174,7 @@ class ReferenceTracker:
             self.stories.append(Story(connection))
             self._story_of[id(connection)] = self.stories[-1]
         self._live[key] = connection, Wait.syn_only
-        self._waiting[Wait.syn_only][key] = None
+        self._link(key, self._due(connection, Wait.syn_only))
         self._keep(key, connection, packet, payload)
 
     def _is_copy(self, connection: Connection, packet: Packet) -> bool:
@@ -185,14 +188,12 @@ class ReferenceTracker:
         self._tell(connection, "client", packet, "the same packet recorded again, takes no place (D14)")
         return True
 
-    def _inbound(
-        self, key: tuple[Endpoint, Endpoint], connection: Connection, packet: Packet, payload: bytes
-    ) -> None:
+    def _inbound(self, key: Key, connection: Connection, packet: Packet, payload: bytes) -> None:
         connection.last = max(connection.last, packet.ts)
         if connection.judged:
             self.counters[Counter.late] += 1
             self._tell(connection, "client", packet, "late: the verdict was already fixed (D1)")
-            self._touch(key, connection)
+            self._rank(key, connection)
         elif len(connection.packets) == PACKETS_KEPT:
             self.counters[Counter.late] += 1
             if connection.repeats(packet, connection.packets):
@@ -200,13 +201,11 @@ class ReferenceTracker:
             else:
                 self._tell(connection, "client", packet, "late: something new after the tenth packet (D8)")
                 self._emit(connection, judge(connection, self.limits, 0, at_end=False, more=True))
-            self._touch(key, connection)
+            self._rank(key, connection)
         else:
             self._keep(key, connection, packet, payload)
 
-    def _keep(
-        self, key: tuple[Endpoint, Endpoint], connection: Connection, packet: Packet, payload: bytes
-    ) -> None:
+    def _keep(self, key: Key, connection: Connection, packet: Packet, payload: bytes) -> None:
         note = "stands for the connection" if not connection.packets else ""
         if connection.packets and connection.repeats(packet, connection.packets):
             note = "a repeat"
@@ -225,9 +224,9 @@ class ReferenceTracker:
             client_ended(connection) or not is_retransmitting(connection, self.limits)
         ):
             self._emit(connection, judge(connection, self.limits, 0, at_end=False))
-        self._touch(key, connection)
+        self._rank(key, connection)
 
-    def _answer(self, key: tuple[Endpoint, Endpoint], connection: Connection, packet: Packet) -> None:
+    def _answer(self, key: Key, connection: Connection, packet: Packet) -> None:
         """A packet of the server's side (D9, D17)."""
         if connection.judged:
             return
@@ -256,6 +255,10 @@ class ReferenceTracker:
                 note = "gives up after the client's silence (D9)" if answers.gave_up else "resets (D9)"
         else:
             answers.spoke = True
+            if packet.syn and not answers.syn:
+                answers.syn = True
+                answers.end = answers.repeated = answers.acked = answers.fin_end = None
+                connection.server_fin_first = False
             length = packet.length + packet.syn + packet.fin
             end = (packet.seq + length) % 2**32
             if answers.end is None:
@@ -299,7 +302,7 @@ class ReferenceTracker:
 
     # -- time and room ---------------------------------------------------------------------------
 
-    def _find(self, key: tuple[Endpoint, Endpoint]) -> tuple[Connection | None, Wait]:
+    def _find(self, key: Key) -> tuple[Connection | None, Wait]:
         """The live connection of a 5-tuple; one whose silence is over is judged and gone."""
         connection, wait = self._live.get(key, (None, Wait.judged))
         if connection is not None and self.clock - connection.last > self._expiry[wait]:
@@ -307,13 +310,41 @@ class ReferenceTracker:
             return None, Wait.judged
         return connection, wait
 
-    def _touch(self, key: tuple[Endpoint, Endpoint], connection: Connection) -> None:
-        _, wait = self._live[key]
-        self._waiting[wait].move_to_end(key)
-        self._rank(key, connection)
+    def _due(self, connection: Connection, wait: Wait) -> int:
+        """The second in which to look at a connection: its silence is over by then."""
+        second = (connection.last + self._expiry[wait]) // SECOND + 1
+        return max(min(second, self._second + SLOTS - 1), self._second + 1)
 
-    def _rank(self, key: tuple[Endpoint, Endpoint], connection: Connection) -> None:
-        """Put a connection among those that wait for the same silence, last heard last."""
+    def _link(self, key: Key, second: int) -> None:
+        self._wheel[self._live[key][1]].setdefault(second, {})[key] = None
+        self._slot_of[key] = second
+
+    def _unlink(self, key: Key) -> None:
+        slots, second = self._wheel[self._live[key][1]], self._slot_of.pop(key)
+        del slots[second][key]
+        if not slots[second]:
+            del slots[second]
+
+    def _turn(self) -> None:
+        """Look at those whose second has come; whose silence is over is final."""
+        now = self.clock // SECOND
+        if not self._live:
+            self._second = now
+        self._second = max(self._second, now - SLOTS)
+        while self._second < now:
+            for wait in Wait:
+                for second in [s for s in self._wheel[wait] if s <= self._second + 1]:
+                    for key in list(self._wheel[wait].get(second, ())):
+                        connection = self._live[key][0]
+                        if self.clock - connection.last > self._expiry[wait]:
+                            self._final(key, self._expiry[wait], at_end=False)
+                        else:
+                            self._unlink(key)
+                            self._link(key, max(self._due(connection, wait), self._second + 2))
+            self._second += 1
+
+    def _rank(self, key: Key, connection: Connection) -> None:
+        """Let a connection wait for what it now has to wait for."""
         _, before = self._live[key]
         if connection.judged:
             wait = Wait.judged
@@ -324,11 +355,11 @@ class ReferenceTracker:
         else:
             wait = Wait.open
         if wait != before:
-            del self._waiting[before][key]
+            self._unlink(key)
             self._live[key] = connection, wait
-            self._waiting[wait][key] = None
+            self._link(key, self._due(connection, wait))
 
-    def _replace(self, key: tuple[Endpoint, Endpoint], connection: Connection, ts: int) -> None:
+    def _replace(self, key: Key, connection: Connection, ts: int) -> None:
         """Another SYN takes the 5-tuple (D3)."""
         silence = ts - connection.last
         if not connection.judged:
@@ -338,45 +369,46 @@ class ReferenceTracker:
                 self._leave_out(connection, LeftOut.replaced, "another SYN took the 5-tuple at once (D3)")
         self._forget(key)
 
-    def _expire(self) -> None:
-        for wait, keys in self._waiting.items():
-            while keys:
-                key = next(iter(keys))
-                if self.clock - self._live[key][0].last <= self._expiry[wait]:
-                    break
-                self._final(key, self._expiry[wait], at_end=False)
-
     def _evict(self) -> None:
-        """Make room: a judged one if there is any, else the one silent longest, counted, not judged."""
-        heads = [(wait != Wait.judged, self._live[next(iter(keys))][0].last, wait) for wait, keys in self._waiting.items() if keys]
-        wait = min(heads)[2]
-        key = next(iter(self._waiting[wait]))
+        """Make room, counting and not judging: see `_whom_to_evict`."""
+        key = self._whom_to_evict()
         connection, _ = self._live[key]
         if not connection.judged:
             self._leave_out(connection, LeftOut.evicted, "the flow table was full")
         self._forget(key)
 
+    def _whom_to_evict(self) -> Key:
+        """A judged one if there is any, else the one of the first wait that would be over first."""
+        for wait in Wait:
+            while slots := self._wheel[wait]:
+                second = min(slots)
+                key = next(iter(slots[second]))
+                later = self._due(self._live[key][0], wait)
+                if later <= second:
+                    return key
+                self._unlink(key)
+                self._link(key, later)
+        raise AssertionError("a full table holds connections")
+
     def _end(self, clock: int) -> None:
         self.clock = max(clock, self.clock)
-        self._expire()
-        for wait in Wait:
-            for key in list(self._waiting[wait]):
-                silence = self.clock - self._live[key][0].last
-                if silence > self._expiry[wait]:
-                    self._final(key, self._expiry[wait], at_end=False)
-                else:
-                    self._final(key, silence, at_end=True)
-        self.clock = 0
+        for key, (connection, wait) in list(self._live.items()):
+            silence = self.clock - connection.last
+            if silence > self._expiry[wait]:
+                self._final(key, self._expiry[wait], at_end=False)
+            else:
+                self._final(key, silence, at_end=True)
+        self.clock = self._second = 0
 
-    def _final(self, key: tuple[Endpoint, Endpoint], silence: int, *, at_end: bool) -> None:
+    def _final(self, key: Key, silence: int, *, at_end: bool) -> None:
         connection, _ = self._live[key]
         if not connection.judged:
             self._emit(connection, judge(connection, self.limits, silence, at_end=at_end))
         self._forget(key)
 
-    def _forget(self, key: tuple[Endpoint, Endpoint]) -> None:
-        connection, wait = self._live.pop(key)
-        del self._waiting[wait][key]
+    def _forget(self, key: Key) -> None:
+        self._unlink(key)
+        connection, _ = self._live.pop(key)
         self._story_of.pop(id(connection), None)
 
     # -- who is a server, what goes out ----------------------------------------------------------
@@ -390,7 +422,9 @@ class ReferenceTracker:
         address = IPv6Address(high << 64 | low)
         mapped = address.ipv4_mapped
         return any(
-            (mapped is not None and mapped in net) if net.version == 4 else (mapped is None and address in net)
+            (mapped is not None and mapped in net)
+            if net.version == 4
+            else (mapped is None and address in net)
             for net in self.limits.server_nets
         )
 

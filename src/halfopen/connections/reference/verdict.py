@@ -205,7 +205,9 @@ def has_ended(connection: Connection) -> bool:
     return client_ended(connection) or connection.answers.refused or connection.answers.reset
 
 
-def judge(connection: Connection, limits: Limits, silence: int, *, at_end: bool, more: bool = False) -> Verdict:
+def judge(
+    connection: Connection, limits: Limits, silence: int, *, at_end: bool, more: bool = False
+) -> Verdict:
     """The verdict on a connection that has been silent for `silence` ns.
 
     `at_end`: the capture ends here (D1); else the silence was waited for. `more`: a packet that
@@ -258,7 +260,9 @@ def judge(connection: Connection, limits: Limits, silence: int, *, at_end: bool,
         return verdict
 
     if answers.refused:
-        return no_match("the server refused the SYN, and the client sent nothing more than SYN and RST (D9)", Tag.refused)
+        return no_match(
+            "the server refused the SYN, and the client sent nothing more than SYN and RST (D9)", Tag.refused
+        )
     if resets or foreign:
         verdict.stage = reached
         tags.add(Tag.reset)
@@ -281,9 +285,13 @@ def judge(connection: Connection, limits: Limits, silence: int, *, at_end: bool,
     if full and not retransmitting:
         return no_match("ten packets and neither RST nor FIN (D8)")
     if at_end and silence <= limits.idle_timeout:
-        return leave_out(LeftOut.undecided, f"silent for only {silence / SECOND:g} s when the capture ended (D1)")
+        return leave_out(
+            LeftOut.undecided, f"silent for only {silence / SECOND:g} s when the capture ended (D1)"
+        )
     if answers.fin_end is not None and any(p.acks and ahead(p.ack, answers.fin_end) >= 0 for p in packets):
-        return no_match("the server closed, the client acknowledged it and fell silent (D9)", Tag.server_closed)
+        return no_match(
+            "the server closed, the client acknowledged it and fell silent (D9)", Tag.server_closed
+        )
     if reached == Stage.later_in_flow:
         return no_match("silence after more than one push is no timeout (D6)")
     if reached in (Stage.post_ack, Stage.post_psh):

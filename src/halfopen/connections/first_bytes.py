@@ -1,0 +1,78 @@
+"""The client's first bytes, put together as far as a name needs them: kernels around the trigger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halfopen.connections.layout import Fact, Table
+from halfopen.connections.table import ahead, free_buffer, keep_name, take_buffer
+from halfopen.connections.trigger import FOUND, MORE, find_trigger
+from halfopen.connections.trigger import LIMIT as FIRST_BYTES
+from halfopen.jit import I64, inlined, part
+from halfopen.model import Counter, Flag
+
+SYN, RST = int(Flag.SYN), int(Flag.RST)
+TRIGGER_DONE = int(Fact.TRIGGER_DONE)
+C_TRIGGER = int(Counter.trigger_dropped)
+AT_ONCE = I64(0)
+
+
+@part
+def cover(t: Table, b: int, start: Any, end: Any) -> Any:
+    """Note that bytes start..end of a slot are there. Returns how many stand at its beginning."""
+    count = t.ranges[b, 0]
+    t.ranges[b, 2 + 2 * count] = start
+    t.ranges[b, 3 + 2 * count] = end
+    count += 1
+    t.ranges[b, 0] = count
+    reach = I64(0)
+    grown = True
+    while grown:
+        grown = False
+        for k in range(count):
+            if t.ranges[b, 2 + 2 * k] <= reach < t.ranges[b, 3 + 2 * k]:
+                reach = t.ranges[b, 3 + 2 * k]
+                grown = True
+    return reach
+
+
+@inlined
+def take_first_bytes(t: Table, e: Any, row: Any, data: Any) -> Any:
+    """Look for a name in the client's first bytes, put together where they came in pieces."""
+    if e.facts & TRIGGER_DONE or row.flags & RST or row.payload_captured == 0:
+        return
+    begin = I64(row.payload_offset)
+    length = I64(row.payload_captured)
+    offset = ahead(row.seq, e.isn) - 1
+    if row.flags & SYN:
+        offset += 1
+    if offset < 0:
+        begin -= offset
+        length += offset
+        offset = I64(0)
+    length = min(length, FIRST_BYTES - offset)
+    if length <= 0:
+        return
+    if offset == 0 and e.buffer == 0:
+        status, kind, at, size = find_trigger(data, begin, length)
+        if status == FOUND:
+            keep_name(t, e, data, at, size)
+            e.trigger = kind
+        if status != MORE:
+            e.facts |= TRIGGER_DONE
+            return
+    b = take_buffer(t, e)
+    if b == 0:
+        e.facts |= TRIGGER_DONE
+        t.counters[C_TRIGGER] += 1
+        return
+    for k in range(length):
+        t.buffers[b, offset + k] = data[begin + k]
+    reach = cover(t, b, offset, offset + length)
+    status, kind, at, size = find_trigger(t.buffers[b], AT_ONCE, reach)
+    if status == FOUND:
+        keep_name(t, e, t.buffers[b], at, size)
+        e.trigger = kind
+    if status != MORE:
+        e.facts |= TRIGGER_DONE
+        free_buffer(t, e)

@@ -1,0 +1,155 @@
+"""What the server's side of a connection showed, as kernels (D9, D17)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halfopen.connections.copies import COPY, COPY_WITH_ID, full_print
+from halfopen.connections.judge import has_real_reset
+from halfopen.connections.layout import (
+    WAIT_ENDED,
+    WAIT_JUDGED,
+    WAIT_OPEN,
+    WAIT_SYN,
+    Fact,
+    Showed,
+    Table,
+)
+from halfopen.connections.table import ahead, due, link, take_server, unlink
+from halfopen.jit import I64, inlined, part
+from halfopen.model import Counter, Flag, Trait
+
+FIN, SYN, RST, ACK = int(Flag.FIN), int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
+JUDGED, REFUSED, ROUTER = int(Fact.JUDGED), int(Fact.REFUSED), int(Fact.ICMP_ROUTER)
+CLIENT_RST, CLIENT_FIN = int(Fact.CLIENT_RST), int(Fact.FIN)
+SERVER_FIN_FIRST, BEYOND_SYN = int(Fact.SERVER_FIN_FIRST), int(Fact.BEYOND_SYN)
+NOT_ONLY_SYN, SEEN = int(Fact.NOT_ONLY_SYN), int(Fact.SERVER_SEEN)
+SPOKE, ACKED, REPEATED = int(Showed.SPOKE), int(Showed.ACKED), int(Showed.REPEATED)
+SHOWED_SYN, SHOWED_FIN, SHOWED_RST = int(Showed.SYN), int(Showed.FIN), int(Showed.RST)
+DIFFERENT, RESET, GAVE_UP = int(Showed.DIFFERENT_RSTS), int(Showed.RESET), int(Showed.GAVE_UP)
+FROM_RESPONDER = int(Trait.FROM_RESPONDER)
+C_DUPLICATES = int(Counter.duplicates)
+
+
+@inlined
+def rank(t: Table, i: Any) -> Any:
+    """Let an entry wait for what it now has to wait for (D1)."""
+    e = t.entries[i]
+    if e.facts & JUDGED:
+        wait = WAIT_JUDGED
+    elif (
+        e.facts & (CLIENT_FIN | REFUSED)
+        or (e.server and t.servers[e.server].facts & RESET)
+        or has_real_reset(t, e)
+    ):
+        wait = WAIT_ENDED
+    elif not e.facts & NOT_ONLY_SYN:
+        wait = WAIT_SYN
+    else:
+        wait = WAIT_OPEN
+    if wait != e.wait:
+        unlink(t, i)
+        link(t, i, wait, due(t, e, wait))
+
+
+@part
+def void_refusal(t: Table, e: Any) -> Any:
+    """The client went on after a refused SYN: the refusal never was (D9)."""
+    e.facts &= ~REFUSED
+    if e.server:
+        t.servers[e.server].facts &= ~(SHOWED_RST | GAVE_UP | DIFFERENT)
+
+
+@inlined
+def answer(t: Table, i: Any, row: Any) -> Any:
+    """A packet of the server's side (D9, D17)."""
+    e = t.entries[i]
+    if e.facts & JUDGED:
+        return
+    answers = t.servers[take_server(t, e)]
+    window = COPY_WITH_ID if row.ip_id else COPY
+    mark = full_print(row)
+    for k in range(2 - I64(answers.recent), 2):
+        if answers.recent_print[k] == mark and abs(row.ts - answers.recent_ts[k]) <= window:
+            t.counters[C_DUPLICATES] += 1
+            return
+    answers.recent_print[0] = answers.recent_print[1]
+    answers.recent_ts[0] = answers.recent_ts[1]
+    answers.recent_print[1] = mark
+    answers.recent_ts[1] = row.ts
+    answers.recent = min(I64(answers.recent) + 1, 2)
+    e.facts |= SEEN
+    if row.flags & RST:
+        if not answers.facts & SHOWED_RST:
+            answers.facts |= SHOWED_RST
+            answers.first_rst = row.seq
+            answers.furthest_rst = row.seq
+            if row.ts - e.last > t.state[0].idle_timeout:
+                answers.facts |= GAVE_UP
+        elif row.seq != answers.first_rst:
+            answers.facts |= DIFFERENT
+        if ahead(row.seq, answers.furthest_rst) > 0:
+            answers.furthest_rst = row.seq
+        if not answers.facts & SPOKE and not e.facts & BEYOND_SYN:
+            e.facts |= REFUSED
+        else:
+            answers.facts |= RESET
+    else:
+        length = I64(row.payload_length)
+        if row.flags & SYN or row.flags & FIN:
+            length += 1
+        end = (I64(row.seq) + length) & 0xFFFFFFFF
+        if row.flags & SYN and not answers.facts & SHOWED_SYN:
+            # What came before the server's SYN was of an older connection.
+            answers.facts &= ~(SPOKE | ACKED | REPEATED | SHOWED_FIN)
+            answers.facts |= SHOWED_SYN
+            e.facts &= ~SERVER_FIN_FIRST
+        if not answers.facts & SPOKE:
+            answers.facts |= SPOKE
+            answers.end = end
+        else:
+            if length and ahead(row.seq, answers.end) < 0:
+                if not answers.facts & REPEATED or ahead(end, answers.repeated) > 0:
+                    answers.repeated = end
+                answers.facts |= REPEATED
+            if ahead(end, answers.end) > 0:
+                answers.end = end
+        if row.flags & FIN and not row.flags & SYN:
+            answers.facts |= SHOWED_FIN
+            answers.fin_end = end
+            if not e.facts & CLIENT_RST:
+                e.facts |= SERVER_FIN_FIRST
+        if row.flags & ACK:
+            if not answers.facts & ACKED or ahead(row.ack, answers.acked) > 0:
+                answers.acked = row.ack
+            answers.facts |= ACKED
+            if e.facts & CLIENT_RST:
+                remember_ack(answers, row.ack)
+    rank(t, i)
+
+
+@inlined
+def remember_ack(answers: Any, ack: Any) -> Any:
+    """Keep the last two different ack numbers that the server sent after the first RST (D13)."""
+    for k in range(answers.acks_after):
+        if answers.ack_after[k] == ack:
+            return
+    if answers.acks_after == 2:
+        answers.ack_after[0] = answers.ack_after[1]
+        answers.ack_after[1] = ack
+    else:
+        answers.ack_after[answers.acks_after] = ack
+        answers.acks_after += 1
+
+
+@part
+def unreachable(t: Table, i: Any, row: Any) -> Any:
+    """ICMP unreachable that quotes the SYN: from a router a tag, from the server a refusal (D9)."""
+    e = t.entries[i]
+    if e.facts & (JUDGED | BEYOND_SYN) or row.seq != e.isn:
+        return
+    if row.traits & FROM_RESPONDER:
+        e.facts |= REFUSED | SEEN
+        rank(t, i)
+    else:
+        e.facts |= ROUTER

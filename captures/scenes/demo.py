@@ -89,8 +89,8 @@ SCANNERS: Final = (("203.0.113.70", 80), ("203.0.113.100", 90))
 def make(out: Path) -> None:
     """Play the demo and write it, compressed, to `out`."""
     with TestBed() as bed:
-        bed.middle.run("sysctl -qw net.netfilter.nf_conntrack_acct=1")
-        bed.middle.feed_nft(STORY)
+        bed.middle.feed_nft(STORY)  # which loads connection tracking where it is not there yet
+        bed.middle.tune(netfilter__nf_conntrack_acct=1)
         watcher = Recorder(bed.middle, "near0", Watcher(bed))
         asyncio.run(_play(bed))
         watcher.close()

@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 CLONE_NEWNET: Final = 0x40000000
@@ -77,6 +78,16 @@ class Namespace:
                     raise MissingError(f"the test bed needs the command `{words[0]}`") from error
                 if done.returncode:
                     raise MissingError(f"`{command}` failed: {done.stderr.strip()}")
+
+    def tune(self, **settings: int) -> None:
+        """Set kernel parameters inside (sysctl(8)), ``/`` between their parts written as ``__``."""
+        with self.entered():
+            for name, value in settings.items():
+                path = Path("/proc/sys/net", *name.split("__"))
+                try:
+                    path.write_text(str(value))
+                except OSError as error:
+                    raise MissingError(f"the test bed cannot set {path} ({error.strerror})") from error
 
     def feed_nft(self, rules: str) -> None:
         """Load a text of nftables rules inside."""

@@ -76,20 +76,19 @@ class TestBed:
             *(f"ip route add local {net} dev lo" for net in CLIENT_NETS),
             "ip route add default via 10.77.1.1",
             "ip -6 route add default via fd77:1::1",
-            "sysctl -qw net.ipv4.tcp_fastopen=1 net.ipv4.tcp_no_metrics_save=1",
         )
         self.server.run(
             *(f"ip route add local {net} dev lo" for net in SERVER_NETS),
             "ip route add default via 10.77.2.1",
             "ip -6 route add default via fd77:2::1",
-            "sysctl -qw net.ipv4.tcp_fastopen=2 net.ipv4.tcp_no_metrics_save=1",
         )
         self.middle.run(
-            "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0",
             *(f"ip route add {net} via {_next_hop(net, 1)}" for net in CLIENT_NETS),
             *(f"ip route add {net} via {_next_hop(net, 2)}" for net in SERVER_NETS),
         )
-        self.server.run("sysctl -qw net.ipv4.icmp_ratelimit=0")
+        self.client.tune(ipv4__tcp_fastopen=1, ipv4__tcp_no_metrics_save=1)
+        self.server.tune(ipv4__tcp_fastopen=2, ipv4__tcp_no_metrics_save=1, ipv4__icmp_ratelimit=0)
+        self.middle.tune(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1, ipv4__icmp_ratelimit=0)
         self.middle.feed_nft(_MIDDLE_RULES)
         self.server.feed_nft(_SERVER_RULES)
         self.near = Recorder(self.middle, "near0")
@@ -124,7 +123,7 @@ class TestBed:
 
     def _wire(self, host: Namespace, inner: str, middle: Namespace, outer: str, net: int) -> None:
         for namespace in (host, middle):  # or IPv6 waits a second for an address nobody else has
-            namespace.run("sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0")
+            namespace.tune(ipv6__conf__default__accept_dad=0, ipv6__conf__all__accept_dad=0)
         host.run(
             "ip link set lo up",
             f"ip link add {inner} address {_mac(net, 2).hex(':')} type veth peer name {outer} "

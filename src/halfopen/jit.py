@@ -14,6 +14,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+import numba
+import numpy as np
+from numba.core import cgutils, event, types
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
+
 ROOMS: Final = (".", "capture", "connections", "places")
 """Folders of the package whose sources kernels are made from."""
 
@@ -29,23 +36,22 @@ def _sources_digest() -> str:
 
 def _cache_directory() -> Path:
     """Where the machine code lies: below NUMBA_CACHE_DIR or the user's cache; else with this process."""
-    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "halfopen" / "kernels"
-    directory = Path(os.environ.get("NUMBA_CACHE_DIR") or own) / _sources_digest()
     try:
+        own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "halfopen" / "kernels"
+        directory = Path(os.environ.get("NUMBA_CACHE_DIR") or own) / _sources_digest()
         directory.mkdir(parents=True, exist_ok=True)
         if os.access(directory, os.W_OK):
             return directory
-    except OSError:
+    except (OSError, RuntimeError):  # no home, no place in it
         pass
     return Path(tempfile.mkdtemp(prefix="halfopen-kernels-"))
 
 
-# Read by numba when it is imported, and by nothing else of ours.
-os.environ["NUMBA_CACHE_DIR"] = str(_cache_directory())
 
-import numba  # noqa: E402
-import numpy as np  # noqa: E402
-from numba.core import event  # noqa: E402
+numba.config.CACHE_DIR = str(_cache_directory())  # type: ignore[attr-defined]
+
+_cgutils: Any = cgutils
+_populate_array: Any = populate_array
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,6 +63,46 @@ kernel: one is compiled anew for every plain constant it is called with."""
 # No reference counts: kernels make no arrays, and the atomic steps would take most of the time.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def outside(field: str, dtype: Any, *inner: int) -> Any:
+    """A function for kernels: of a record, the array whose address and length the record holds.
+
+    The record has the fields `field`_at and `field`_length; `inner` are the further dimensions. The
+    array's owner keeps it alive.
+    """
+    row = from_dtype(np.dtype(dtype))
+    array = types.Array(row, 1 + len(inner), "C")
+
+    @intrinsic
+    def view(typing_context: Any, record: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            def load(name: str) -> Any:
+                kind = context.get_value_type(types.intp)
+                at = _cgutils.get_record_member(builder, arguments[0], record.offset(name), kind)
+                return builder.load(at)
+
+            def number(value: int) -> Any:
+                return context.get_constant(types.intp, value)
+
+            made = context.make_array(array)(context, builder)
+            lengths = (load(f"{field}_length"), *(number(n) for n in inner))
+            steps = [np.dtype(dtype).itemsize]
+            for n in reversed(inner):
+                steps.insert(0, steps[0] * n)
+            _populate_array(
+                made,
+                data=builder.inttoptr(load(f"{field}_at"), made.data.type),
+                shape=_cgutils.pack_array(builder, lengths),
+                strides=_cgutils.pack_array(builder, [number(n) for n in steps]),
+                itemsize=number(steps[-1]),
+                meminfo=None,
+            )
+            return made._getvalue()
+
+        return array(record), make
+
+    return view
 
 
 class _FirstCompile(event.Listener):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from halfopen.connections.layout import Table
+from halfopen.connections.pools import cells, counters, entries
 from halfopen.connections.table import mix
 from halfopen.jit import I64, inlined
 from halfopen.model import SECOND, Counter, Flag
@@ -46,16 +46,16 @@ def bit_of(row: Any) -> Any:
 
 
 @inlined
-def is_copy(t: Table, i: Any, row: Any, bit: Any) -> Any:
+def is_copy(t: Any, i: Any, row: Any, bit: Any) -> Any:
     """The same packet recorded twice, by the kept ones (D14); counted."""
-    e = t.entries[i]
+    e = entries(t)[i]
     if not e.marks >> bit & np.uint64(1):
         return False
     window = COPY_WITH_ID if row.ip_id else COPY
     mark = print_of(row)
     cell = I64(e.newest_cell)
     for _ in range(e.packets):
-        c = t.cells[cell]
+        c = cells(t)[cell]
         if (
             c.seq == row.seq
             and c.ack == row.ack
@@ -68,7 +68,7 @@ def is_copy(t: Table, i: Any, row: Any, bit: Any) -> Any:
             if row.flags & RST and row.ip_id == 0 and e.duplicates == 0:
                 return False
             e.duplicates += 1
-            t.counters[C_DUPLICATES] += 1
+            counters(t)[C_DUPLICATES] += 1
             return True
         cell = I64(c.next)
     return False

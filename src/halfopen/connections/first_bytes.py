@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfopen.connections.layout import Fact, Table
+from halfopen.connections.layout import Fact
+from halfopen.connections.pools import buffers, counters, ranges
 from halfopen.connections.table import ahead, free_buffer, keep_name, take_buffer
 from halfopen.connections.trigger import FOUND, MORE, find_trigger
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
-from halfopen.jit import I64, inlined, part
+from halfopen.jit import I64, part
 from halfopen.model import Counter, Flag
 
 SYN, RST = int(Flag.SYN), int(Flag.RST)
@@ -18,26 +19,26 @@ AT_ONCE = I64(0)
 
 
 @part
-def cover(t: Table, b: int, start: Any, end: Any) -> Any:
+def cover(t: Any, b: int, start: Any, end: Any) -> Any:
     """Note that bytes start..end of a slot are there. Returns how many stand at its beginning."""
-    count = t.ranges[b, 0]
-    t.ranges[b, 2 + 2 * count] = start
-    t.ranges[b, 3 + 2 * count] = end
+    count = ranges(t)[b, 0]
+    ranges(t)[b, 2 + 2 * count] = start
+    ranges(t)[b, 3 + 2 * count] = end
     count += 1
-    t.ranges[b, 0] = count
+    ranges(t)[b, 0] = count
     reach = I64(0)
     grown = True
     while grown:
         grown = False
         for k in range(count):
-            if t.ranges[b, 2 + 2 * k] <= reach < t.ranges[b, 3 + 2 * k]:
-                reach = t.ranges[b, 3 + 2 * k]
+            if ranges(t)[b, 2 + 2 * k] <= reach < ranges(t)[b, 3 + 2 * k]:
+                reach = ranges(t)[b, 3 + 2 * k]
                 grown = True
     return reach
 
 
-@inlined
-def take_first_bytes(t: Table, e: Any, row: Any, data: Any) -> Any:
+@part
+def take_first_bytes(t: Any, e: Any, row: Any, data: Any) -> Any:
     """Look for a name in the client's first bytes, put together where they came in pieces."""
     if e.facts & TRIGGER_DONE or row.flags & RST or row.payload_captured == 0:
         return
@@ -64,14 +65,14 @@ def take_first_bytes(t: Table, e: Any, row: Any, data: Any) -> Any:
     b = take_buffer(t, e)
     if b == 0:
         e.facts |= TRIGGER_DONE
-        t.counters[C_TRIGGER] += 1
+        counters(t)[C_TRIGGER] += 1
         return
     for k in range(length):
-        t.buffers[b, offset + k] = data[begin + k]
+        buffers(t)[b, offset + k] = data[begin + k]
     reach = cover(t, b, offset, offset + length)
-    status, kind, at, size = find_trigger(t.buffers[b], AT_ONCE, reach)
+    status, kind, at, size = find_trigger(buffers(t)[b], AT_ONCE, reach)
     if status == FOUND:
-        keep_name(t, e, t.buffers[b], at, size)
+        keep_name(t, e, buffers(t)[b], at, size)
         e.trigger = kind
     if status != MORE:
         e.facts |= TRIGGER_DONE

@@ -25,8 +25,9 @@ from halfopen.connections.judge import (
     highest,
     is_retransmitting,
 )
-from halfopen.connections.layout import OUT_NAMES, OUT_ROWS, WAIT_ENDED, WAIT_JUDGED, Fact, Table
+from halfopen.connections.layout import OUT_NAMES, OUT_ROWS, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
 from halfopen.connections.limits import SLOTS
+from halfopen.connections.pools import buckets, cells, counters, entries, nets, servers
 from halfopen.connections.rules import Tag
 from halfopen.connections.server_side import answer, rank, unreachable, void_refusal
 from halfopen.connections.table import (
@@ -60,48 +61,43 @@ C_NOT_SERVER, C_CONNECTIONS = int(Counter.not_server), int(Counter.connections)
 
 MAPPED = MAPPED_PREFIX >> 32
 
-TOGETHER = 16
-"""Packets whose entries are fetched together: one miss of the cache then hides the others."""
-
 ROOM_ROWS = 4
 """Rows that one packet can make final, and then some; `ROOM_NAMES` is the same in name bytes."""
 ROOM_NAMES = ROOM_ROWS * 255
 
 
 @inlined
-def has_room(t: Table) -> Any:
+def has_room(t: Any) -> Any:
     """Whether the output takes what one packet can make final."""
-    s = t.state[0]
-    return s.out + ROOM_ROWS <= OUT_ROWS and s.names + ROOM_NAMES <= OUT_NAMES
+    return t.rows_out + ROOM_ROWS <= OUT_ROWS and t.names_out + ROOM_NAMES <= OUT_NAMES
 
 
-@inlined
-def finish_entry(t: Table, i: Any, silence: Any, how: Any) -> Any:
+@part
+def finish_entry(t: Any, i: Any, silence: Any, how: Any) -> Any:
     """Judge an entry unless that was done, and forget it."""
-    if not t.entries[i].facts & JUDGED:
+    if not entries(t)[i].facts & JUDGED:
         emit(t, i, silence, how)
     forget(t, i)
 
 
 @part
-def turn(t: Table) -> Any:
+def turn(t: Any) -> Any:
     """Turn the wheel to the clock's second and make final whose silence is over.
 
     False if the output must be emptied first; the next call goes on where this one stopped.
     """
-    s = t.state[0]
-    now = s.clock // SECOND
-    if s.live == 0:
-        s.second = now
-    s.second = max(s.second, now - SLOTS)
-    while s.second < now:
-        second = s.second + 1
+    now = t.clock // SECOND
+    if t.live == 0:
+        t.second = now
+    t.second = max(t.second, now - SLOTS)
+    while t.second < now:
+        second = t.second + 1
         for wait in range(4):
             i = I64(t.wheel[wait, second & (SLOTS - 1), 0])
             while i:
-                e = t.entries[i]
+                e = entries(t)[i]
                 after = I64(e.after)
-                if s.clock - e.last > t.silences[wait]:
+                if t.clock - e.last > t.silences[wait]:
                     if not has_room(t):
                         return False
                     finish_entry(t, i, t.silences[wait], WAITED)
@@ -109,16 +105,16 @@ def turn(t: Table) -> Any:
                     unlink(t, i)
                     link(t, i, I64(wait), max(due(t, e, wait), second + 1))
                 i = after
-        s.second = second
+        t.second = second
     return True
 
 
 @inlined
-def keep(t: Table, i: Any, row: Any, data: Any) -> Any:
+def keep(t: Any, i: Any, row: Any, data: Any) -> Any:
     """One more of the first ten packets."""
-    e = t.entries[i]
+    e = entries(t)[i]
     cell = take_cell(t)
-    c = t.cells[cell]
+    c = cells(t)[cell]
     c.ts = row.ts
     c.seq = row.seq
     c.ack = row.ack
@@ -133,7 +129,7 @@ def keep(t: Table, i: Any, row: Any, data: Any) -> Any:
     e.marks |= np.uint64(1) << bit_of(row)
     if row.flags & RST:
         if e.facts & CLIENT_RST and not row.flags & ACK and e.server:
-            answers = t.servers[e.server]
+            answers = servers(t)[e.server]
             for k in range(answers.acks_after):
                 if answers.ack_after[k] == row.seq:
                     e.echoes += 1
@@ -157,15 +153,15 @@ def keep(t: Table, i: Any, row: Any, data: Any) -> Any:
 
 
 @inlined
-def inbound(t: Table, i: Any, row: Any, data: Any) -> Any:
+def inbound(t: Any, i: Any, row: Any, data: Any) -> Any:
     """A packet of the client on a live 5-tuple."""
-    e = t.entries[i]
+    e = entries(t)[i]
     e.last = max(e.last, row.ts)
     if e.facts & JUDGED:
-        t.counters[C_LATE] += 1
+        counters(t)[C_LATE] += 1
         rank(t, i)
     elif e.packets == PACKETS_KEPT:
-        t.counters[C_LATE] += 1
+        counters(t)[C_LATE] += 1
         n = gather(t, e)
         high = highest(t, e, n, accepted_syn_payload(t, e, n))
         if not row_repeats(row, e.isn, high):
@@ -176,7 +172,7 @@ def inbound(t: Table, i: Any, row: Any, data: Any) -> Any:
         keep(t, i, row, data)
 
 
-@inlined
+@part
 def row_repeats(row: Any, isn: Any, high: Any) -> Any:
     """`judge.repeats` for a packet that has no cell."""
     if row.flags & RST:
@@ -188,22 +184,25 @@ def row_repeats(row: Any, isn: Any, high: Any) -> Any:
     return ahead(row.seq, isn) + I64(row.payload_length) <= high
 
 
-@inlined
-def is_server(t: Table, hi: Any, lo: Any, port: Any) -> Any:
+@part
+def is_server(t: Any, hi: Any, lo: Any, port: Any) -> Any:
     """Whether an end is one of the servers asked for."""
-    s = t.state[0]
-    if s.ports and not t.ports[port]:
+    if t.ports_count and not t.ports[port]:
         return False
-    if s.nets == 0:
+    if t.nets_count == 0:
         return True
     mapped = np.uint64(hi == 0 and lo >> np.uint64(32) == MAPPED)
-    for k in range(s.nets):
-        if mapped == t.nets[k, 4] and hi & t.nets[k, 2] == t.nets[k, 0] and lo & t.nets[k, 3] == t.nets[k, 1]:
+    for k in range(t.nets_count):
+        if (
+            mapped == nets(t)[k, 4]
+            and hi & nets(t)[k, 2] == nets(t)[k, 0]
+            and lo & nets(t)[k, 3] == nets(t)[k, 1]
+        ):
             return True
     return False
 
 
-@inlined
+@part
 def scanner_tags(row: Any) -> Any:
     """Which scanner's hand the first SYN shows, as tag bits (docs/method.md, scanners)."""
     tags = I64(0)
@@ -225,40 +224,38 @@ Z_MAP, Z_MAP_NEW, MASSCAN, MIRAI = int(Tag.zmap), int(Tag.zmap_new), int(Tag.mas
 
 
 @part
-def replace(t: Table, i: Any, ts: Any) -> Any:
+def replace(t: Any, i: Any, ts: Any) -> Any:
     """Another SYN takes the 5-tuple (D3)."""
-    e = t.entries[i]
+    e = entries(t)[i]
     if not e.facts & JUDGED:
         silence = ts - e.last
-        if silence > t.state[0].idle_timeout or e.wait == WAIT_ENDED:
+        if silence > t.idle_timeout or e.wait == WAIT_ENDED:
             emit(t, i, max(silence, AT_ONCE), WAITED)
         else:
             emit(t, i, AT_ONCE, REPLACED)
     forget(t, i)
 
 
-@inlined
-def open_connection(t: Table, row: Any, data: Any, mark: Any, facts: Any) -> Any:
+@part
+def open_connection(t: Any, row: Any, data: Any, mark: Any, facts: Any) -> Any:
     """A SYN opens a connection; where the table is full another one goes."""
-    s = t.state[0]
-    if s.live >= s.limit:
+    if t.live >= t.limit:
         i = whom_to_evict(t)
-        if not t.entries[i].facts & JUDGED:
+        if not entries(t)[i].facts & JUDGED:
             emit(t, i, AT_ONCE, EVICTED)
         forget(t, i)
-    t.counters[C_CONNECTIONS] += 1
-    if s.live > s.mask:
+    counters(t)[C_CONNECTIONS] += 1
+    if t.live > t.mask:
         grow(t)
     keep(t, open_entry(t, row, mark, facts, scanner_tags(row)), row, data)
 
 
 @inlined
-def segment(t: Table, row: Any, data: Any, mark: Any) -> Any:
+def segment(t: Any, row: Any, data: Any, mark: Any) -> Any:
     """One TCP packet, or an ICMP unreachable that quotes one."""
-    s = t.state[0]
     i, from_client = find(t, row, mark)
-    if i and s.clock - t.entries[i].last > t.silences[t.entries[i].wait]:
-        finish_entry(t, i, t.silences[t.entries[i].wait], WAITED)
+    if i and t.clock - entries(t)[i].last > t.silences[entries(t)[i].wait]:
+        finish_entry(t, i, t.silences[entries(t)[i].wait], WAITED)
         i = I64(0)
     if row.kind == UNREACHABLE:
         if i and from_client:
@@ -267,7 +264,7 @@ def segment(t: Table, row: Any, data: Any, mark: Any) -> Any:
     opens = row.flags & OPENER == SYN
     facts = I64(0)
     if i:
-        e = t.entries[i]
+        e = entries(t)[i]
         if from_client:
             if not e.facts & JUDGED and is_copy(t, i, row, bit_of(row)):
                 return
@@ -285,20 +282,19 @@ def segment(t: Table, row: Any, data: Any, mark: Any) -> Any:
         replace(t, i, row.ts)
     if not is_server(t, row.dst_hi, row.dst_lo, row.dst_port):
         if not opens and is_server(t, row.src_hi, row.src_lo, row.src_port):
-            t.counters[C_NO_SYN] += 1
+            counters(t)[C_NO_SYN] += 1
         else:
-            t.counters[C_NOT_SERVER] += 1
+            counters(t)[C_NOT_SERVER] += 1
     elif opens:
         open_connection(t, row, data, mark, facts)
     else:
-        t.counters[C_NO_SYN] += 1
+        counters(t)[C_NO_SYN] += 1
 
 
-@kernel
-def end_all(t: Table, clock: Any) -> Any:
+@part
+def end(t: Any, clock: Any) -> Any:
     """The capture ends at `clock`: make all final. False if the output must be emptied first."""
-    s = t.state[0]
-    s.clock = max(s.clock, clock)
+    t.clock = max(t.clock, clock)
     for wait in range(4):
         for slot in range(SLOTS):
             if t.waiting[wait] == 0:
@@ -307,32 +303,37 @@ def end_all(t: Table, clock: Any) -> Any:
             while i:
                 if not has_room(t):
                     return False
-                silence = s.clock - t.entries[i].last
+                silence = t.clock - entries(t)[i].last
                 if silence > t.silences[wait]:
                     finish_entry(t, i, t.silences[wait], WAITED)
                 else:
                     finish_entry(t, i, silence, AT_END)
                 i = I64(t.wheel[wait, slot, 0])
-    s.clock = 0
-    s.second = 0
+    t.clock = 0
+    t.second = 0
     return True
 
 
-@inlined
-def fetch(t: Table, rows: Any, at: Any) -> Any:
+@part
+def fetch(t: Any, rows: Any, at: Any) -> Any:
     """Hash the next packets, and touch what the table has of them."""
-    s = t.state[0]
     for k in range(min(TOGETHER, rows.shape[0] - at)):
         mark = hash_of(t, rows[at + k])
         t.marks[k] = mark
-        e = t.entries[t.buckets[mark & s.mask]]
-        s.touched += I64(t.cells[e.newest_cell].seq) + I64(t.servers[e.server].end)
+        e = entries(t)[buckets(t)[mark & t.mask]]
+        t.touched += I64(cells(t)[e.newest_cell].seq) + I64(servers(t)[e.server].end)
 
 
 @kernel
-def advance(t: Table, rows: Any, data: Any, at: Any) -> Any:
+def end_all(state: Any, clock: Any) -> Any:
+    """`end` for callers from Python."""
+    return end(state[0], clock)
+
+
+@kernel
+def advance(state: Any, rows: Any, data: Any, at: Any) -> Any:
     """Take packets from row `at` on. Returns how far it came: less than all if the output is full."""
-    s = t.state[0]
+    t = state[0]
     fetched = I64(at)
     for k in range(at, rows.shape[0]):
         if not has_room(t):
@@ -342,11 +343,11 @@ def advance(t: Table, rows: Any, data: Any, at: Any) -> Any:
             fetch(t, rows, k)
             fetched += TOGETHER
         if row.kind == BREAK:
-            if not end_all(t, row.ts):
+            if not end(t, row.ts):
                 return k
             continue
-        s.clock = max(s.clock, row.ts)
-        if s.clock // SECOND > s.second and not turn(t):
+        t.clock = max(t.clock, row.ts)
+        if t.clock // SECOND > t.second and not turn(t):
             return k
         segment(t, row, data, t.marks[k - fetched + TOGETHER])
     return rows.shape[0]

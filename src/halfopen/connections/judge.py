@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from halfopen.connections.layout import NAME_BYTES, NAME_LINK, WAIT_OPEN, Fact, Showed, Table
+from halfopen.connections.layout import NAME_BYTES, NAME_LINK, WAIT_OPEN, Fact, Showed
 from halfopen.connections.limits import STRAY_REACH
+from halfopen.connections.pools import cells, counters, entries, names, out, servers, text
 from halfopen.connections.rules import Acks, Tag
 from halfopen.connections.table import ahead
 from halfopen.jit import I64, inlined, part
@@ -82,27 +83,27 @@ T_SYN_AGAIN, T_SYN_PAYLOAD = 1 << Tag.syn_retransmitted, 1 << Tag.syn_payload
 
 
 @inlined
-def gather(t: Table, e: Any) -> Any:
+def gather(t: Any, e: Any) -> Any:
     """Cell numbers of an entry's packets into the scratch row CELL_OF. Returns how many."""
     cell = I64(e.newest_cell)
     n = I64(e.packets)
     for k in range(n):
         t.scratch[CELL_OF, n - 1 - k] = cell
-        cell = I64(t.cells[cell].next)
+        cell = I64(cells(t)[cell].next)
     return n
 
 
-@inlined
-def accepted_syn_payload(t: Table, e: Any, n: Any) -> Any:
+@part
+def accepted_syn_payload(t: Any, e: Any, n: Any) -> Any:
     """Length of SYN data that a later packet starts behind, else 0 (D5). Needs `gather`."""
     length = I64(0)
     if e.facts & FACT_SYN_PAYLOAD:
         for k in range(n):
-            c = t.cells[t.scratch[CELL_OF, k]]
+            c = cells(t)[t.scratch[CELL_OF, k]]
             if c.flags & SYN and not c.flags & RST:
                 length = max(length, I64(c.length))
         for k in range(n):
-            c = t.cells[t.scratch[CELL_OF, k]]
+            c = cells(t)[t.scratch[CELL_OF, k]]
             if not c.flags & (SYN | RST) and ahead(c.seq, e.isn) > length:
                 return length
     return I64(0)
@@ -117,11 +118,11 @@ def end_of(c: Any, isn: Any, accepted: Any) -> Any:
 
 
 @inlined
-def highest(t: Table, e: Any, n: Any, accepted: Any) -> Any:
+def highest(t: Any, e: Any, n: Any, accepted: Any) -> Any:
     """Relative sequence number that the client would send next, by its first `n` packets."""
     high = I64(0)
     for k in range(n):
-        c = t.cells[t.scratch[CELL_OF, k]]
+        c = cells(t)[t.scratch[CELL_OF, k]]
         if not c.flags & RST:
             high = max(high, end_of(c, e.isn, accepted))
     return high
@@ -137,19 +138,19 @@ def is_real_reset(c: Any, isn: Any, high: Any) -> Any:
 
 
 @part
-def has_real_reset(t: Table, e: Any) -> Any:
+def has_real_reset(t: Any, e: Any) -> Any:
     """Whether any RST kept so far belongs to the connection."""
     if not e.facts & FACT_CLIENT_RST:
         return False
     n = gather(t, e)
     high = highest(t, e, n, accepted_syn_payload(t, e, n))
     for k in range(n):
-        if is_real_reset(t.cells[t.scratch[CELL_OF, k]], e.isn, high):
+        if is_real_reset(cells(t)[t.scratch[CELL_OF, k]], e.isn, high):
             return True
     return False
 
 
-@inlined
+@part
 def repeats(c: Any, isn: Any, high: Any) -> Any:
     """A SYN again, or nothing but bytes already seen (D8); `high` of the packets before."""
     if c.flags & RST:
@@ -162,26 +163,26 @@ def repeats(c: Any, isn: Any, high: Any) -> Any:
 
 
 @part
-def is_retransmitting(t: Table, e: Any, n: Any) -> Any:
+def is_retransmitting(t: Any, e: Any, n: Any) -> Any:
     """The last five of ten packets are repeats and span more than the idle timeout (D8)."""
     if n < PACKETS_KEPT:
         return False
-    first = t.cells[t.scratch[CELL_OF, PACKETS_KEPT - 5]].ts
-    last = t.cells[t.scratch[CELL_OF, PACKETS_KEPT - 1]].ts
-    if last - first <= t.state[0].idle_timeout:
+    first = cells(t)[t.scratch[CELL_OF, PACKETS_KEPT - 5]].ts
+    last = cells(t)[t.scratch[CELL_OF, PACKETS_KEPT - 1]].ts
+    if last - first <= t.idle_timeout:
         return False
     accepted = accepted_syn_payload(t, e, n)
     for k in range(PACKETS_KEPT - 5, PACKETS_KEPT):
-        if not repeats(t.cells[t.scratch[CELL_OF, k]], e.isn, highest(t, e, k, accepted)):
+        if not repeats(cells(t)[t.scratch[CELL_OF, k]], e.isn, highest(t, e, k, accepted)):
             return False
     return True
 
 
 @inlined
-def spread(t: Table, e: Any, n: Any, accepted: Any) -> Any:
+def spread(t: Any, e: Any, n: Any, accepted: Any) -> Any:
     """Start and end of every packet's data into the scratch rows (D5)."""
     for k in range(n):
-        c = t.cells[t.scratch[CELL_OF, k]]
+        c = cells(t)[t.scratch[CELL_OF, k]]
         start = I64(0)
         end = I64(0)
         syn = c.flags & SYN
@@ -199,7 +200,7 @@ def spread(t: Table, e: Any, n: Any, accepted: Any) -> Any:
 
 
 @inlined
-def stage_reached(t: Table, n: Any) -> Any:
+def stage_reached(t: Any, n: Any) -> Any:
     """How far the client came (D5). Needs `spread`."""
     pushes = I64(0)
     last_push = I64(0)
@@ -207,7 +208,7 @@ def stage_reached(t: Table, n: Any) -> Any:
     empty_push = False
     acknowledged = False
     for k in range(n):
-        c = t.cells[t.scratch[CELL_OF, k]]
+        c = cells(t)[t.scratch[CELL_OF, k]]
         end = t.scratch[END, k]
         data_end = max(data_end, end)
         if end and c.flags & (PSH | SYN):
@@ -236,7 +237,7 @@ def stage_reached(t: Table, n: Any) -> Any:
 
 
 @inlined
-def is_answered(t: Table, n: Any) -> Any:
+def is_answered(t: Any, n: Any) -> Any:
     """After its last new data the client acknowledged more than before (D1). Needs `spread`."""
     data_end = I64(0)
     for k in range(n):
@@ -246,32 +247,32 @@ def is_answered(t: Table, n: Any) -> Any:
     found = False
     before = np.uint32(0)
     for k in range(n):
-        c = t.cells[t.scratch[CELL_OF, k]]
+        c = cells(t)[t.scratch[CELL_OF, k]]
         if t.scratch[END, k] == data_end and c.flags & ACK and (not found or ahead(c.ack, before) < 0):
             before = np.uint32(c.ack)
             found = True
     if not found:
         return False
     for k in range(n):
-        c = t.cells[t.scratch[CELL_OF, k]]
+        c = cells(t)[t.scratch[CELL_OF, k]]
         if c.flags & ACK and not c.flags & RST and ahead(c.ack, before) > 0:
             return True
     return False
 
 
 @part
-def unacknowledged(t: Table, e: Any, n: Any) -> Any:
+def unacknowledged(t: Any, e: Any, n: Any) -> Any:
     """Whether either side has something outstanding, and whether any of it was never repeated (D17)."""
     outstanding = False
     never_repeated = False
     if e.server == 0:
         return outstanding, never_repeated
-    answers = t.servers[e.server]
+    answers = servers(t)[e.server]
     if answers.facts & SHOWED_SPOKE:
         all_behind = True
         all_behind_repeat = answers.facts & SHOWED_REPEATED != 0
         for k in range(n):
-            c = t.cells[t.scratch[CELL_OF, k]]
+            c = cells(t)[t.scratch[CELL_OF, k]]
             if c.flags & ACK and not c.flags & RST:
                 if ahead(answers.end, c.ack) <= 0:
                     all_behind = False
@@ -304,8 +305,8 @@ def unacknowledged(t: Table, e: Any, n: Any) -> Any:
     return outstanding, never_repeated
 
 
-@inlined
-def find_signature(t: Table, stage: Any, bare: Any, with_ack: Any, relation: Any) -> Any:
+@part
+def find_signature(t: Any, stage: Any, bare: Any, with_ack: Any, relation: Any) -> Any:
     """The one row of the table that fits, 0 if none does (D13)."""
     for k in range(t.signatures.shape[0]):
         s = t.signatures[k]
@@ -322,7 +323,7 @@ def find_signature(t: Table, stage: Any, bare: Any, with_ack: Any, relation: Any
 
 
 @part
-def weigh_resets(t: Table, e: Any, n: Any, high: Any, accepted: Any, row: Any) -> Any:
+def weigh_resets(t: Any, e: Any, n: Any, high: Any, accepted: Any, row: Any) -> Any:
     """Evidence of the resets into `row`; returns how the ack numbers of bare ones relate, and one."""
     ttl = I64(UNKNOWN_DELTA)
     ip_id = I64(UNKNOWN_DELTA)
@@ -336,12 +337,12 @@ def weigh_resets(t: Table, e: Any, n: Any, high: Any, accepted: Any, row: Any) -
     newest = I64(0)
     data_after = I64(0)
     for k in range(n):
-        c = t.cells[t.scratch[CELL_OF, k]]
+        c = cells(t)[t.scratch[CELL_OF, k]]
         if is_real_reset(c, e.isn, high):
             if first < 0:
                 first = k
                 row.gap = max(c.ts - newest, 0)
-            o = t.cells[other]
+            o = cells(t)[other]
             d = I64(c.ttl) - I64(o.ttl)
             if ttl == UNKNOWN_DELTA or abs(d) > abs(ttl):
                 ttl = d
@@ -372,14 +373,14 @@ def weigh_resets(t: Table, e: Any, n: Any, high: Any, accepted: Any, row: Any) -
     row.reset_acks = with_ack
     row.data_after_reset = data_after
     if first >= 0:
-        c = t.cells[t.scratch[CELL_OF, first]]
+        c = cells(t)[t.scratch[CELL_OF, first]]
         d = max(ahead(c.seq, e.isn) - highest(t, e, first, accepted), UNKNOWN_DELTA + 1)
         row.seq_delta = d
         row.relation = IN_WINDOW if d == 0 else (BEHIND if d < 0 else AHEAD)
     return relation, ack
 
 
-@inlined
+@part
 def reset_tags(bare: Any, with_ack: Any, relation: Any, ack: Any) -> Any:
     """Which kinds of resets came, and how the ack numbers of bare ones relate."""
     if bare and with_ack:
@@ -396,16 +397,16 @@ def reset_tags(bare: Any, with_ack: Any, relation: Any, ack: Any) -> Any:
 
 
 @inlined
-def decide(t: Table, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
+def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     """Stage, signature, tags and evidence into `row`; returns why it is left out, if it is."""
     accepted = accepted_syn_payload(t, e, n)
     spread(t, e, n, accepted)
     high = highest(t, e, n, accepted)
     reached = stage_reached(t, n)
     answered = is_answered(t, n)
-    idle_timeout = t.state[0].idle_timeout
+    idle_timeout = t.idle_timeout
     facts = e.facts
-    server = t.servers[e.server]
+    server = servers(t)[e.server]
     showed = I64(0)
     if e.server:
         showed = I64(server.facts)
@@ -424,7 +425,7 @@ def decide(t: Table, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     syns = I64(0)
     rsts = I64(0)
     for k in range(n):
-        flags = t.cells[t.scratch[CELL_OF, k]].flags
+        flags = cells(t)[t.scratch[CELL_OF, k]].flags
         if flags & RST:
             rsts += 1
         elif flags & SYN:
@@ -479,7 +480,7 @@ def decide(t: Table, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
         return UNDECIDED
     if showed & SHOWED_FIN:
         for k in range(n):
-            c = t.cells[t.scratch[CELL_OF, k]]
+            c = cells(t)[t.scratch[CELL_OF, k]]
             if c.flags & ACK and not c.flags & RST and ahead(c.ack, server.fin_end) >= 0:
                 row.tags = tags | T_SERVER_CLOSED
                 return DECIDED
@@ -509,35 +510,33 @@ def decide(t: Table, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     return DECIDED
 
 
-@inlined
-def write_name(t: Table, e: Any, row: Any) -> Any:
+@part
+def write_name(t: Any, e: Any, row: Any) -> Any:
     """Copy the trigger name from its cells to the names of the batch."""
-    s = t.state[0]
-    row.name_offset = s.names
+    row.name_offset = t.names_out
     row.name_length = e.name_length
     row.trigger = e.trigger
     cell = I64(e.name)
     left = I64(e.name_length)
     while left > 0:
         for k in range(min(NAME_BYTES, left)):
-            t.names[s.names] = t.text[cell, NAME_LINK + k]
-            s.names += 1
+            names(t)[t.names_out] = text(t)[cell, NAME_LINK + k]
+            t.names_out += 1
         left -= NAME_BYTES
         following = I64(0)
         for k in range(NAME_LINK):
-            following |= I64(t.text[cell, k]) << (8 * k)
+            following |= I64(text(t)[cell, k]) << (8 * k)
         cell = following
 
 
 @part
-def emit(t: Table, i: Any, silence: Any, how: Any) -> Any:
+def emit(t: Any, i: Any, silence: Any, how: Any) -> Any:
     """Judge entry `i` and write its row; replaced and evicted ones get no stage.
 
     The caller has seen to it that there is room for the row and for 255 bytes of name.
     """
-    s = t.state[0]
-    e = t.entries[i]
-    row = t.out[s.out]
+    e = entries(t)[i]
+    row = out(t)[t.rows_out]
     row.client_hi = e.client_hi
     row.client_lo = e.client_lo
     row.client_port = e.client_port
@@ -566,6 +565,6 @@ def emit(t: Table, i: Any, silence: Any, how: Any) -> Any:
         row.signature = 0
     row.left_out = why
     write_name(t, e, row)
-    t.counters[FIRST_LEFT_OUT_COUNTER + why] += 1
+    counters(t)[FIRST_LEFT_OUT_COUNTER + why] += 1
     e.facts |= FACT_JUDGED
-    s.out += 1
+    t.rows_out += 1

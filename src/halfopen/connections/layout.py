@@ -8,7 +8,7 @@ pools are bounded by `Limits.max_connections` and cost memory only as far as the
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,9 +125,45 @@ class Showed(IntFlag):
 WAIT_JUDGED, WAIT_SYN, WAIT_OPEN, WAIT_ENDED = I64(0), I64(1), I64(2), I64(3)
 """What a live connection waits for, and so for how long (D1); in the order of eviction."""
 
+CELLS_PER_CONNECTION: Final = PACKETS_KEPT + 10
+"""Ten packets, and a name of 255 bytes in cells of 28."""
+
+BUFFERS: Final = 4096
+"""Connections whose first bytes can be put together at the same time."""
+
+RANGE_NUMBERS: Final = 2 + 2 * PACKETS_KEPT
+"""Per buffer: how many pieces, the next free buffer, then start and end of each piece."""
+
+FIRST_BUCKET_BITS: Final = 12
+"""The hash begins small, so that it stays in the cache, and doubles with the live connections."""
+
+TOGETHER: Final = 16
+"""Packets whose entries are fetched together: one miss of the cache then hides the others."""
+
+OUT_ROWS: Final = 4096
+
+OUT_NAMES: Final = OUT_ROWS * 64
+
+_SIGNATURES: Final = signature_table()
+
+POOLS: Final = (
+    "buckets",
+    "entries",
+    "cells",
+    "servers",
+    "buffers",
+    "ranges",
+    "nets",
+    "out",
+    "names",
+    "counters",
+)
+"""The arrays that lie outside the state, which holds their addresses and lengths."""
+
 STATE: Final = np.dtype(
     [
         ("clock", np.int64),
+        ("second", np.int64),  # up to which the wheel was turned
         ("idle_timeout", np.int64),
         ("limit", np.int64),  # most live connections
         ("live", np.int64),
@@ -142,94 +178,69 @@ STATE: Final = np.dtype(
         ("used_servers", np.int64),
         ("free_buffer", np.int64),
         ("used_buffers", np.int64),
-        ("out", np.int64),  # rows written
-        ("names", np.int64),  # name bytes written
-        ("second", np.int64),  # up to which the wheel was turned
-        ("nets", np.int64),
-        ("ports", np.int64),
+        ("rows_out", np.int64),  # rows and name bytes written
+        ("names_out", np.int64),
+        ("nets_count", np.int64),
+        ("ports_count", np.int64),
+        *((f"{pool}_at", np.intp) for pool in POOLS),
+        *((f"{pool}_length", np.intp) for pool in POOLS),
+        ("silences", np.int64, (4,)),  # per wait: the silence that ends it, ns
+        ("waiting", np.int64, (4,)),  # per wait: how many
+        ("marks", np.int64, (TOGETHER,)),  # hashes of the next packets
+        ("scratch", np.int64, (4, PACKETS_KEPT)),
+        ("signatures", np.uint8, _SIGNATURES.shape),
+        ("wheel", np.uint32, (4, SLOTS, 2)),  # per wait and slot: first and last entry
+        ("ports", np.uint8, (1 << 16,)),  # 1 for a server port
     ],
     align=True,
 )
-
-CELLS_PER_CONNECTION: Final = PACKETS_KEPT + 10
-"""Ten packets, and a name of 255 bytes in cells of 28."""
-
-BUFFERS: Final = 4096
-"""Connections whose first bytes can be put together at the same time."""
-
-FIRST_BUCKET_BITS: Final = 12
-"""The hash begins small, so that it stays in the cache, and doubles with the live connections."""
-
-OUT_ROWS: Final = 4096
-
-OUT_NAMES: Final = OUT_ROWS * 64
+"""All that the kernels know of a table. They are handed this one row: to hand over every field of
+every array made them slow, and took half a minute to compile."""
 
 
 class Table(NamedTuple):
-    """Every array of the flow table, as the kernels take it."""
+    """A table's state and its pools."""
 
     state: Rows
-    silences: NDArray[np.int64]  # per wait: the silence that ends it, ns
-    waiting: NDArray[np.int64]  # per wait: how many
-    wheel: NDArray[np.uint32]  # per wait and slot: first and last entry
-    buckets: NDArray[np.uint32]
-    entries: Rows
-    cells: Rows
-    text: NDArray[np.uint8]  # the cells as bytes, for names
-    servers: Rows
-    buffers: NDArray[np.uint8]
-    ranges: NDArray[np.int64]  # per buffer: count, next free, then start and end of each piece
-    ports: NDArray[np.uint8]
-    nets: NDArray[np.uint64]  # per network: high, low, mask high, mask low, 1 for IPv4
-    signatures: NDArray[np.uint8]
-    scratch: NDArray[np.int64]
-    marks: NDArray[np.int64]  # hashes of the next packets
-    out: Rows
-    names: NDArray[np.uint8]
-    counters: NDArray[np.int64]
+    pools: dict[str, NDArray[Any]]
 
 
 def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
     """An empty table; `seed` keys the hash, so that nobody can choose packets that collide."""
     size = limits.max_connections + 1
     bucket_bits = max(limits.max_connections - 1, 1).bit_length()
-    cells = np.empty(min(size * CELLS_PER_CONNECTION, 2**32 - 1), CELL)
+    pools: dict[str, NDArray[Any]] = {
+        "buckets": np.zeros(1 << bucket_bits, np.uint32),
+        "entries": np.empty(size, ENTRY),
+        "cells": np.empty(min(size * CELLS_PER_CONNECTION, 2**32 - 1), CELL),
+        "servers": np.empty(size, SERVER),
+        "buffers": np.empty((BUFFERS, FIRST_BYTES), np.uint8),
+        "ranges": np.empty((BUFFERS, RANGE_NUMBERS), np.int64),
+        "nets": _network_rows(limits),
+        "out": np.empty(OUT_ROWS, CONNECTION),
+        "names": np.empty(OUT_NAMES, np.uint8),
+        "counters": counters,
+    }
     state = np.zeros(1, STATE)
+    for name, pool in pools.items():
+        state[f"{name}_at"] = pool.ctypes.data
+        state[f"{name}_length"] = len(pool)
+    for kind in ("entries", "cells", "servers", "buffers"):
+        state[f"used_{kind}"] = 1
     state["idle_timeout"] = limits.idle_timeout
     state["limit"] = limits.max_connections
     state["seed"] = seed
     state["mask"] = (1 << min(bucket_bits, FIRST_BUCKET_BITS)) - 1
-    for pool in ("used_entries", "used_cells", "used_servers", "used_buffers"):
-        state[pool] = 1
-    state["nets"] = len(limits.server_nets)
-    state["ports"] = len(limits.server_ports)
-    silences = (limits.idle_timeout, limits.linger_syn, limits.linger, limits.idle_timeout)
-    ports = np.zeros(1 << 16, np.uint8)
-    ports[list(limits.server_ports)] = 1
-    return Table(
-        state=state,
-        silences=np.array(silences, np.int64),
-        waiting=np.zeros(4, np.int64),
-        wheel=np.zeros((4, SLOTS, 2), np.uint32),
-        buckets=np.zeros(1 << bucket_bits, np.uint32),
-        entries=np.empty(size, ENTRY),
-        cells=cells,
-        text=cells.view(np.uint8).reshape(-1, CELL.itemsize),
-        servers=np.empty(size, SERVER),
-        buffers=np.empty((BUFFERS, FIRST_BYTES), np.uint8),
-        ranges=np.empty((BUFFERS, 2 + 2 * PACKETS_KEPT), np.int64),
-        ports=ports,
-        nets=_network_rows(limits),
-        signatures=signature_table(),
-        scratch=np.empty((4, PACKETS_KEPT), np.int64),
-        marks=np.empty(64, np.int64),
-        out=np.empty(OUT_ROWS, CONNECTION),
-        names=np.empty(OUT_NAMES, np.uint8),
-        counters=counters,
-    )
+    state["nets_count"] = len(limits.server_nets)
+    state["ports_count"] = len(limits.server_ports)
+    state["silences"] = (limits.idle_timeout, limits.linger_syn, limits.linger, limits.idle_timeout)
+    state["signatures"] = _SIGNATURES
+    state["ports"][0, list(limits.server_ports)] = 1
+    return Table(state, pools)
 
 
 def _network_rows(limits: Limits) -> NDArray[np.uint64]:
+    """Per network: high, low, mask high, mask low, 1 for IPv4."""
     rows = []
     for net in limits.server_nets:
         address, mask = int(net.network_address), int(net.netmask)

@@ -13,8 +13,8 @@ from halfopen.connections.layout import (
     WAIT_SYN,
     Fact,
     Showed,
-    Table,
 )
+from halfopen.connections.pools import counters, entries, servers
 from halfopen.connections.table import ahead, due, link, take_server, unlink
 from halfopen.jit import I64, inlined, part
 from halfopen.model import Counter, Flag, Trait
@@ -32,14 +32,14 @@ C_DUPLICATES = int(Counter.duplicates)
 
 
 @inlined
-def rank(t: Table, i: Any) -> Any:
+def rank(t: Any, i: Any) -> Any:
     """Let an entry wait for what it now has to wait for (D1)."""
-    e = t.entries[i]
+    e = entries(t)[i]
     if e.facts & JUDGED:
         wait = WAIT_JUDGED
     elif (
         e.facts & (CLIENT_FIN | REFUSED)
-        or (e.server and t.servers[e.server].facts & RESET)
+        or (e.server and servers(t)[e.server].facts & RESET)
         or has_real_reset(t, e)
     ):
         wait = WAIT_ENDED
@@ -53,25 +53,25 @@ def rank(t: Table, i: Any) -> Any:
 
 
 @part
-def void_refusal(t: Table, e: Any) -> Any:
+def void_refusal(t: Any, e: Any) -> Any:
     """The client went on after a refused SYN: the refusal never was (D9)."""
     e.facts &= ~REFUSED
     if e.server:
-        t.servers[e.server].facts &= ~(SHOWED_RST | GAVE_UP | DIFFERENT)
+        servers(t)[e.server].facts &= ~(SHOWED_RST | GAVE_UP | DIFFERENT)
 
 
 @inlined
-def answer(t: Table, i: Any, row: Any) -> Any:
+def answer(t: Any, i: Any, row: Any) -> Any:
     """A packet of the server's side (D9, D17)."""
-    e = t.entries[i]
+    e = entries(t)[i]
     if e.facts & JUDGED:
         return
-    answers = t.servers[take_server(t, e)]
+    answers = servers(t)[take_server(t, e)]
     window = COPY_WITH_ID if row.ip_id else COPY
     mark = full_print(row)
     for k in range(2 - I64(answers.recent), 2):
         if answers.recent_print[k] == mark and abs(row.ts - answers.recent_ts[k]) <= window:
-            t.counters[C_DUPLICATES] += 1
+            counters(t)[C_DUPLICATES] += 1
             return
     answers.recent_print[0] = answers.recent_print[1]
     answers.recent_ts[0] = answers.recent_ts[1]
@@ -84,7 +84,7 @@ def answer(t: Table, i: Any, row: Any) -> Any:
             answers.facts |= SHOWED_RST
             answers.first_rst = row.seq
             answers.furthest_rst = row.seq
-            if row.ts - e.last > t.state[0].idle_timeout:
+            if row.ts - e.last > t.idle_timeout:
                 answers.facts |= GAVE_UP
         elif row.seq != answers.first_rst:
             answers.facts |= DIFFERENT
@@ -128,7 +128,7 @@ def answer(t: Table, i: Any, row: Any) -> Any:
     rank(t, i)
 
 
-@inlined
+@part
 def remember_ack(answers: Any, ack: Any) -> Any:
     """Keep the last two different ack numbers that the server sent after the first RST (D13)."""
     for k in range(answers.acks_after):
@@ -143,9 +143,9 @@ def remember_ack(answers: Any, ack: Any) -> Any:
 
 
 @part
-def unreachable(t: Table, i: Any, row: Any) -> Any:
+def unreachable(t: Any, i: Any, row: Any) -> Any:
     """ICMP unreachable that quotes the SYN: from a router a tag, from the server a refusal (D9)."""
-    e = t.entries[i]
+    e = entries(t)[i]
     if e.facts & (JUDGED | BEYOND_SYN) or row.seq != e.isn:
         return
     if row.traits & FROM_RESPONDER:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.connections.flow import advance, end_all
-from halfopen.connections.layout import new_table
+from halfopen.connections.layout import OUT_ROWS, new_table
 from halfopen.connections.limits import Limits
 from halfopen.model import Batch, ConnectionBatch
 
@@ -24,25 +24,24 @@ class Tracker:
 
     def __init__(self, limits: Limits, counters: NDArray[np.int64]) -> None:
         # Python keys its string hash anew in every process: a seed nobody outside can know.
-        self._table = new_table(limits, counters, hash("flow table") & (2**64 - 1))
+        self._state, self._pools = new_table(limits, counters, hash("flow table") & (2**64 - 1))
 
     def feed(self, batch: Batch) -> Iterator[ConnectionBatch]:
         """Take the packets of a batch; each yielded batch is valid until the next is asked for."""
         at = 0
         while at < len(batch.rows):
-            at = advance(self._table, batch.rows, batch.data, at)
-            if at < len(batch.rows) or self._table.state["out"][0] * 2 > len(self._table.out):
+            at = advance(self._state, batch.rows, batch.data, at)
+            if at < len(batch.rows) or self._state["rows_out"][0] * 2 > OUT_ROWS:
                 yield from self._drain()
 
     def finish(self, clock: int) -> Iterator[ConnectionBatch]:
         """The capture ends; `clock` is the largest time stamp (ns) of any packet in it."""
-        while not end_all(self._table, clock):
+        while not end_all(self._state, clock):
             yield from self._drain()
         yield from self._drain()
 
     def _drain(self) -> Iterator[ConnectionBatch]:
-        state = self._table.state
-        rows, names = int(state["out"][0]), int(state["names"][0])
+        rows, names = int(self._state["rows_out"][0]), int(self._state["names_out"][0])
         if rows:
-            yield ConnectionBatch(self._table.out[:rows], self._table.names[:names])
-            state["out"] = state["names"] = 0
+            yield ConnectionBatch(self._pools["out"][:rows], self._pools["names"][:names])
+            self._state["rows_out"] = self._state["names_out"] = 0

@@ -1,0 +1,22 @@
+"""The pools of a table as the kernels see them: ``entries(t)`` is the array of all entries."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from halfopen.connections.layout import CELL, ENTRY, RANGE_NUMBERS, SERVER
+from halfopen.connections.trigger import LIMIT as FIRST_BYTES
+from halfopen.jit import outside
+from halfopen.model import CONNECTION
+
+buckets = outside("buckets", np.uint32)
+entries = outside("entries", ENTRY)
+cells = outside("cells", CELL)
+text = outside("cells", np.uint8, CELL.itemsize)  # the same as bytes, for names
+servers = outside("servers", SERVER)
+buffers = outside("buffers", np.uint8, FIRST_BYTES)
+ranges = outside("ranges", np.int64, RANGE_NUMBERS)
+nets = outside("nets", np.uint64, 5)
+out = outside("out", CONNECTION)
+names = outside("names", np.uint8)
+counters = outside("counters", np.int64)

@@ -53,9 +53,8 @@ def is_copy(t: Any, i: Any, row: Any, bit: Any) -> Any:
         return False
     window = COPY_WITH_ID if row.ip_id else COPY
     mark = print_of(row)
-    cell = I64(e.newest_cell)
-    for _ in range(e.packets):
-        c = cells(t)[cell]
+    for k in range(I64(e.packets)):
+        c = cells(t)[I64(e.first_cell) + k]
         if (
             c.seq == row.seq
             and c.ack == row.ack
@@ -70,5 +69,4 @@ def is_copy(t: Any, i: Any, row: Any, bit: Any) -> Any:
             e.duplicates += 1
             counters(t)[C_DUPLICATES] += 1
             return True
-        cell = I64(c.next)
     return False

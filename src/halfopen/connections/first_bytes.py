@@ -22,8 +22,8 @@ AT_ONCE = I64(0)
 def cover(t: Any, b: int, start: Any, end: Any) -> Any:
     """Note that bytes start..end of a slot are there. Returns how many stand at its beginning."""
     count = ranges(t)[b, 0]
-    ranges(t)[b, 2 + 2 * count] = start
-    ranges(t)[b, 3 + 2 * count] = end
+    ranges(t)[b, 1 + 2 * count] = start
+    ranges(t)[b, 2 + 2 * count] = end
     count += 1
     ranges(t)[b, 0] = count
     reach = I64(0)
@@ -31,8 +31,8 @@ def cover(t: Any, b: int, start: Any, end: Any) -> Any:
     while grown:
         grown = False
         for k in range(count):
-            if ranges(t)[b, 2 + 2 * k] <= reach < ranges(t)[b, 3 + 2 * k]:
-                reach = ranges(t)[b, 3 + 2 * k]
+            if ranges(t)[b, 1 + 2 * k] <= reach < ranges(t)[b, 2 + 2 * k]:
+                reach = ranges(t)[b, 2 + 2 * k]
                 grown = True
     return reach
 

@@ -23,6 +23,7 @@ from halfopen.connections.judge import (
     gather,
     has_real_reset,
     highest,
+    is_real_reset,
     is_retransmitting,
 )
 from halfopen.connections.layout import OUT_NAMES, OUT_ROWS, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
@@ -38,9 +39,9 @@ from halfopen.connections.table import (
     grow,
     hash_of,
     link,
+    next_cell,
     open_entry,
     release,
-    take_cell,
     unlink,
     whom_to_evict,
 )
@@ -50,7 +51,7 @@ from halfopen.model import MAPPED_PREFIX, PACKETS_KEPT, SECOND, Counter, Flag, K
 FIN, SYN, RST, ACK = int(Flag.FIN), int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
 OPENER = FIN | SYN | RST | ACK
 JUDGED, REFUSED, REUSED = int(Fact.JUDGED), int(Fact.REFUSED), int(Fact.REUSED)
-CLIENT_RST, CLIENT_FIN = int(Fact.CLIENT_RST), int(Fact.FIN)
+ANY_RST, CLIENT_RST, CLIENT_FIN = int(Fact.ANY_RST), int(Fact.CLIENT_RST), int(Fact.FIN)
 BEYOND_SYN, NOT_ONLY_SYN = int(Fact.BEYOND_SYN), int(Fact.NOT_ONLY_SYN)
 SYN_PAYLOAD = int(Fact.SYN_PAYLOAD)
 UNREACHABLE, BREAK = int(Kind.UNREACHABLE), int(Kind.BREAK)
@@ -113,8 +114,7 @@ def turn(t: Any) -> Any:
 def keep(t: Any, i: Any, row: Any, data: Any) -> Any:
     """One more of the first ten packets."""
     e = entries(t)[i]
-    cell = take_cell(t)
-    c = cells(t)[cell]
+    c = cells(t)[next_cell(t, e)]
     c.ts = row.ts
     c.seq = row.seq
     c.ack = row.ack
@@ -123,8 +123,6 @@ def keep(t: Any, i: Any, row: Any, data: Any) -> Any:
     c.ip_id = row.ip_id
     c.flags = row.flags
     c.ttl = row.ttl
-    c.next = e.newest_cell
-    e.newest_cell = cell
     e.packets += 1
     e.marks |= np.uint64(1) << bit_of(row)
     if row.flags & RST:
@@ -133,7 +131,10 @@ def keep(t: Any, i: Any, row: Any, data: Any) -> Any:
             for k in range(answers.acks_after):
                 if answers.ack_after[k] == row.seq:
                     e.echoes += 1
-        e.facts |= CLIENT_RST | NOT_ONLY_SYN
+        e.facts |= ANY_RST | NOT_ONLY_SYN
+        n = gather(t, e)
+        if is_real_reset(c, e.isn, highest(t, e, n, accepted_syn_payload(t, e, n))):
+            e.facts |= CLIENT_RST
     elif row.flags & SYN:
         if row.payload_length:
             e.facts |= SYN_PAYLOAD
@@ -143,6 +144,8 @@ def keep(t: Any, i: Any, row: Any, data: Any) -> Any:
             e.facts |= CLIENT_FIN
         if e.facts & REFUSED:
             void_refusal(t, e)
+    if not row.flags & RST:
+        e.high = max(I64(e.high), ahead(row.seq, e.isn) + I64(row.payload_length) + 1)
     take_first_bytes(t, e, row, data)
     if e.packets == PACKETS_KEPT and (
         e.facts & CLIENT_FIN or has_real_reset(t, e) or not is_retransmitting(t, e, gather(t, e))
@@ -321,7 +324,7 @@ def fetch(t: Any, rows: Any, at: Any) -> Any:
         mark = hash_of(t, rows[at + k])
         t.marks[k] = mark
         e = entries(t)[buckets(t)[mark & t.mask]]
-        t.touched += I64(cells(t)[e.newest_cell].seq) + I64(servers(t)[e.server].end)
+        t.touched += I64(cells(t)[e.first_cell].seq) + I64(servers(t)[e.server].end)
 
 
 @kernel

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from halfopen.connections.layout import NAME_BYTES, NAME_LINK, WAIT_OPEN, Fact, Showed
+from halfopen.connections.layout import NAME_BYTES, NAME_START, WAIT_OPEN, Fact, Showed
 from halfopen.connections.limits import STRAY_REACH
 from halfopen.connections.pools import cells, counters, entries, names, out, servers, text
 from halfopen.connections.rules import Acks, Tag
@@ -32,7 +32,7 @@ REACH = STRAY_REACH
 FACT_JUDGED = int(Fact.JUDGED)
 FACT_REFUSED = int(Fact.REFUSED)
 FACT_ROUTER = int(Fact.ICMP_ROUTER)
-FACT_CLIENT_RST = int(Fact.CLIENT_RST)
+FACT_ANY_RST = int(Fact.ANY_RST)
 FACT_FIN = int(Fact.FIN)
 FACT_SERVER_FIN = int(Fact.SERVER_FIN_FIRST)
 FACT_BEYOND_SYN = int(Fact.BEYOND_SYN)
@@ -85,11 +85,9 @@ T_SYN_AGAIN, T_SYN_PAYLOAD = 1 << Tag.syn_retransmitted, 1 << Tag.syn_payload
 @inlined
 def gather(t: Any, e: Any) -> Any:
     """Cell numbers of an entry's packets into the scratch row CELL_OF. Returns how many."""
-    cell = I64(e.newest_cell)
     n = I64(e.packets)
     for k in range(n):
-        t.scratch[CELL_OF, n - 1 - k] = cell
-        cell = I64(cells(t)[cell].next)
+        t.scratch[CELL_OF, k] = I64(e.first_cell) + k
     return n
 
 
@@ -140,7 +138,7 @@ def is_real_reset(c: Any, isn: Any, high: Any) -> Any:
 @part
 def has_real_reset(t: Any, e: Any) -> Any:
     """Whether any RST kept so far belongs to the connection."""
-    if not e.facts & FACT_CLIENT_RST:
+    if not e.facts & FACT_ANY_RST:
         return False
     n = gather(t, e)
     high = highest(t, e, n, accepted_syn_payload(t, e, n))
@@ -520,13 +518,10 @@ def write_name(t: Any, e: Any, row: Any) -> Any:
     left = I64(e.name_length)
     while left > 0:
         for k in range(min(NAME_BYTES, left)):
-            names(t)[t.names_out] = text(t)[cell, NAME_LINK + k]
+            names(t)[t.names_out] = text(t)[cell, NAME_START + k]
             t.names_out += 1
         left -= NAME_BYTES
-        following = I64(0)
-        for k in range(NAME_LINK):
-            following |= I64(text(t)[cell, k]) << (8 * k)
-        cell = following
+        cell = I64(cells(t)[cell].link)
 
 
 @part

@@ -31,7 +31,7 @@ ENTRY: Final = np.dtype(
         ("hash", np.uint32),
         ("chain", np.uint32),  # next entry of the same bucket
         ("isn", np.uint32),
-        ("newest_cell", np.uint32),
+        ("first_cell", np.uint32),
         ("server", np.uint32),
         ("facts", np.uint16),
         ("wait", np.uint8),
@@ -44,6 +44,7 @@ ENTRY: Final = np.dtype(
         ("name", np.uint32),  # first cell of the trigger name
         ("buffer", np.uint32),  # slot where first bytes are put together
         ("scanner", np.uint32),  # tag bits fixed by the first SYN
+        ("high", np.uint32),  # relative sequence number that no packet kept goes beyond
         ("duplicates", np.uint32),
         ("name_length", np.uint8),
         ("trigger", np.uint8),
@@ -54,9 +55,9 @@ ENTRY: Final = np.dtype(
 
 CELL: Final = np.dtype(
     [
-        ("ts", np.int64),
-        ("next", np.uint32),  # the packet before
+        ("link", np.uint32),  # of a name: the next cell
         ("seq", np.uint32),
+        ("ts", np.int64),
         ("ack", np.uint32),
         ("length", np.uint32),
         ("print", np.uint32),  # hash of window and options, to know copies
@@ -66,11 +67,12 @@ CELL: Final = np.dtype(
     ],
     align=True,
 )
-"""One kept packet; a cell of a name holds its link in the first four bytes and text in the rest."""
+"""One kept packet, or a piece of a name: the link, then text."""
 
 NAME_BYTES: Final = 28
 
-NAME_LINK: Final = 4
+NAME_START: Final = 4
+"""Where the text begins in a cell of a name, behind the link."""
 
 SERVER: Final = np.dtype(
     [
@@ -97,7 +99,7 @@ class Fact(IntFlag):
     JUDGED = 0x001
     REFUSED = 0x002
     ICMP_ROUTER = 0x004
-    CLIENT_RST = 0x008
+    CLIENT_RST = 0x008  # a RST of the client that was not stray when it came
     FIN = 0x010
     TRIGGER_DONE = 0x020
     SERVER_FIN_FIRST = 0x040
@@ -106,6 +108,7 @@ class Fact(IntFlag):
     SERVER_SEEN = 0x200
     SYN_PAYLOAD = 0x400
     REUSED = 0x800
+    ANY_RST = 0x1000  # a RST of the client, stray or not
 
 
 class Showed(IntFlag):
@@ -119,20 +122,19 @@ class Showed(IntFlag):
     DIFFERENT_RSTS = 0x20
     RESET = 0x40
     GAVE_UP = 0x80
-    SYN = 0x100
 
 
 WAIT_JUDGED, WAIT_SYN, WAIT_OPEN, WAIT_ENDED = I64(0), I64(1), I64(2), I64(3)
 """What a live connection waits for, and so for how long (D1); in the order of eviction."""
 
-CELLS_PER_CONNECTION: Final = PACKETS_KEPT + 10
-"""Ten packets, and a name of 255 bytes in cells of 28."""
+SINGLE_CELLS: Final = 11
+"""Cells per connection that are taken one by one: its SYN, and a name of 255 bytes in pieces of 28."""
 
 BUFFERS: Final = 4096
 """Connections whose first bytes can be put together at the same time."""
 
-RANGE_NUMBERS: Final = 2 + 2 * PACKETS_KEPT
-"""Per buffer: how many pieces, the next free buffer, then start and end of each piece."""
+RANGE_NUMBERS: Final = 1 + 2 * PACKETS_KEPT
+"""Per buffer: how many pieces, then start and end of each."""
 
 FIRST_BUCKET_BITS: Final = 12
 """The hash begins small, so that it stays in the cache, and doubles with the live connections."""
@@ -146,6 +148,9 @@ OUT_NAMES: Final = OUT_ROWS * 64
 
 _SIGNATURES: Final = signature_table()
 
+STACKS: Final = ("entry", "cell", "block", "server", "buffer")
+"""What is taken and given back by number: a stack of what was given back, and how far fresh ones go."""
+
 POOLS: Final = (
     "buckets",
     "entries",
@@ -157,6 +162,7 @@ POOLS: Final = (
     "out",
     "names",
     "counters",
+    *(f"{kind}_stack" for kind in STACKS),
 )
 """The arrays that lie outside the state, which holds their addresses and lengths."""
 
@@ -170,14 +176,8 @@ STATE: Final = np.dtype(
         ("seed", np.uint64),
         ("mask", np.int64),  # of the hash, for the bucket number
         ("touched", np.int64),  # keeps the fetching of entries from being optimised away
-        ("free_entry", np.int64),
-        ("used_entries", np.int64),
-        ("free_cell", np.int64),
-        ("used_cells", np.int64),
-        ("free_server", np.int64),
-        ("used_servers", np.int64),
-        ("free_buffer", np.int64),
-        ("used_buffers", np.int64),
+        *((f"{kind}_free", np.int64) for kind in STACKS),  # how high the stack is
+        *((f"{kind}_used", np.int64) for kind in STACKS),  # the next fresh number
         ("rows_out", np.int64),  # rows and name bytes written
         ("names_out", np.int64),
         ("nets_count", np.int64),
@@ -211,22 +211,27 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
     bucket_bits = max(limits.max_connections - 1, 1).bit_length()
     pools: dict[str, NDArray[Any]] = {
         "buckets": np.zeros(1 << bucket_bits, np.uint32),
-        "entries": np.empty(size, ENTRY),
-        "cells": np.empty(min(size * CELLS_PER_CONNECTION, 2**32 - 1), CELL),
-        "servers": np.empty(size, SERVER),
+        "entries": _aligned(size, ENTRY),
+        "cells": _aligned(size * (SINGLE_CELLS + PACKETS_KEPT), CELL),
+        "servers": _aligned(size, SERVER),
         "buffers": np.empty((BUFFERS, FIRST_BYTES), np.uint8),
         "ranges": np.empty((BUFFERS, RANGE_NUMBERS), np.int64),
         "nets": _network_rows(limits),
         "out": np.empty(OUT_ROWS, CONNECTION),
         "names": np.empty(OUT_NAMES, np.uint8),
         "counters": counters,
+        **{f"{kind}_stack": np.empty(size, np.uint32) for kind in ("entry", "block", "server")},
+        "cell_stack": np.empty(size * SINGLE_CELLS, np.uint32),
+        "buffer_stack": np.empty(BUFFERS, np.uint32),
     }
     state = np.zeros(1, STATE)
     for name, pool in pools.items():
         state[f"{name}_at"] = pool.ctypes.data
         state[f"{name}_length"] = len(pool)
-    for kind in ("entries", "cells", "servers", "buffers"):
-        state[f"used_{kind}"] = 1
+    for kind in STACKS:
+        state[f"{kind}_used"] = 1
+    # Blocks of ten lie behind the single cells and are known by their first one.
+    state["block_used"] = size * SINGLE_CELLS
     state["idle_timeout"] = limits.idle_timeout
     state["limit"] = limits.max_connections
     state["seed"] = seed
@@ -237,6 +242,15 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
     state["signatures"] = _SIGNATURES
     state["ports"][0, list(limits.server_ports)] = 1
     return Table(state, pools)
+
+
+def _aligned(size: int, dtype: np.dtype[Any]) -> Rows:
+    """Rows whose first one, which stands for none, is zero and begins a line of the cache."""
+    room = np.empty(size * dtype.itemsize + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    rows: Rows = room[start : start + size * dtype.itemsize].view(dtype)
+    rows[0] = np.zeros((), dtype)
+    return rows
 
 
 def _network_rows(limits: Limits) -> NDArray[np.uint64]:

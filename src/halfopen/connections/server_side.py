@@ -14,6 +14,7 @@ from halfopen.connections.layout import (
     Fact,
     Showed,
 )
+from halfopen.connections.limits import STRAY_REACH
 from halfopen.connections.pools import counters, entries, servers
 from halfopen.connections.table import ahead, due, link, take_server, unlink
 from halfopen.jit import I64, inlined, part
@@ -25,7 +26,7 @@ CLIENT_RST, CLIENT_FIN = int(Fact.CLIENT_RST), int(Fact.FIN)
 SERVER_FIN_FIRST, BEYOND_SYN = int(Fact.SERVER_FIN_FIRST), int(Fact.BEYOND_SYN)
 NOT_ONLY_SYN, SEEN = int(Fact.NOT_ONLY_SYN), int(Fact.SERVER_SEEN)
 SPOKE, ACKED, REPEATED = int(Showed.SPOKE), int(Showed.ACKED), int(Showed.REPEATED)
-SHOWED_SYN, SHOWED_FIN, SHOWED_RST = int(Showed.SYN), int(Showed.FIN), int(Showed.RST)
+SHOWED_FIN, SHOWED_RST = int(Showed.FIN), int(Showed.RST)
 DIFFERENT, RESET, GAVE_UP = int(Showed.DIFFERENT_RSTS), int(Showed.RESET), int(Showed.GAVE_UP)
 FROM_RESPONDER = int(Trait.FROM_RESPONDER)
 C_DUPLICATES = int(Counter.duplicates)
@@ -79,6 +80,8 @@ def answer(t: Any, i: Any, row: Any) -> Any:
     answers.recent_ts[1] = row.ts
     answers.recent = min(I64(answers.recent) + 1, 2)
     e.facts |= SEEN
+    if row.flags & ACK and not row.flags & RST and not 0 < ahead(row.ack, e.isn) <= I64(e.high) + STRAY_REACH:
+        return  # of an older connection on these ports (D16)
     if row.flags & RST:
         if not answers.facts & SHOWED_RST:
             answers.facts |= SHOWED_RST
@@ -99,11 +102,6 @@ def answer(t: Any, i: Any, row: Any) -> Any:
         if row.flags & SYN or row.flags & FIN:
             length += 1
         end = (I64(row.seq) + length) & 0xFFFFFFFF
-        if row.flags & SYN and not answers.facts & SHOWED_SYN:
-            # What came before the server's SYN was of an older connection.
-            answers.facts &= ~(SPOKE | ACKED | REPEATED | SHOWED_FIN)
-            answers.facts |= SHOWED_SYN
-            e.facts &= ~SERVER_FIN_FIRST
         if not answers.facts & SPOKE:
             answers.facts |= SPOKE
             answers.end = end

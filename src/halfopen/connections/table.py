@@ -12,14 +12,27 @@ import numpy as np
 
 from halfopen.connections.layout import (
     NAME_BYTES,
-    NAME_LINK,
+    NAME_START,
     WAIT_SYN,
     Fact,
 )
 from halfopen.connections.limits import SLOTS
-from halfopen.connections.pools import buckets, buffers, cells, entries, ranges, servers, text
+from halfopen.connections.pools import (
+    block_stack,
+    buckets,
+    buffer_stack,
+    buffers,
+    cell_stack,
+    cells,
+    entries,
+    entry_stack,
+    ranges,
+    server_stack,
+    servers,
+    text,
+)
 from halfopen.jit import I64, inlined, part
-from halfopen.model import SECOND
+from halfopen.model import PACKETS_KEPT, SECOND
 
 JUDGED = int(Fact.JUDGED)
 TRIGGER_DONE = int(Fact.TRIGGER_DONE)
@@ -103,14 +116,37 @@ def find(t: Any, row: Any, mark: Any) -> Any:
 
 @inlined
 def take_cell(t: Any) -> Any:
-    """A free cell. There are always enough: the pool is sized by the connections."""
-    cell = t.free_cell
-    if cell:
-        t.free_cell = I64(cells(t)[cell].next)
-    else:
-        cell = t.used_cells
-        t.used_cells += 1
-    return cell
+    """A single cell. There are always enough: the pools are sized by the connections."""
+    if t.cell_free:
+        t.cell_free -= 1
+        return I64(cell_stack(t)[t.cell_free])
+    t.cell_used += 1
+    return t.cell_used - 1
+
+
+@inlined
+def give_cell(t: Any, cell: Any) -> Any:
+    """Give a single cell back."""
+    cell_stack(t)[t.cell_free] = cell
+    t.cell_free += 1
+
+
+@inlined
+def next_cell(t: Any, e: Any) -> Any:
+    """The cell of an entry's next packet: the first is single, ten lie side by side from the second on."""
+    if e.packets == 0:
+        e.first_cell = take_cell(t)
+    elif e.packets == 1:
+        if t.block_free:
+            t.block_free -= 1
+            block = I64(block_stack(t)[t.block_free])
+        else:
+            block = t.block_used
+            t.block_used += PACKETS_KEPT
+        cells(t)[block] = cells(t)[e.first_cell]
+        give_cell(t, I64(e.first_cell))
+        e.first_cell = block
+    return I64(e.first_cell) + I64(e.packets)
 
 
 @inlined
@@ -154,26 +190,12 @@ def unlink(t: Any, i: Any) -> Any:
 
 
 @part
-def free_cells(t: Any, first: Any) -> Any:
-    """Give a chain of packet cells back."""
-    cell = I64(first)
-    while cell:
-        following = I64(cells(t)[cell].next)
-        cells(t)[cell].next = t.free_cell
-        t.free_cell = cell
-        cell = following
-
-
-@part
 def free_name(t: Any, first: Any) -> Any:
     """Give a chain of name cells back."""
     cell = I64(first)
     while cell:
-        following = I64(0)
-        for k in range(NAME_LINK):
-            following |= I64(text(t)[cell, k]) << (8 * k)
-        cells(t)[cell].next = t.free_cell
-        t.free_cell = cell
+        following = I64(cells(t)[cell].link)
+        give_cell(t, cell)
         cell = following
 
 
@@ -181,8 +203,8 @@ def free_name(t: Any, first: Any) -> Any:
 def free_buffer(t: Any, e: Any) -> Any:
     """Give the slot for first bytes back, if the entry has one."""
     if e.buffer:
-        ranges(t)[e.buffer, 1] = t.free_buffer
-        t.free_buffer = I64(e.buffer)
+        buffer_stack(t)[t.buffer_free] = e.buffer
+        t.buffer_free += 1
         e.buffer = 0
 
 
@@ -190,13 +212,19 @@ def free_buffer(t: Any, e: Any) -> Any:
 def release(t: Any, i: Any) -> Any:
     """Free all that an entry holds beside its row; what is left knows the 5-tuple."""
     e = entries(t)[i]
-    free_cells(t, e.newest_cell)
-    free_name(t, e.name)
+    if e.first_cell:
+        if e.packets == 1:
+            give_cell(t, I64(e.first_cell))
+        else:
+            block_stack(t)[t.block_free] = e.first_cell
+            t.block_free += 1
+    if e.name:
+        free_name(t, e.name)
     free_buffer(t, e)
     if e.server:
-        servers(t)[e.server].end = t.free_server
-        t.free_server = I64(e.server)
-    e.newest_cell = 0
+        server_stack(t)[t.server_free] = e.server
+        t.server_free += 1
+    e.first_cell = 0
     e.name = 0
     e.server = 0
 
@@ -215,20 +243,20 @@ def forget(t: Any, i: Any) -> Any:
         while I64(entries(t)[j].chain) != i:
             j = I64(entries(t)[j].chain)
         entries(t)[j].chain = e.chain
-    e.chain = t.free_entry
-    t.free_entry = i
+    entry_stack(t)[t.entry_free] = i
+    t.entry_free += 1
     t.live -= 1
 
 
 @part
 def open_entry(t: Any, row: Any, mark: Any, facts: Any, scanner: Any) -> Any:
     """A new entry for the SYN in `row`; there must be room. Returns its number."""
-    i = t.free_entry
-    if i:
-        t.free_entry = I64(entries(t)[i].chain)
+    if t.entry_free:
+        t.entry_free -= 1
+        i = I64(entry_stack(t)[t.entry_free])
     else:
-        i = t.used_entries
-        t.used_entries += 1
+        i = t.entry_used
+        t.entry_used += 1
     t.live += 1
     e = entries(t)[i]
     e.client_hi = row.src_hi
@@ -240,7 +268,8 @@ def open_entry(t: Any, row: Any, mark: Any, facts: Any, scanner: Any) -> Any:
     e.start = row.ts
     e.last = row.ts
     e.isn = row.seq
-    e.newest_cell = 0
+    e.first_cell = 0
+    e.high = 0
     e.server = 0
     e.name = 0
     e.buffer = 0
@@ -265,12 +294,12 @@ def take_server(t: Any, e: Any) -> Any:
     """The server's row of an entry, made at its first packet. Returns its number."""
     if e.server:
         return I64(e.server)
-    v = t.free_server
-    if v:
-        t.free_server = I64(servers(t)[v].end)
+    if t.server_free:
+        t.server_free -= 1
+        v = I64(server_stack(t)[t.server_free])
     else:
-        v = t.used_servers
-        t.used_servers += 1
+        v = t.server_used
+        t.server_used += 1
     answers = servers(t)[v]
     answers.facts = 0
     answers.acks_after = 0
@@ -284,12 +313,12 @@ def take_buffer(t: Any, e: Any) -> Any:
     """A slot where the entry's first bytes are put together; 0 if all are in use."""
     if e.buffer:
         return I64(e.buffer)
-    b = t.free_buffer
-    if b:
-        t.free_buffer = ranges(t)[b, 1]
-    elif t.used_buffers < buffers(t).shape[0]:
-        b = t.used_buffers
-        t.used_buffers += 1
+    if t.buffer_free:
+        t.buffer_free -= 1
+        b = I64(buffer_stack(t)[t.buffer_free])
+    elif t.buffer_used < buffers(t).shape[0]:
+        b = t.buffer_used
+        t.buffer_used += 1
     else:
         return I64(0)
     ranges(t)[b, 0] = 0
@@ -304,13 +333,11 @@ def keep_name(t: Any, e: Any, data: Any, offset: Any, length: Any) -> Any:
     at = I64(0)
     while at < length:
         cell = take_cell(t)
-        for k in range(NAME_LINK):
-            text(t)[cell, k] = 0
         for k in range(min(NAME_BYTES, length - at)):
-            text(t)[cell, NAME_LINK + k] = data[offset + at + k]
+            text(t)[cell, NAME_START + k] = data[offset + at + k]
+        cells(t)[cell].link = 0
         if before:
-            for k in range(NAME_LINK):
-                text(t)[before, k] = (cell >> (8 * k)) & 0xFF
+            cells(t)[before].link = cell
         else:
             e.name = cell
         before = cell

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from halfopen.connections.limits import STRAY_REACH
 from halfopen.connections.rules import Tag
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.connections.trigger import MORE, Trigger, read_trigger
@@ -78,7 +79,6 @@ class Server:
 
     seen: bool = False
     spoke: bool = False  # sent anything but a RST
-    syn: bool = False  # sent its SYN: what came before it was of an older connection
     end: int | None = None  # highest sequence number sent, SYN and FIN included
     repeated: int | None = None  # highest end of a segment that began before `end`
     acked: int | None = None  # highest ack number sent
@@ -107,7 +107,7 @@ class Connection:
     answers: Server = field(default_factory=Server)
     duplicates: int = 0
     echoes: int = 0
-    client_reset: bool = False  # any RST of the client so far
+    client_reset: bool = False  # a RST of the client so far that is not stray
     server_fin_first: bool = False  # the server's FIN came before any RST of the client
     icmp_from_router: bool = False
     judged: bool = False
@@ -158,6 +158,11 @@ class Connection:
                 ends.append(self.relative(p.seq) + p.length + p.fin)
         return max(ends)
 
+    def concerns(self, ack: int) -> bool:
+        """Whether an ack number of the server can be of this connection and not of an older one."""
+        ends = (self.relative(p.seq) + p.length + 1 for p in self.packets if not p.reset)
+        return 0 < self.relative(ack) <= max(ends) + STRAY_REACH
+
     def void_refusal(self) -> None:
         """The client went on after a refused SYN: the refusal never was (D9)."""
         answers = self.answers
@@ -165,9 +170,9 @@ class Connection:
             answers.refused = answers.gave_up = answers.different_rsts = False
             answers.first_rst = answers.furthest_rst = None
 
-    def stray(self, packet: Packet, highest: int, reach: int) -> bool:
+    def stray(self, packet: Packet, highest: int) -> bool:
         """A RST that belongs to some other connection (D16)."""
-        return packet.reset and not 0 <= self.relative(packet.seq) <= highest + reach
+        return packet.reset and not 0 <= self.relative(packet.seq) <= highest + STRAY_REACH
 
     def repeats(self, packet: Packet, before: list[Packet]) -> bool:
         """A SYN again, or nothing but bytes already seen (D8)."""

@@ -215,7 +215,8 @@ class ReferenceTracker:
                 if packet.seq in connection.answers.acks_after_reset:
                     connection.echoes += 1
                     note = "echoes an ack of the server sent after the first RST (D13)"
-            connection.client_reset = True
+            if not connection.stray(packet, connection.highest(connection.packets)):
+                connection.client_reset = True
         elif not packet.syn:
             connection.void_refusal()
         connection.take_first_bytes(packet, payload)
@@ -237,6 +238,9 @@ class ReferenceTracker:
             return
         answers.recent = [*answers.recent, packet][-2:]
         answers.seen = True
+        if packet.acks and not connection.concerns(packet.ack):
+            self._tell(connection, "server", packet, "acknowledges an older connection on these ports (D16)")
+            return
         note = ""
         if packet.reset:
             if answers.first_rst is None:
@@ -255,10 +259,6 @@ class ReferenceTracker:
                 note = "gives up after the client's silence (D9)" if answers.gave_up else "resets (D9)"
         else:
             answers.spoke = True
-            if packet.syn and not answers.syn:
-                answers.syn = True
-                answers.end = answers.repeated = answers.acked = answers.fin_end = None
-                connection.server_fin_first = False
             length = packet.length + packet.syn + packet.fin
             end = (packet.seq + length) % 2**32
             if answers.end is None:

@@ -117,7 +117,7 @@ def is_retransmitting(connection: Connection, limits: Limits) -> bool:
 def real_resets(connection: Connection) -> list[Packet]:
     """The client's RSTs without the stray ones (D16), in order of arrival."""
     highest = connection.highest(connection.packets)
-    return [p for p in connection.packets if p.reset and not connection.stray(p, highest, STRAY_REACH)]
+    return [p for p in connection.packets if p.reset and not connection.stray(p, highest)]
 
 
 def foreign_resets(connection: Connection) -> bool:

@@ -47,7 +47,6 @@ def _cache_directory() -> Path:
     return Path(tempfile.mkdtemp(prefix="halfopen-kernels-"))
 
 
-
 numba.config.CACHE_DIR = str(_cache_directory())  # type: ignore[attr-defined]
 
 _cgutils: Any = cgutils

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from halfopen.capture.inline import inlined
+from halfopen.jit import inlined
 from halfopen.model import Bytes
 
 

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from halfopen.capture.bytes import u8, u16, u32, u64
-from halfopen.capture.inline import inlined
 from halfopen.capture.links import lacking, network_layer
 from halfopen.capture.tunnels import carries_tcp
+from halfopen.jit import inlined
 from halfopen.model import MAPPED_PREFIX, Bytes, Counter, Kind, Option, Rows, Trait
 
 TCP: Final = int(Counter.tcp)

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from halfopen.capture.inline import inlined
+from halfopen.jit import inlined
 from halfopen.model import SECOND
 
 INTERFACES: Final = 1 << 16

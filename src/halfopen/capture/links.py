@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from halfopen.capture.bytes import file16, file32, u8, u16, u32
-from halfopen.capture.inline import inlined
+from halfopen.jit import inlined
 from halfopen.model import Bytes, Counter
 
 NULL: Final = 0

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.capture.frames import KIND_BREAK, QUOTED, TCP, blank, parse
-from halfopen.capture.inline import inlined
+from halfopen.jit import inlined
 from halfopen.model import CLOCK_STEP, Bytes, Counter, Rows
 
 LARGEST_FRAME: Final = 1 << 18

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from halfopen.capture.bytes import u8, u16
-from halfopen.capture.inline import inlined
+from halfopen.jit import inlined
 from halfopen.model import Bytes
 
 

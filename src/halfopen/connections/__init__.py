@@ -1,0 +1,1 @@
+"""From packets to judged connections: flow table, stages, signatures, evidence."""

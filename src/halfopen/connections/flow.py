@@ -18,8 +18,10 @@ from halfopen.connections.judge import (
     NEWS,
     REPLACED,
     WAITED,
-    accepted_syn_payload,
     emit,
+)
+from halfopen.connections.kept import (
+    accepted_syn_payload,
     gather,
     has_real_reset,
     highest,
@@ -82,6 +84,16 @@ def finish_entry(t: Any, i: Any, silence: Any, how: Any) -> Any:
 
 
 @part
+def fetch_entry(t: Any, i: Any) -> Any:
+    """Touch what the table has of an entry, so that its lines of memory are on their way."""
+    e = entries(t)[i]
+    cell = I64(e.first_cell)
+    t.touched += I64(cells(t)[cell].seq) + I64(servers(t)[e.server].end) + e.start
+    if e.packets > 2:
+        t.touched += I64(cells(t)[cell + 2].seq) + I64(cells(t)[cell + 4].seq) + I64(cells(t)[cell + 6].seq)
+
+
+@part
 def turn(t: Any) -> Any:
     """Turn the wheel to the clock's second and make final whose silence is over.
 
@@ -98,6 +110,7 @@ def turn(t: Any) -> Any:
             while i:
                 e = entries(t)[i]
                 after = I64(e.after)
+                fetch_entry(t, after)
                 if t.clock - e.last > t.silences[wait]:
                     if not has_room(t):
                         return False
@@ -177,7 +190,7 @@ def inbound(t: Any, i: Any, row: Any, data: Any) -> Any:
 
 @part
 def row_repeats(row: Any, isn: Any, high: Any) -> Any:
-    """`judge.repeats` for a packet that has no cell."""
+    """`kept.repeats` for a packet that has no cell."""
     if row.flags & RST:
         return False
     if row.flags & SYN:
@@ -323,8 +336,7 @@ def fetch(t: Any, rows: Any, at: Any) -> Any:
     for k in range(min(TOGETHER, rows.shape[0] - at)):
         mark = hash_of(t, rows[at + k])
         t.marks[k] = mark
-        e = entries(t)[buckets(t)[mark & t.mask]]
-        t.touched += I64(cells(t)[e.first_cell].seq) + I64(servers(t)[e.server].end)
+        fetch_entry(t, buckets(t)[mark & t.mask])
 
 
 @kernel

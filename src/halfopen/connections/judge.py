@@ -7,8 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from halfopen.connections.kept import (
+    CELL_OF,
+    LATER,
+    POST_PSH,
+    POST_SYN,
+    accepted_syn_payload,
+    gather,
+    highest,
+    is_answered,
+    is_real_reset,
+    is_retransmitting,
+    spread,
+    stage_reached,
+    unacknowledged,
+)
 from halfopen.connections.layout import NAME_BYTES, NAME_START, WAIT_OPEN, Fact, Showed
 from halfopen.connections.limits import STRAY_REACH
 from halfopen.connections.pools import cells, counters, entries, names, out, servers, text
@@ -26,13 +39,12 @@ from halfopen.model import (
     Stage,
 )
 
-FIN, SYN, RST, PSH, ACK = (int(f) for f in (Flag.FIN, Flag.SYN, Flag.RST, Flag.PSH, Flag.ACK))
+SYN, RST, ACK = int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
 REACH = STRAY_REACH
 
 FACT_JUDGED = int(Fact.JUDGED)
 FACT_REFUSED = int(Fact.REFUSED)
 FACT_ROUTER = int(Fact.ICMP_ROUTER)
-FACT_ANY_RST = int(Fact.ANY_RST)
 FACT_FIN = int(Fact.FIN)
 FACT_SERVER_FIN = int(Fact.SERVER_FIN_FIRST)
 FACT_BEYOND_SYN = int(Fact.BEYOND_SYN)
@@ -41,16 +53,11 @@ FACT_REUSED = int(Fact.REUSED)
 FACT_SYN_PAYLOAD = int(Fact.SYN_PAYLOAD)
 
 SHOWED_SPOKE = int(Showed.SPOKE)
-SHOWED_ACKED = int(Showed.ACKED)
-SHOWED_REPEATED = int(Showed.REPEATED)
 SHOWED_FIN = int(Showed.FIN)
 SHOWED_DIFFERENT = int(Showed.DIFFERENT_RSTS)
 SHOWED_RESET = int(Showed.RESET)
 SHOWED_GAVE_UP = int(Showed.GAVE_UP)
 
-POST_SYN, POST_ACK, POST_PSH, LATER = (
-    int(s) for s in (Stage.post_syn, Stage.post_ack, Stage.post_psh, Stage.later_in_flow)
-)
 NO_MATCH, UNDECIDED_STAGE = int(Stage.no_match), int(Stage.undecided)
 DECIDED, UNDECIDED, BROKE_OFF = int(LeftOut.decided), int(LeftOut.undecided), int(LeftOut.broke_off)
 IN_WINDOW, BEHIND, AHEAD = int(Relation.in_window), int(Relation.behind_data), int(Relation.ahead)
@@ -65,8 +72,6 @@ after the tenth packet (D8), another SYN took its place (D3), the table was full
 AT_ONCE = I64(0)
 """The silence of a connection that is judged without any."""
 
-CELL_OF, START, END, PUSHED_END = 0, 1, 2, 3
-"""Rows of the scratch array: per packet its cell, and start and end of its data, 0 and 0 if none."""
 
 T_TIMEOUT, T_RESET, T_FIN = 1 << Tag.timeout, 1 << Tag.reset, 1 << Tag.fin
 T_SINGLE_RST, T_MULTIPLE_RSTS = 1 << Tag.single_rst, 1 << Tag.multiple_rsts
@@ -80,227 +85,6 @@ T_SERVER_CLOSED, T_FOREIGN = 1 << Tag.server_closed, 1 << Tag.foreign_rst
 T_UNANSWERED, T_ICMP = 1 << Tag.unanswered, 1 << Tag.icmp_unreachable
 T_STRAY, T_REUSE = 1 << Tag.stray_rst, 1 << Tag.port_reuse
 T_SYN_AGAIN, T_SYN_PAYLOAD = 1 << Tag.syn_retransmitted, 1 << Tag.syn_payload
-
-
-@inlined
-def gather(t: Any, e: Any) -> Any:
-    """Cell numbers of an entry's packets into the scratch row CELL_OF. Returns how many."""
-    n = I64(e.packets)
-    for k in range(n):
-        t.scratch[CELL_OF, k] = I64(e.first_cell) + k
-    return n
-
-
-@part
-def accepted_syn_payload(t: Any, e: Any, n: Any) -> Any:
-    """Length of SYN data that a later packet starts behind, else 0 (D5). Needs `gather`."""
-    length = I64(0)
-    if e.facts & FACT_SYN_PAYLOAD:
-        for k in range(n):
-            c = cells(t)[t.scratch[CELL_OF, k]]
-            if c.flags & SYN and not c.flags & RST:
-                length = max(length, I64(c.length))
-        for k in range(n):
-            c = cells(t)[t.scratch[CELL_OF, k]]
-            if not c.flags & (SYN | RST) and ahead(c.seq, e.isn) > length:
-                return length
-    return I64(0)
-
-
-@inlined
-def end_of(c: Any, isn: Any, accepted: Any) -> Any:
-    """Relative sequence number behind a packet that is no RST."""
-    if c.flags & SYN:
-        return I64(1) + I64(c.length if accepted else 0)
-    return ahead(c.seq, isn) + I64(c.length) + I64(c.flags & FIN)
-
-
-@inlined
-def highest(t: Any, e: Any, n: Any, accepted: Any) -> Any:
-    """Relative sequence number that the client would send next, by its first `n` packets."""
-    high = I64(0)
-    for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
-        if not c.flags & RST:
-            high = max(high, end_of(c, e.isn, accepted))
-    return high
-
-
-@inlined
-def is_real_reset(c: Any, isn: Any, high: Any) -> Any:
-    """A RST that is not stray (D16)."""
-    if not c.flags & RST:
-        return False
-    relative = ahead(c.seq, isn)
-    return 0 <= relative <= high + REACH
-
-
-@part
-def has_real_reset(t: Any, e: Any) -> Any:
-    """Whether any RST kept so far belongs to the connection."""
-    if not e.facts & FACT_ANY_RST:
-        return False
-    n = gather(t, e)
-    high = highest(t, e, n, accepted_syn_payload(t, e, n))
-    for k in range(n):
-        if is_real_reset(cells(t)[t.scratch[CELL_OF, k]], e.isn, high):
-            return True
-    return False
-
-
-@part
-def repeats(c: Any, isn: Any, high: Any) -> Any:
-    """A SYN again, or nothing but bytes already seen (D8); `high` of the packets before."""
-    if c.flags & RST:
-        return False
-    if c.flags & SYN:
-        return True
-    if c.flags & FIN or c.length == 0:
-        return False
-    return ahead(c.seq, isn) + I64(c.length) <= high
-
-
-@part
-def is_retransmitting(t: Any, e: Any, n: Any) -> Any:
-    """The last five of ten packets are repeats and span more than the idle timeout (D8)."""
-    if n < PACKETS_KEPT:
-        return False
-    first = cells(t)[t.scratch[CELL_OF, PACKETS_KEPT - 5]].ts
-    last = cells(t)[t.scratch[CELL_OF, PACKETS_KEPT - 1]].ts
-    if last - first <= t.idle_timeout:
-        return False
-    accepted = accepted_syn_payload(t, e, n)
-    for k in range(PACKETS_KEPT - 5, PACKETS_KEPT):
-        if not repeats(cells(t)[t.scratch[CELL_OF, k]], e.isn, highest(t, e, k, accepted)):
-            return False
-    return True
-
-
-@inlined
-def spread(t: Any, e: Any, n: Any, accepted: Any) -> Any:
-    """Start and end of every packet's data into the scratch rows (D5)."""
-    for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
-        start = I64(0)
-        end = I64(0)
-        syn = c.flags & SYN
-        if not c.flags & RST and c.length and (not syn or accepted):
-            start = ahead(c.seq, e.isn)
-            if syn:
-                start += 1
-            end = start + I64(c.length)
-            start = max(start, 1)
-            if end <= start:
-                start = I64(0)
-                end = I64(0)
-        t.scratch[START, k] = start
-        t.scratch[END, k] = end
-
-
-@inlined
-def stage_reached(t: Any, n: Any) -> Any:
-    """How far the client came (D5). Needs `spread`."""
-    pushes = I64(0)
-    last_push = I64(0)
-    data_end = I64(0)
-    empty_push = False
-    acknowledged = False
-    for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
-        end = t.scratch[END, k]
-        data_end = max(data_end, end)
-        if end and c.flags & (PSH | SYN):
-            known = False
-            for j in range(pushes):
-                if t.scratch[PUSHED_END, j] == end:
-                    known = True
-            if not known:
-                t.scratch[PUSHED_END, pushes] = end
-                pushes += 1
-                last_push = max(last_push, end)
-        if not c.flags & (RST | SYN):
-            if c.flags & ACK:
-                acknowledged = True
-            if c.flags & PSH and c.length == 0 and not c.flags & FIN:
-                empty_push = True
-    if data_end > last_push:
-        pushes += 1
-    if pushes == 0 and empty_push:
-        pushes = 1
-    if pushes > 1:
-        return LATER
-    if pushes:
-        return POST_PSH
-    return POST_ACK if acknowledged else POST_SYN
-
-
-@inlined
-def is_answered(t: Any, n: Any) -> Any:
-    """After its last new data the client acknowledged more than before (D1). Needs `spread`."""
-    data_end = I64(0)
-    for k in range(n):
-        data_end = max(data_end, t.scratch[END, k])
-    if data_end == 0:
-        return False
-    found = False
-    before = np.uint32(0)
-    for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
-        if t.scratch[END, k] == data_end and c.flags & ACK and (not found or ahead(c.ack, before) < 0):
-            before = np.uint32(c.ack)
-            found = True
-    if not found:
-        return False
-    for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
-        if c.flags & ACK and not c.flags & RST and ahead(c.ack, before) > 0:
-            return True
-    return False
-
-
-@part
-def unacknowledged(t: Any, e: Any, n: Any) -> Any:
-    """Whether either side has something outstanding, and whether any of it was never repeated (D17)."""
-    outstanding = False
-    never_repeated = False
-    if e.server == 0:
-        return outstanding, never_repeated
-    answers = servers(t)[e.server]
-    if answers.facts & SHOWED_SPOKE:
-        all_behind = True
-        all_behind_repeat = answers.facts & SHOWED_REPEATED != 0
-        for k in range(n):
-            c = cells(t)[t.scratch[CELL_OF, k]]
-            if c.flags & ACK and not c.flags & RST:
-                if ahead(answers.end, c.ack) <= 0:
-                    all_behind = False
-                if ahead(answers.repeated, c.ack) <= 0:
-                    all_behind_repeat = False
-        if all_behind:
-            outstanding = True
-            if not all_behind_repeat:
-                never_repeated = True
-    if answers.facts & SHOWED_ACKED:
-        acked = ahead(answers.acked, e.isn)
-        data_end = I64(0)
-        repeated_end = I64(0)
-        for k in range(n):
-            end = t.scratch[END, k]
-            if end == 0:
-                continue
-            data_end = max(data_end, end)
-            for j in range(k):
-                if (
-                    t.scratch[END, j]
-                    and t.scratch[START, k] < t.scratch[END, j]
-                    and t.scratch[START, j] < end
-                ):
-                    repeated_end = max(repeated_end, min(end, t.scratch[END, j]))
-        if data_end > acked:
-            outstanding = True
-            if repeated_end <= acked:
-                never_repeated = True
-    return outstanding, never_repeated
 
 
 @part

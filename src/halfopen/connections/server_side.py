@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from halfopen.connections.copies import COPY, COPY_WITH_ID, full_print
-from halfopen.connections.judge import has_real_reset
+from halfopen.connections.kept import has_real_reset
 from halfopen.connections.layout import (
     WAIT_ENDED,
     WAIT_JUDGED,

@@ -211,10 +211,10 @@ class ReferenceTracker:
             note = "a repeat"
         connection.packets.append(packet)
         if packet.reset:
-            if connection.client_reset and not packet.flags & Flag.ACK:
-                if packet.seq in connection.answers.acks_after_reset:
-                    connection.echoes += 1
-                    note = "echoes an ack of the server sent after the first RST (D13)"
+            bare = not packet.flags & Flag.ACK
+            if connection.client_reset and bare and packet.seq in connection.answers.acks_after_reset:
+                connection.echoes += 1
+                note = "echoes an ack of the server sent after the first RST (D13)"
             if not connection.stray(packet, connection.highest(connection.packets)):
                 connection.client_reset = True
         elif not packet.syn:

@@ -39,7 +39,10 @@ def cover(t: Any, b: int, start: Any, end: Any) -> Any:
 
 @part
 def take_first_bytes(t: Any, e: Any, row: Any, data: Any) -> Any:
-    """Look for a name in the client's first bytes, put together where they came in pieces."""
+    """Look for a name in the client's first bytes, put together where they came in pieces.
+
+    A piece that the snaplen cut ends the search: what it lacks does not come again.
+    """
     if e.facts & TRIGGER_DONE or row.flags & RST or row.payload_captured == 0:
         return
     begin = I64(row.payload_offset)
@@ -51,6 +54,7 @@ def take_first_bytes(t: Any, e: Any, row: Any, data: Any) -> Any:
         begin -= offset
         length += offset
         offset = I64(0)
+    cut = row.payload_captured < row.payload_length
     length = min(length, FIRST_BYTES - offset)
     if length <= 0:
         return
@@ -59,7 +63,7 @@ def take_first_bytes(t: Any, e: Any, row: Any, data: Any) -> Any:
         if status == FOUND:
             keep_name(t, e, data, at, size)
             e.trigger = kind
-        if status != MORE:
+        if cut or status != MORE:
             e.facts |= TRIGGER_DONE
             return
     b = take_buffer(t, e)
@@ -74,6 +78,6 @@ def take_first_bytes(t: Any, e: Any, row: Any, data: Any) -> Any:
     if status == FOUND:
         keep_name(t, e, buffers(t)[b], at, size)
         e.trigger = kind
-    if status != MORE:
+    if cut or status != MORE:
         e.facts |= TRIGGER_DONE
         free_buffer(t, e)

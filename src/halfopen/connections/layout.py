@@ -130,6 +130,9 @@ WAIT_JUDGED, WAIT_SYN, WAIT_OPEN, WAIT_ENDED = I64(0), I64(1), I64(2), I64(3)
 SINGLE_CELLS: Final = 11
 """Cells per connection that are taken one by one: its SYN, and a name of 255 bytes in pieces of 28."""
 
+FEW: Final = 4
+"""Packets that lie side by side in a small block before a connection gets one for all ten."""
+
 BUFFERS: Final = 4096
 """Connections whose first bytes can be put together at the same time."""
 
@@ -148,7 +151,7 @@ OUT_NAMES: Final = OUT_ROWS * 64
 
 _SIGNATURES: Final = signature_table()
 
-STACKS: Final = ("entry", "cell", "block", "server", "buffer")
+STACKS: Final = ("entry", "cell", "few", "block", "server", "buffer")
 """What is taken and given back by number: a stack of what was given back, and how far fresh ones go."""
 
 POOLS: Final = (
@@ -212,7 +215,7 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
     pools: dict[str, NDArray[Any]] = {
         "buckets": np.zeros(1 << bucket_bits, np.uint32),
         "entries": _aligned(size, ENTRY),
-        "cells": _aligned(size * (SINGLE_CELLS + PACKETS_KEPT), CELL),
+        "cells": _aligned(size * (SINGLE_CELLS + FEW + PACKETS_KEPT), CELL),
         "servers": _aligned(size, SERVER),
         "buffers": np.empty((BUFFERS, FIRST_BYTES), np.uint8),
         "ranges": np.empty((BUFFERS, RANGE_NUMBERS), np.int64),
@@ -220,7 +223,7 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
         "out": np.empty(OUT_ROWS, CONNECTION),
         "names": np.empty(OUT_NAMES, np.uint8),
         "counters": counters,
-        **{f"{kind}_stack": np.empty(size, np.uint32) for kind in ("entry", "block", "server")},
+        **{f"{kind}_stack": np.empty(size, np.uint32) for kind in ("entry", "few", "block", "server")},
         "cell_stack": np.empty(size * SINGLE_CELLS, np.uint32),
         "buffer_stack": np.empty(BUFFERS, np.uint32),
     }
@@ -230,8 +233,9 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
         state[f"{name}_length"] = len(pool)
     for kind in STACKS:
         state[f"{kind}_used"] = 1
-    # Blocks of ten lie behind the single cells and are known by their first one.
-    state["block_used"] = size * SINGLE_CELLS
+    # Blocks lie behind the single cells, the small ones first, and are known by their first cell.
+    state["few_used"] = size * SINGLE_CELLS
+    state["block_used"] = size * (SINGLE_CELLS + FEW)
     state["idle_timeout"] = limits.idle_timeout
     state["limit"] = limits.max_connections
     state["seed"] = seed

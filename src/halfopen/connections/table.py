@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from halfopen.connections.layout import (
+    FEW,
     NAME_BYTES,
     NAME_START,
     WAIT_SYN,
@@ -26,6 +27,7 @@ from halfopen.connections.pools import (
     cells,
     entries,
     entry_stack,
+    few_stack,
     ranges,
     server_stack,
     servers,
@@ -132,21 +134,47 @@ def give_cell(t: Any, cell: Any) -> Any:
 
 
 @inlined
-def next_cell(t: Any, e: Any) -> Any:
-    """The cell of an entry's next packet: the first is single, ten lie side by side from the second on."""
-    if e.packets == 0:
-        e.first_cell = take_cell(t)
-    elif e.packets == 1:
-        if t.block_free:
-            t.block_free -= 1
-            block = I64(block_stack(t)[t.block_free])
-        else:
-            block = t.block_used
-            t.block_used += PACKETS_KEPT
-        cells(t)[block] = cells(t)[e.first_cell]
+def take_block(t: Any, few: bool) -> Any:
+    """The first cell of a free block, small or for all ten."""
+    if few:
+        if t.few_free:
+            t.few_free -= 1
+            return I64(few_stack(t)[t.few_free])
+        t.few_used += FEW
+        return t.few_used - FEW
+    if t.block_free:
+        t.block_free -= 1
+        return I64(block_stack(t)[t.block_free])
+    t.block_used += PACKETS_KEPT
+    return t.block_used - PACKETS_KEPT
+
+
+@inlined
+def give_cells(t: Any, e: Any) -> Any:
+    """Give the cells of an entry's packets back: one, or a block."""
+    if e.packets == 1:
         give_cell(t, I64(e.first_cell))
+    elif e.packets <= FEW:
+        few_stack(t)[t.few_free] = e.first_cell
+        t.few_free += 1
+    else:
+        block_stack(t)[t.block_free] = e.first_cell
+        t.block_free += 1
+
+
+@inlined
+def next_cell(t: Any, e: Any) -> Any:
+    """The cell of an entry's next packet; they lie side by side and move where there is no room."""
+    n = I64(e.packets)
+    if n == 0:
+        e.first_cell = take_cell(t)
+    elif n in (1, FEW):
+        block = take_block(t, n == 1)
+        for k in range(n):
+            cells(t)[block + k] = cells(t)[I64(e.first_cell) + k]
+        give_cells(t, e)
         e.first_cell = block
-    return I64(e.first_cell) + I64(e.packets)
+    return I64(e.first_cell) + n
 
 
 @inlined
@@ -213,11 +241,7 @@ def release(t: Any, i: Any) -> Any:
     """Free all that an entry holds beside its row; what is left knows the 5-tuple."""
     e = entries(t)[i]
     if e.first_cell:
-        if e.packets == 1:
-            give_cell(t, I64(e.first_cell))
-        else:
-            block_stack(t)[t.block_free] = e.first_cell
-            t.block_free += 1
+        give_cells(t, e)
     if e.name:
         free_name(t, e.name)
     free_buffer(t, e)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from halfopen.connections.limits import STRAY_REACH
 from halfopen.connections.rules import Tag
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
-from halfopen.connections.trigger import MORE, Trigger, read_trigger
+from halfopen.connections.trigger import MORE, NONE, Trigger, read_trigger
 from halfopen.model import SECOND, Flag, TriggerKind
 
 Endpoint = tuple[int, int, int]
@@ -187,6 +187,7 @@ class Connection:
         """Put payload where it belongs in the client's first bytes and look for a name in them."""
         if self.trigger is not None or packet.reset:
             return
+        cut = len(payload) < packet.length
         offset = self.payload_start(packet) - 1
         if offset < 0:
             payload, offset = payload[-offset:], 0
@@ -199,6 +200,8 @@ class Connection:
         found = read_trigger(bytes(self.stream[: contiguous if contiguous >= 0 else FIRST_BYTES]))
         if found.status != MORE:
             self.trigger = found
+        elif cut:  # what the snaplen took does not come again
+            self.trigger = Trigger(NONE)
 
     @property
     def name(self) -> tuple[TriggerKind, bytes]:

@@ -85,7 +85,7 @@ def add_limits(verb: ArgumentParser) -> None:
     )  # fmt: skip
     verb.add_argument(
         "--max-connections", metavar="N", type=count("--max-connections", 1 << 26), default=str(1 << 20),
-        help="connections open at once in a capture; beyond, the one silent longest is evicted (default: 1048576)",
+        help="connections open at once in a capture; beyond, one is evicted, SYN-only ones first (default: 1048576)",
     )  # fmt: skip
 
 

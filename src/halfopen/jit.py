@@ -6,9 +6,13 @@ itself looks only at the file of the outermost kernel when it asks whether its c
 
 from __future__ import annotations
 
+import atexit
 import os
+import re
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
@@ -25,6 +29,10 @@ ROOMS: Final = (".", "capture", "connections", "places")
 """Folders of the package whose sources kernels are made from."""
 
 
+OUTDATED: Final = 30 * 24 * 3600
+"""Seconds after which machine code that nobody used is removed."""
+
+
 def _sources_digest() -> str:
     package = Path(__file__).parent
     digest = blake2b(digest_size=8)
@@ -34,20 +42,35 @@ def _sources_digest() -> str:
     return digest.hexdigest()
 
 
-def _cache_directory() -> Path:
-    """Where the machine code lies: below NUMBA_CACHE_DIR or the user's cache; else with this process."""
+def _cache_directory() -> tuple[Path, bool]:
+    """Where the machine code lies, and whether it stays there.
+
+    Below NUMBA_CACHE_DIR or the user's cache; where neither can be written, until this process ends.
+    """
     try:
         own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "halfopen" / "kernels"
         directory = Path(os.environ.get("NUMBA_CACHE_DIR") or own) / _sources_digest()
         directory.mkdir(parents=True, exist_ok=True)
         if os.access(directory, os.W_OK):
-            return directory
+            return directory, True
     except (OSError, RuntimeError):  # no home, no place in it
         pass
-    return Path(tempfile.mkdtemp(prefix="halfopen-kernels-"))
+    directory = Path(tempfile.mkdtemp(prefix="halfopen-kernels-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory, False
 
 
-numba.config.CACHE_DIR = str(_cache_directory())  # type: ignore[attr-defined]
+def _remove_outdated(directory: Path) -> None:
+    """Remove the machine code of other sources that nobody has used for a month."""
+    for other in directory.parent.iterdir():
+        if other != directory and re.fullmatch("[0-9a-f]{16}", other.name):
+            newest = max((file.stat().st_atime for file in other.rglob("*")), default=0.0)
+            if newest < time.time() - OUTDATED:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+DIRECTORY, STAYS = _cache_directory()
+numba.config.CACHE_DIR = str(DIRECTORY)  # type: ignore[attr-defined]
 
 _cgutils: Any = cgutils
 _populate_array: Any = populate_array
@@ -112,7 +135,12 @@ class _FirstCompile(event.Listener):
     def on_start(self, event: Any) -> None:
         if not self.said:
             self.said = True
-            print("halfopen: compiling for this machine, once; kept for later runs ...", file=sys.stderr)
+            kept = (
+                "once; kept for later runs" if STAYS else "each time: its cache directory cannot be written"
+            )
+            print(f"halfopen: compiling for this machine, {kept} ...", file=sys.stderr)
+            if STAYS:
+                _remove_outdated(DIRECTORY)
 
     def on_end(self, event: Any) -> None:
         return None

@@ -27,6 +27,7 @@ from halfopen.connections.kept import (
     highest,
     is_real_reset,
     is_retransmitting,
+    repeats,
 )
 from halfopen.connections.layout import OUT_NAMES, OUT_ROWS, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
 from halfopen.connections.limits import SLOTS
@@ -180,24 +181,12 @@ def inbound(t: Any, i: Any, row: Any, data: Any) -> Any:
         counters(t)[C_LATE] += 1
         n = gather(t, e)
         high = highest(t, e, n, accepted_syn_payload(t, e, n))
-        if not row_repeats(row, e.isn, high):
+        if not repeats(row.flags, row.seq, row.payload_length, e.isn, high):
             emit(t, i, AT_ONCE, NEWS)
             release(t, i)
         rank(t, i)
     else:
         keep(t, i, row, data)
-
-
-@part
-def row_repeats(row: Any, isn: Any, high: Any) -> Any:
-    """`kept.repeats` for a packet that has no cell."""
-    if row.flags & RST:
-        return False
-    if row.flags & SYN:
-        return True
-    if row.flags & FIN or row.payload_length == 0:
-        return False
-    return ahead(row.seq, isn) + I64(row.payload_length) <= high
 
 
 @part

@@ -95,15 +95,15 @@ def has_real_reset(t: Any, e: Any) -> Any:
 
 
 @part
-def repeats(c: Any, isn: Any, high: Any) -> Any:
+def repeats(flags: Any, seq: Any, length: Any, isn: Any, high: Any) -> Any:
     """A SYN again, or nothing but bytes already seen (D8); `high` of the packets before."""
-    if c.flags & RST:
+    if flags & RST:
         return False
-    if c.flags & SYN:
+    if flags & SYN:
         return True
-    if c.flags & FIN or c.length == 0:
+    if flags & FIN or length == 0:
         return False
-    return ahead(c.seq, isn) + I64(c.length) <= high
+    return ahead(seq, isn) + I64(length) <= high
 
 
 @part
@@ -117,7 +117,8 @@ def is_retransmitting(t: Any, e: Any, n: Any) -> Any:
         return False
     accepted = accepted_syn_payload(t, e, n)
     for k in range(PACKETS_KEPT - 5, PACKETS_KEPT):
-        if not repeats(cells(t)[t.scratch[CELL_OF, k]], e.isn, highest(t, e, k, accepted)):
+        c = cells(t)[t.scratch[CELL_OF, k]]
+        if not repeats(c.flags, c.seq, c.length, e.isn, highest(t, e, k, accepted)):
             return False
     return True
 

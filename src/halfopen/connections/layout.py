@@ -1,8 +1,9 @@
 """How the flow table lies in memory: rows of fixed size, addressed by number, 0 meaning none.
 
-An entry is one live connection. Its kept packets, and its trigger name, are chains of 32-byte
-cells; what its server showed lies in a row of its own, taken when the server first speaks. All
-pools are bounded by `Limits.max_connections` and cost memory only as far as they were ever used.
+An entry is one live connection. Its kept packets lie side by side in cells of 32 bytes (one, then
+four, then ten of them), its trigger name in a chain of such cells; what its server showed lies in a
+row of its own, taken when the server first speaks. All pools are bounded by
+`Limits.max_connections` and cost memory only as far as they were ever used.
 """
 
 from __future__ import annotations

@@ -87,11 +87,6 @@ def extension(next_header: int, data: bytes = b"\x01\x04\0\0\0\0") -> bytes:
     return bytes([next_header, (len(data) + 2) // 8 - 1]) + data
 
 
-def fragment_header(next_header: int, offset: int, more: bool, identification: int = 1) -> bytes:
-    """An IPv6 fragment header (RFC 8200 section 4.5), header type 44; `offset` counts bytes."""
-    return struct.pack("!BBHI", next_header, 0, offset | more, identification)
-
-
 def ip(src: str, dst: str, protocol: int, payload: bytes, ttl: int = 64) -> bytes:
     """An IPv4 or IPv6 packet, as the addresses say."""
     return (ipv6 if ":" in src else ipv4)(src, dst, protocol, payload, ttl=ttl)

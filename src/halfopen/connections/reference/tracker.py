@@ -206,7 +206,7 @@ class ReferenceTracker:
             self._keep(key, connection, packet, payload)
 
     def _keep(self, key: Key, connection: Connection, packet: Packet, payload: bytes) -> None:
-        note = "stands for the connection" if not connection.packets else ""
+        note = "opens the connection" if not connection.packets else ""
         if connection.packets and connection.repeats(packet, connection.packets):
             note = "a repeat"
         connection.packets.append(packet)

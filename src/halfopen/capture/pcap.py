@@ -70,7 +70,8 @@ def walk(
         frame = at + RECORD_HEADER
         if end - frame < captured:
             return at, n, MORE
-        ts = file32(data, at, big) * SECOND + file32(data, at + 4, big) * scale
+        # A fraction of a second or more is no time; the packet keeps its second.
+        ts = file32(data, at, big) * SECOND + min(file32(data, at + 4, big) * scale, SECOND - 1)
         length = max(captured, file32(data, at + 12, big))
         at = frame + captured
         n = take(data, frame, at, frame + length, ts, link, big, rows, n, counters, links, clock)

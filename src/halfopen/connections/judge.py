@@ -40,6 +40,7 @@ from halfopen.model import (
 )
 
 SYN, RST, ACK = int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
+OPENER = int(Flag.FIN) | SYN | RST | ACK
 REACH = STRAY_REACH
 
 FACT_JUDGED = int(Fact.JUDGED)
@@ -210,7 +211,7 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
         flags = cells(t)[t.scratch[CELL_OF, k]].flags
         if flags & RST:
             rsts += 1
-        elif flags & SYN:
+        elif flags & OPENER == SYN:
             syns += 1
     if syns > 1:
         tags |= T_SYN_AGAIN

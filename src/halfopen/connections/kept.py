@@ -183,7 +183,10 @@ def stage_reached(t: Any, n: Any) -> Any:
 
 @inlined
 def is_answered(t: Any, n: Any) -> Any:
-    """After its last new data the client acknowledged more than before (D1). Needs `spread`."""
+    """After its last new data the client acknowledged more than before, be it by its RST+ACK (D1).
+
+    Needs `spread`.
+    """
     data_end = I64(0)
     for k in range(n):
         data_end = max(data_end, t.scratch[END, k])
@@ -200,7 +203,7 @@ def is_answered(t: Any, n: Any) -> Any:
         return False
     for k in range(n):
         c = cells(t)[t.scratch[CELL_OF, k]]
-        if c.flags & ACK and not c.flags & RST and ahead(c.ack, before) > 0:
+        if c.flags & ACK and ahead(c.ack, before) > 0:
             return True
     return False
 

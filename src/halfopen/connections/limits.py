@@ -39,5 +39,5 @@ class Limits:
         if not 0 < self.max_connections <= MOST_CONNECTIONS:
             raise UsageError("max connections", self.max_connections, f"1 to {MOST_CONNECTIONS}")
         for port in self.server_ports:
-            if not 0 <= port <= 65535:
-                raise UsageError("server port", port, "0 to 65535")
+            if not 1 <= port <= 65535:
+                raise UsageError("server port", port, "1 to 65535")

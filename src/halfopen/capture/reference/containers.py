@@ -105,7 +105,7 @@ def _pcap(data: bytes, order: str, scale: int) -> Iterator[Record]:
         start = at + 16
         if captured > LARGEST_FRAME or len(data) < start + captured:
             raise DamageError(at)
-        ts = seconds * 10**9 + fraction * scale
+        ts = seconds * 10**9 + min(fraction * scale, 10**9 - 1)
         at = start + captured
         yield Record(ts, link, order, start, data[start:at], max(length, captured))
 

@@ -215,7 +215,9 @@ class ReferenceTracker:
             if connection.client_reset and bare and packet.seq in connection.answers.acks_after_reset:
                 connection.echoes += 1
                 note = "echoes an ack of the server sent after the first RST (D13)"
-            if not connection.stray(packet, connection.highest(connection.packets)):
+            if connection.stray(packet, connection.highest(connection.packets)):
+                note = "of another connection on these ports (D16)"
+            else:
                 connection.client_reset = True
         elif not packet.syn:
             connection.void_refusal()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from halfopen.connections.limits import STRAY_REACH, Limits
-from halfopen.connections.reference.connection import Connection, Packet, ahead
+from halfopen.connections.reference.connection import Connection, Packet, ahead, opens
 from halfopen.connections.rules import SIGNATURES, Acks, Signature, Tag
 from halfopen.model import (
     NO_TIME,
@@ -62,7 +62,7 @@ def stage_reached(connection: Connection) -> tuple[Stage, str]:
 
 
 def is_answered(connection: Connection) -> bool:
-    """After its last new data the client acknowledged more than before (D1)."""
+    """After its last new data the client acknowledged more than before, be it by its RST+ACK (D1)."""
     data = connection.data(connection.packets)
     last = max((end for *_, end in data), default=0)
     first_acks = [packet.ack for packet, _, end in data if end == last and packet.acks]
@@ -71,7 +71,7 @@ def is_answered(connection: Connection) -> bool:
     before = first_acks[0]
     for ack in first_acks[1:]:
         before = ack if ahead(ack, before) < 0 else before
-    return any(p.acks and ahead(p.ack, before) > 0 for p in connection.packets)
+    return any(p.flags & Flag.ACK and ahead(p.ack, before) > 0 for p in connection.packets)
 
 
 def unacknowledged(connection: Connection) -> tuple[bool, bool]:
@@ -230,7 +230,7 @@ def judge(
     full = len(packets) == PACKETS_KEPT
 
     tags |= connection.tags
-    if sum(p.syn for p in packets) > 1:
+    if sum(opens(p.flags) for p in packets) > 1:
         tags.add(Tag.syn_retransmitted)
     if any(p.syn and p.length for p in packets):
         tags.add(Tag.syn_payload)
@@ -283,7 +283,7 @@ def judge(
     if answers.reset and not (answers.gave_up and not answered):
         return no_match("the server reset the connection, the client did not (D9)", Tag.server_reset)
     if full and not retransmitting:
-        return no_match("ten packets and neither RST nor FIN (D8)")
+        return no_match("ten packets, no FIN and no RST that counts (D8)")
     if at_end and silence <= limits.idle_timeout:
         return leave_out(
             LeftOut.undecided, f"silent for only {silence / SECOND:g} s when the capture ended (D1)"

@@ -23,7 +23,7 @@ from halfopen.connections.limits import Limits
 from halfopen.connections.rules import RULES_VERSION
 from halfopen.connections.tracker import Tracker
 from halfopen.errors import CaptureError
-from halfopen.model import PLACE, Batch, Bytes, ConnectionBatch, Counter, LeftOut, Rows, counts, new_counters
+from halfopen.model import PLACE, Batch, Bytes, ConnectionBatch, LeftOut, Rows, counts, new_counters
 from halfopen.places import Places
 
 Item = TypeVar("Item")
@@ -64,7 +64,7 @@ class Account:
     def add(self, capture: Capture, judging: NDArray[np.int64]) -> None:
         """Add a capture that was read to its end, and the counters of its flow table."""
         self.captures += 1
-        self.readable += not capture.problems or bool(capture.counters[Counter.packets])
+        self.readable += capture.readable
         self.counters += capture.counters
         self.counters += judging
         self.problems += capture.problems

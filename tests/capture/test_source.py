@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from halfopen.capture.link_names import link_name
 from halfopen.capture.source import Capture, open_captures
 from halfopen.errors import UsageError
 from halfopen.model import Batch, Counter
@@ -71,11 +72,22 @@ def test_a_file_with_the_letters_of_a_pattern_is_a_file(tmp_path: Path) -> None:
     assert names([str(tmp_path / "[1].pcap")], tmp_path) == ["[1].pcap"]
 
 
-@pytest.mark.parametrize("argument", ["nowhere.pcap", "nothing*.pcap", "nothing"])
-def test_an_argument_that_means_no_file(argument: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("argument", "why"),
+    [
+        ("nowhere.pcap", "no such file"),
+        ("nothing*.pcap", "matches nothing"),
+        ("nothing", "no capture in this directory"),
+        ("x" * 300, "cannot be read: File name too long"),
+    ],
+)
+def test_an_argument_that_means_no_file(argument: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(UsageError, match=argument.replace("*", r"\*")):
-        open_captures([str(tmp_path / argument)])
+    path = str(tmp_path / argument)
+    (capture,) = open_captures([path])
+    assert packets(capture) == 0
+    assert [str(each) for each in capture.problems] == [f"{path}: {why}"]
+    assert not capture.readable
 
 
 def test_what_is_named_is_reported_where_a_walk_would_pass_it_over(tree: Path) -> None:
@@ -92,7 +104,7 @@ def test_a_file_that_cannot_be_opened_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")
     (capture,) = open_captures([str(tmp_path / "dangling")])
     assert packets(capture) == 0
-    assert "can be read" in problem(capture)[1]
+    assert "no such file" in problem(capture)[1]
 
 
 def test_standard_input() -> None:
@@ -184,6 +196,7 @@ def test_unknown_links_are_named(tmp_path: Path) -> None:
     (capture,) = open_captures([str(tmp_path / "wifi")])
     assert packets(capture) == 2
     assert capture.unknown_links == {"IEEE802_11 (105)": 2}
+    assert [link_name(link) for link in (147, 162)] == ["USER0 (147)", "USER15 (162)"]
 
 
 def test_nothing_is_opened_before_it_is_read(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ NAMES: Final = {
     129: "ARCNET_LINUX", 130: "JUNIPER_MLPPP", 131: "JUNIPER_MLFR", 132: "JUNIPER_ES", 133: "JUNIPER_GGSN",
     134: "JUNIPER_MFR", 135: "JUNIPER_ATM2", 136: "JUNIPER_SERVICES", 137: "JUNIPER_ATM1",
     138: "APPLE_IP_OVER_IEEE1394", 139: "MTP2_WITH_PHDR", 140: "MTP2", 141: "MTP3", 142: "SCCP",
-    143: "DOCSIS", 144: "LINUX_IRDA", 145: "IBM_SP", 146: "IBM_SN", 163: "IEEE802_11_AVS",
+    143: "DOCSIS", 144: "LINUX_IRDA", 145: "IBM_SP", 146: "IBM_SN",
+    **{147 + user: f"USER{user}" for user in range(16)}, 163: "IEEE802_11_AVS",
     164: "JUNIPER_MONITOR", 165: "BACNET_MS_TP", 166: "PPP_PPPD", 167: "JUNIPER_PPPOE",
     168: "JUNIPER_PPPOE_ATM", 169: "GPRS_LLC", 170: "GPF_T", 171: "GPF_F", 172: "GCOM_T1E1",
     173: "GCOM_SERIAL", 174: "JUNIPER_PIC_PEER", 175: "ERF_ETH", 176: "ERF_POS", 177: "LINUX_LAPD",
@@ -51,5 +52,5 @@ NAMES: Final = {
 
 
 def link_name(link: int) -> str:
-    """Name and number of a link type, ``IEEE802_11 (105)``; ``unnamed (162)`` if it has no name."""
+    """Name and number of a link type, ``IEEE802_11 (105)``; ``unnamed (5)`` if it has no name."""
     return f"{NAMES.get(link, 'unnamed')} ({link}{' or above' if link == LINKS - 1 else ''})"

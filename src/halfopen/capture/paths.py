@@ -10,11 +10,8 @@ from pathlib import Path
 from halfopen.capture.pcap import SCALES
 from halfopen.capture.pcapng import SECTION_HEADER
 from halfopen.capture.streams import STANDARD_INPUT, beginning
-from halfopen.errors import UsageError
+from halfopen.errors import CaptureError
 
-_ACCEPTED = (
-    "a capture file, a pattern that matches some, a directory that holds some, or - for standard input"
-)
 _MAGIC = {*SCALES, SECTION_HEADER}
 
 
@@ -23,7 +20,7 @@ def capture_files(arguments: Sequence[str]) -> list[str]:
 
     What a pattern matches and what a directory holds is sorted by name. A directory is searched to
     its depth for files that begin as a capture does, compressed or not; others in it are passed over.
-    Raises `UsageError` for an argument that means no file.
+    An argument that means no file stands for itself: whoever opens it says why there is none.
     """
     files: list[str] = []
     for argument in arguments:
@@ -33,9 +30,7 @@ def capture_files(arguments: Sequence[str]) -> list[str]:
             found = list(_found([argument]))
         else:
             found = list(_found(sorted(glob.glob(argument, recursive=True))))  # noqa: PTH207
-        if not found:
-            raise UsageError("FILE", argument, _ACCEPTED)
-        files += found
+        files += found or [argument]
     return files
 
 
@@ -51,7 +46,7 @@ def _captures_in(directory: Path) -> Iterator[str]:
     for parent, directories, names in os.walk(directory):
         directories.sort()
         for path in sorted(Path(parent, name) for name in names):
-            if path.is_file() and _may_be_capture(path):
+            if os.path.isfile(path) and _may_be_capture(path):  # noqa: PTH113
                 yield str(path)
 
 
@@ -60,3 +55,21 @@ def _may_be_capture(path: Path) -> bool:
         return beginning(path, 4) in _MAGIC
     except OSError:  # nobody can tell: it is to be reported when it is read
         return True
+
+
+class UnreadableError(CaptureError):
+    """A file, or what was to mean some, of which not one byte can be read."""
+
+    def __init__(self, path: str, error: OSError) -> None:
+        super().__init__(path, 0, _why(path, error))
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.expected}"
+
+
+def _why(path: str, error: OSError) -> str:
+    if isinstance(error, IsADirectoryError):
+        return "no capture in this directory"
+    if isinstance(error, FileNotFoundError):
+        return "matches nothing" if glob.has_magic(path) and not os.path.lexists(path) else "no such file"
+    return f"cannot be read: {error.strerror or error}"

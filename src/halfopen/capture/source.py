@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.capture.link_names import link_name
-from halfopen.capture.paths import capture_files
+from halfopen.capture.paths import UnreadableError, capture_files
 from halfopen.capture.pcap import SCALES, read_pcap
 from halfopen.capture.pcapng import SECTION_HEADER, read_pcapng
 from halfopen.capture.reading import Reading, check_end
@@ -19,7 +19,7 @@ from halfopen.capture.records import CLOCK, FIRST
 from halfopen.capture.streams import STANDARD_INPUT, CaptureFile, decompressed
 from halfopen.capture.window import Window
 from halfopen.errors import CaptureError, UsageError
-from halfopen.model import Batch
+from halfopen.model import Batch, Counter
 
 JOINED: Final = "joined"
 """Name of a capture that is more than one file."""
@@ -57,6 +57,11 @@ class Capture:
         return int(self._reading.clock[CLOCK])
 
     @property
+    def readable(self) -> bool:
+        """Whether it has no damage, or packets before it."""
+        return not self.problems or bool(self.counters[Counter.packets])
+
+    @property
     def progress(self) -> tuple[int, int | None]:
         """Bytes read of the files as they lie there, and all there are if that is known."""
         sizes = [_size(file) for file in self._files]
@@ -91,9 +96,7 @@ class Capture:
         except CaptureError as damage:
             self.problems.append(damage)
         except OSError as error:
-            self.problems.append(
-                CaptureError(path, 0, f"expected a file that can be read ({error.strerror})")
-            )
+            self.problems.append(UnreadableError(path, error))
 
 
 def read_stream(window: Window, file: str, reading: Reading) -> Iterator[Batch]:
@@ -115,8 +118,9 @@ def read_stream(window: Window, file: str, reading: Reading) -> Iterator[Batch]:
 def open_captures(arguments: Sequence[str], *, joined: bool = False) -> list[Capture]:
     """The captures meant by `arguments`: each file by itself, or all of them in time order as one.
 
-    See `paths.capture_files` for what an argument may be. Raises `UsageError` for one that means
-    no file, and for standard input among several files to be joined: it cannot be looked into first.
+    See `paths.capture_files` for what an argument may be; one that means no file becomes a capture
+    whose only problem says so. Raises `UsageError` for standard input among several files to be
+    joined: it cannot be looked into first.
     """
     files = capture_files(arguments)
     if not joined:
@@ -130,8 +134,7 @@ def open_captures(arguments: Sequence[str], *, joined: bool = False) -> list[Cap
 
 def _size(file: str) -> int | None:
     """Size of a regular file, None of anything else."""
-    path = Path(file)
-    return path.stat().st_size if path.is_file() else None
+    return os.path.getsize(file) if os.path.isfile(file) else None  # noqa: PTH113, PTH202
 
 
 def _first_time(file: str) -> tuple[bool, int, str]:

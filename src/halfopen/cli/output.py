@@ -50,7 +50,7 @@ def opened(out: str | None, inputs: list[str]) -> Iterator[IO[bytes]]:
     path = Path(str(out)).resolve()
     if path.is_dir():
         raise UsageError("-o", out, "the name of a file, not of a directory")
-    if path.exists() and any(path.samefile(each) for each in inputs if Path(each).exists()):
+    if path.exists() and any(path.samefile(each) for each in inputs if os.path.exists(each)):  # noqa: PTH110
         raise UsageError("-o", out, "a file that is not one of the captures")
     special = path.exists() and not path.is_file()  # a device or a pipe keeps its place
     part = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")

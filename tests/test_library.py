@@ -134,6 +134,7 @@ def test_all_adds_connections_without_a_stage(capture: Path) -> None:
 
 def test_servers_can_be_named(capture: Path) -> None:
     assert halfopen.classify([capture], server_ports=[443]).num_rows == 6
+    assert halfopen.classify([capture], server_ports=443).num_rows == 6
     assert halfopen.classify([capture], server_ports=[80]).num_rows == 0
     assert halfopen.classify([capture], server_nets=["203.0.113.0/24"]).num_rows == 6
     assert halfopen.classify([capture], server_nets="203.0.113.0/24").num_rows == 6
@@ -165,8 +166,39 @@ def test_parameters_that_cannot_be_used_are_named(capture: Path) -> None:
         halfopen.classify(capture, server_nets=["nowhere"])
     with pytest.raises(UsageError, match=r"paths: an empty list"):
         halfopen.classify([])
-    with pytest.raises(UsageError, match="70000"):
-        halfopen.classify(capture, server_ports=[70000])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("server_ports", [70000]), ("server_ports", 0), ("server_ports", ["443"]), ("server_ports", "443"),
+        ("server_ports", None), ("idle_timeout", "10"), ("idle_timeout", float("nan")), ("idle_timeout", None),
+        ("jobs", "2"), ("jobs", 0), ("jobs", -1), ("jobs", 1.5), ("server_nets", 5), ("server_nets", [5]),
+        ("max_connections", 0), ("max_connections", "many"), ("places", 5), ("places", [None]),
+    ],
+)  # fmt: skip
+def test_values_of_the_wrong_kind_are_usage_errors(capture: Path, name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=rf"^{name}: .* cannot be used; accepted: "):
+        halfopen.classify(capture, **{name: value})  # type: ignore[arg-type]
+
+
+def test_paths_of_the_wrong_kind_are_usage_errors() -> None:
+    with pytest.raises(UsageError, match=r"^paths: 5 cannot be used"):
+        halfopen.classify(5)  # type: ignore[arg-type]
+
+
+def test_room_can_be_bounded(capture: Path) -> None:
+    about = json.loads(halfopen.classify(capture, max_connections=1).schema.metadata[b"halfopen"])
+    assert about["counters"]["evicted"] > 0
+
+
+def test_a_missing_capture_stops_no_other(capture: Path, tmp_path: Path) -> None:
+    table = halfopen.classify([tmp_path / "nosuch.pcap", capture])
+    assert table.num_rows == 6
+    about = json.loads(table.schema.metadata[b"halfopen"])
+    assert about["problems"] == [f"{tmp_path}/nosuch.pcap: no such file"]
+    with pytest.raises(CaptureError, match="no such file"):
+        halfopen.classify(tmp_path / "nosuch.pcap")
 
 
 def test_nothing_readable_is_an_error(tmp_path: Path) -> None:

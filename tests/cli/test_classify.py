@@ -7,9 +7,13 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from fcntl import ioctl
 from pathlib import Path
+from termios import FIONREAD
+from typing import IO
 
 import pytest
 
@@ -39,11 +43,50 @@ def test_standard_input() -> None:
     assert (ran.code, len(ran.out.splitlines())) == (0, 6)
 
 
-def test_an_empty_directory_is_named(halfopen: Run, tmp_path: Path) -> None:
-    ran = halfopen("classify", tmp_path)
+def test_what_is_missing_is_named_and_the_others_go_on(halfopen: Run, captures: Path, tmp_path: Path) -> None:
+    missing = (tmp_path, tmp_path / "nosuch.pcap", tmp_path / "*.pcap")
+    ran = ndjson(halfopen, *missing, captures / "one.pcap")
+    assert ran.code == 0
+    assert files(ran) == ["one.pcap"]
+    words = [
+        f"halfopen: {tmp_path}: no capture in this directory",
+        f"halfopen: {tmp_path}/nosuch.pcap: no such file",
+        f"halfopen: {tmp_path}/*.pcap: matches nothing",
+    ]
+    assert ran.err.splitlines()[:-1] == words
+    assert ndjson(halfopen, *missing, captures / "one.pcap", "--strict").code == 1
+    ran = ndjson(halfopen, *missing)
+    assert (ran.code, ran.err.splitlines()) == (1, [*words, "halfopen: nothing was readable"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_named_and_the_others_go_on(
+    halfopen: Run, captures: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.pcap"
+    secret.touch(0)
+    ran = ndjson(halfopen, secret, captures / "one.pcap")
+    assert (ran.code, files(ran)) == (0, ["one.pcap"])
+    assert ran.err.splitlines()[0] == f"halfopen: {secret}: cannot be read: Permission denied"
+
+
+def test_a_file_may_be_called_like_an_option(
+    halfopen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("-x.pcap", "y.pcap"):
+        Path(name).write_bytes(capture_bytes(0))
+    assert files(ndjson(halfopen, "--", "-x.pcap", "y.pcap")) == ["-x.pcap", "y.pcap"]
+
+
+def test_options_may_stand_between_the_files(halfopen: Run, captures: Path) -> None:
+    one, two = captures / "one.pcap", captures / "two.pcap"
+    whole = ndjson(halfopen, one, two, "--all")
+    assert ndjson(halfopen, one, "--all", two) == whole
+    assert ndjson(halfopen, "--all", "--", one, two) == whole
+    ran = halfopen("classify", one, "--nonsense", two)
     assert ran.code == 2
-    assert ran.err.startswith(f"halfopen: FILE: {tmp_path} cannot be used; accepted: ")
-    assert len(ran.err.splitlines()) == 1
+    assert ran.err == "halfopen: unrecognized arguments: --nonsense (see halfopen classify --help)\n"
 
 
 def test_damage_is_reported_beside_everything_readable(halfopen: Run, captures: Path, damaged: Path) -> None:
@@ -123,7 +166,7 @@ def test_servers_and_times_can_be_chosen(halfopen: Run, captures: Path) -> None:
         (["--max-connections", "0"], ["--max-connections", "0", "1 to"]),
         (["--jobs", "many"], ["--jobs", "many", "whole number"]),
         (["--jobs", "\u0663"], ["--jobs", "whole number"]),
-        (["--nonsense"], ["--nonsense"]),
+        (["--nonsense"], ["--nonsense", "see halfopen classify --help"]),
         (["--summary", "--format", "csv"], ["--summary", "csv", "ndjson"]),
         (["--summary", "-o", "x.parquet"], ["--summary", "parquet", "ndjson"]),
         (["-o", "x.docx"], ["-o", "x.docx", ".parquet"]),
@@ -195,18 +238,17 @@ def test_an_interrupt_ends_it_with_one_line() -> None:
         assert process.stderr is not None
         process.stdin.write(capture_bytes(0)[:24])
         process.stdin.flush()
-        wait_until_it_reads(process.pid)
+        wait_until_it_reads(process.stdin)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read().splitlines()[-1] == b"halfopen: interrupted"
 
 
-def wait_until_it_reads(pid: int) -> None:
-    """Wait until a thread of the process sleeps in a read of its standard input."""
-    for _ in range(3000):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            if (task / "wchan").read_text().endswith("pipe_read"):
-                return
+def wait_until_it_reads(pipe: IO[bytes]) -> None:
+    """Wait until everything written to the pipe was taken from it."""
+    for _ in range(6000):
+        if not int.from_bytes(ioctl(pipe, FIONREAD, bytes(4)), sys.byteorder):
+            return
         time.sleep(0.01)
     pytest.fail("the process never read its standard input")
 

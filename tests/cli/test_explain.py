@@ -17,7 +17,7 @@ from halfopen.cli.explain import client, flag_names
 from halfopen.connections.rules import Tag
 from halfopen.errors import UsageError
 from halfopen.model import SECOND
-from halfopen.testing.conversation import Conversation, framed
+from halfopen.testing.conversation import START, Conversation, framed
 from halfopen.testing.payloads import client_hello
 from halfopen.testing.pcap import pcap
 from tests.cli.conftest import SERVER, Ran
@@ -118,6 +118,27 @@ def agrees(halfopen: Run, row: dict[str, Any]) -> bool:
         ] == wanted and tags == row["tags"]:
             return True
     return False
+
+
+def test_packets_of_others_move_the_clock(halfopen: Run, tmp_path: Path) -> None:
+    mine = framed(Conversation(("192.0.2.1", 40000), SERVER).open().wait(3).rst())
+    other = framed(Conversation(("192.0.2.2", 40000), SERVER, start=START + 2000 * SECOND).syn())
+    path = tmp_path / "disordered.pcap"
+    # pcap() keeps this order: the other's SYN comes before the reset, from after its time.
+    path.write_bytes(pcap([*mine[:-1], *other, mine[-1]]))
+    ran = halfopen("classify", path, "--format", "ndjson", "--all")
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    assert rows[0]["evidence"]["resets"] == 0
+    assert agrees(halfopen, rows[0])
+
+
+def test_a_file_that_is_missing_is_named(halfopen: Run, tmp_path: Path) -> None:
+    ran = halfopen("explain", tmp_path / "nosuch.pcap", "192.0.2.1:40000")
+    assert ran.code == 1
+    assert ran.err.splitlines() == [
+        f"halfopen: {tmp_path}/nosuch.pcap: no such file",
+        "halfopen: nothing was readable",
+    ]
 
 
 def test_a_story_ends_as_classify_says(halfopen: Run, capture: Path) -> None:

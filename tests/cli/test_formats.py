@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import given
 import halfopen as library
 from halfopen.arrow import SCHEMA, record_batch
 from halfopen.cli.formats import WRITERS
+from halfopen.model import CONNECTION, PLACE
 from halfopen.pipeline import Judged
 from tests.cli.conftest import Ran
 from tests.cli.rows import judged
@@ -76,6 +78,22 @@ def test_csv_has_the_same_values_in_flat_columns(batch: Judged) -> None:
                 assert float(row[name]) == value
             else:
                 assert row[name] == ("" if value is None else str(value))
+
+
+class Terminal(io.BytesIO):
+    """A stream that is shown to somebody."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_csv_moves_no_cursor() -> None:
+    batch = Judged("a\x1b[2J\x9b.pcap", np.zeros(1, CONNECTION), np.zeros(0, np.uint8), np.zeros(1, PLACE))
+    stream = Terminal()
+    writer = WRITERS["csv"](stream)
+    writer.write(writer.encode(record_batch(batch)))
+    assert stream.getvalue().decode().splitlines()[1].startswith(r'"a\x1b[2J\x9b.pcap",')
+    assert "\x1b[2J\x9b" in written("csv", batch).decode()
 
 
 @given(judged(), judged())

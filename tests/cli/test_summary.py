@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import re
+from collections import Counter as Tally
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halfopen.cli.report import counters_line
 from halfopen.cli.summary import Summary, summed, wilson
 from halfopen.cli.text import columns, printable
 from halfopen.connections.rules import Tag
-from halfopen.model import STAGES, LeftOut, Stage
-from halfopen.pipeline import Judged
+from halfopen.model import STAGES, Counter, LeftOut, Stage
+from halfopen.pipeline import Account, Judged
+from halfopen.testing.conversation import Conversation, framed
+from halfopen.testing.pcap import pcap
 from tests.cli.conftest import Ran
 from tests.cli.rows import judged
 
@@ -38,12 +42,12 @@ def test_counting_in_bulk_is_counting_one_by_one(batches: list[Judged]) -> None:
         counted = {tag: sum(int(row["tags"]) >> tag & 1 for row in of_stage) for tag in Tag}
         assert summary.tags(stage) == {tag: count for tag, count in counted.items() if count}
     cut = [(row, place) for row, place in rows if row["stage"] != Stage.no_match]
-    every = Counter(int(row["signature"]) for row, _ in cut)
-    echoed = Counter(int(row["signature"]) for row, _ in cut if row["reset_echoes"])
+    every = Tally(int(row["signature"]) for row, _ in cut)
+    echoed = Tally(int(row["signature"]) for row, _ in cut if row["reset_echoes"])
     assert summary.signatures() == {number: (count, echoed[number]) for number, count in every.items()}
     assert [count for count, _ in summary.signatures().values()] == sorted(every.values(), reverse=True)
-    networks = Counter((int(place["asn"]), place["location"].decode()) for _, place in rows)
-    cuts = Counter((int(place["asn"]), place["location"].decode()) for _, place in cut)
+    networks = Tally((int(place["asn"]), place["location"].decode()) for _, place in rows)
+    cuts = Tally((int(place["asn"]), place["location"].decode()) for _, place in cut)
     assert summary.networks() == {key: (count, cuts[key]) for key, count in networks.items()}
     assert summary.start == min((row["start"] for row, _ in rows), default=None)
     assert summary.end == max((row["end"] for row, _ in rows), default=None)
@@ -91,11 +95,40 @@ def test_the_table_is_the_summary(halfopen: Callable[..., Ran], captures: Path) 
     lines = [" ".join(line.split()) for line in plain.out.splitlines()]
     assert lines[0] == (
         "3 captures, 2025-06-15 15:06:40 to 2025-06-15 15:40:05 UTC: 18 of 18 connections were cut (100.00 %)"
+        "; 3 more were left out: undecided 3"
     )
     assert any(line.startswith("post_psh 9 50.00 % 29.03 to 70.97 % ") for line in lines)
     assert "ack_rst 6 33.33 % a handshake, then exactly one RST" in lines
     assert "unknown unknown 18 18 100.00 % 82.41 to 100.00 %" in lines
     assert "3 undecided: the capture ended too early to tell" in lines
+
+
+def test_the_heading_says_how_many_were_evicted(halfopen: Callable[..., Ran], captures: Path) -> None:
+    ran = halfopen("classify", captures / "one.pcap", "--max-connections", 1, "--server-port", 443)
+    heading = ran.out.splitlines()[0]
+    assert re.search(r"; (\d) more were left out: .*evicted \d", heading), heading
+
+
+def test_with_nothing_decided_there_are_no_shares(halfopen: Callable[..., Ran], tmp_path: Path) -> None:
+    path = tmp_path / "late.pcap"
+    path.write_bytes(pcap(framed(Conversation(("192.0.2.1", 40000), ("192.0.2.2", 443)).syn())))
+    table = halfopen("classify", path).out
+    assert table.startswith(
+        "1 capture: no connection that could be decided; 1 more was left out: undecided 1\n\nPackets "
+    )
+    assert "%" not in table
+    line = halfopen("classify", path, "--format", "ndjson").err
+    assert line.startswith("halfopen: 1 packet read, 1 TCP, 0 tunnelled")
+    assert "; 1 connection: 0 decided, 1 undecided" in line
+
+
+def test_the_line_of_counters_says_what_was_skipped_and_dropped() -> None:
+    account = Account()
+    assert "skipped" not in counters_line(account)
+    account.counters[[Counter.not_ip, Counter.fragment, Counter.trigger_dropped]] = 1200, 3, 5
+    line = counters_line(account)
+    assert "1,203 skipped (1,200 not_ip, 3 fragment)" in line
+    assert line.endswith("0 evicted, 5 trigger_dropped")
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1))

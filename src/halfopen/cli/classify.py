@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 from halfopen.cli import options, output
@@ -26,8 +27,8 @@ def add(verbs: Any) -> None:
         help="tell how the connections in captures died",
         description="Stage, signature and evidence of every TCP connection in captures "
         "(pcap or pcapng, plain, gzip or zstd).",
-        epilog="Exit codes: 0 done, damage in some captures is reported; 1 nothing was readable, the result "
-        "could not be written, or damage and --strict; 2 the command line cannot be used; 130 interrupted; "
+        epilog="Exit codes: 0 done, what is damaged or missing is reported; 1 nothing was readable, the result "
+        "could not be written, or damage or a missing capture and --strict; 2 the command line cannot be used; 130 interrupted; "
         "141 the reader of the output left.",
         allow_abbrev=False,
     )
@@ -44,8 +45,14 @@ def add(verbs: Any) -> None:
         help="only what the table shows; with --format ndjson as one JSON object",
     )
     verb.add_argument("--all", action="store_true", help="connections without a stage, too")
-    verb.add_argument("--strict", action="store_true", help="exit code 1 where any capture is damaged")
+    verb.add_argument(
+        "--strict", action="store_true", help="exit code 1 where any capture is damaged or missing"
+    )
     options.add_limits(verb)
+    verb.add_argument(
+        "--max-connections", metavar="N", type=options.count("--max-connections", 1 << 26), default=str(1 << 20),
+        help="connections open at once in a capture; beyond, one is evicted, SYN-only ones first (default: 1048576)",
+    )  # fmt: skip
     options.add_places(verb)
     verb.add_argument(
         "--jobs", metavar="N", type=options.count("--jobs", 1024), help="threads (default: one per core)"
@@ -67,7 +74,8 @@ def run(args: Namespace) -> int:
 
     places = Places.open(args.places) if args.places else None
     captures = open_captures(args.files, joined=args.joined)
-    judge = Judge(options.limits(args), places, args.jobs or cores(), left_out=args.all)
+    limits = replace(options.limits(args), max_connections=args.max_connections)
+    judge = Judge(limits, places, args.jobs or cores(), left_out=args.all)
     lines = not args.summary and form != "table"
     try:
         with output.opened(args.out, args.files) as stream:

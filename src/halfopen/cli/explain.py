@@ -92,6 +92,8 @@ def run(args: Namespace) -> int:
             told += 1
         for problem in capture.problems:
             print(f"halfopen: {printable(str(problem))}", file=sys.stderr)
+    if not any(capture.readable for capture in captures):
+        raise HalfopenError("nothing was readable")
     if not told:
         where = f"{_named(end)} opens no connection in {args.file}"
         raise HalfopenError(f"{where}: {packets:,} packets to or from it, none of them its SYN (D2)")
@@ -100,6 +102,8 @@ def run(args: Namespace) -> int:
 
 def _stories(capture: Capture, end: Endpoint, limits: Limits) -> tuple[list[Story], int]:
     """The connections that `end` opened, and how many packets came from it or went to it."""
+    import numpy as np
+
     from halfopen.connections.reference import ReferenceTracker
     from halfopen.model import new_counters
 
@@ -112,10 +116,14 @@ def _stories(capture: Capture, end: Endpoint, limits: Limits) -> tuple[list[Stor
             for side in ("src", "dst")
         )
         seen += int((source | target).sum())
-        # A broken clock ends the capture for every connection.
-        chosen = rows[source | target | (rows["kind"] == Kind.BREAK)]
-        for _ in tracker.feed(Batch(chosen, batch.data)):
-            pass
+        # A broken clock ends the capture for every connection, and all packets move the clock.
+        chosen, before = np.flatnonzero(source | target | (rows["kind"] == Kind.BREAK)), 0
+        for row in chosen.tolist():
+            tracker.clock = max(tracker.clock, int(rows["ts"][before : row + 1].max()))
+            before = row + 1
+            for _ in tracker.feed(Batch(rows[row:before], batch.data)):
+                pass
+        tracker.clock = max(tracker.clock, int(rows["ts"][before:].max(initial=0)))
     for _ in tracker.finish(capture.clock):
         pass
     return [story for story in tracker.stories if story.connection.client == end], seen

@@ -16,6 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from halfopen.arrow import SCHEMA
+from halfopen.cli.text import printable
 from halfopen.model import SECOND
 
 ROW_GROUP: Final = 1 << 16
@@ -63,16 +64,22 @@ class Ndjson:
 
 
 class Csv:
-    """Flat columns: ``evidence_...``, ``trigger_...``, tags separated by spaces (RFC 4180)."""
+    """Flat columns: ``evidence_...``, ``trigger_...``, tags separated by spaces (RFC 4180).
+
+    Text is as it is, but safe for a terminal on one.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+        self._terminal = stream.isatty()
         empty = pa.RecordBatch.from_pylist([], SCHEMA)
         stream.write(",".join(name for name, _ in _flat(empty)).encode() + b"\r\n")
 
     def encode(self, batch: Any) -> Any:
         """Complete lines."""
         names, columns = zip(*_flat(batch), strict=True)
+        if self._terminal:
+            columns = tuple(map(_shown, columns))
         sink = pa.BufferOutputStream()
         options = pa.csv.WriteOptions(include_header=False, quoting_style="needed", eol="\r\n")
         pa.csv.write_csv(pa.RecordBatch.from_arrays(list(columns), list(names)), sink, options)
@@ -172,6 +179,13 @@ def _instant(column: Any) -> Any:
 def _joined(pieces: list[Any]) -> Any:
     """Literals and columns side by side; null reads ``null``."""
     return pc.binary_join_element_wise(*pieces, "", null_handling="replace", null_replacement="null")
+
+
+def _shown(column: Any) -> Any:
+    """A column whose text a terminal may show."""
+    if not pa.types.is_string(column.type):
+        return column
+    return pa.array([None if text is None else printable(text) for text in column.to_pylist()], pa.string())
 
 
 def _flat(batch: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

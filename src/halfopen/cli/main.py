@@ -1,7 +1,7 @@
 """The command `halfopen`: reads the command line, runs a verb, turns errors into one line each.
 
-Exit codes: 0 done; 1 nothing was readable, or the result could not be written, or there was damage
-and --strict; 2 the command line cannot be used; 130 interrupted; 141 the reader of the output left.
+Exit codes: 0 done; 1 nothing was readable, or the result could not be written, or there was damage or
+a missing capture and --strict; 2 the command line cannot be used; 130 interrupted; 141 the reader of the output left.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from halfopen import __version__
 from halfopen.cli import classify, explain, places, signatures
@@ -26,6 +26,27 @@ READER_LEFT: Final = 141
 
 
 class _Parser(ArgumentParser):
+    """Errors in one line; options may stand between the arguments of a verb."""
+
+    _plain = False  # whether arguments are to be read as argparse does by itself
+
+    def add_subparsers(self, **settings: Any) -> Any:
+        self._plain = True  # what follows the verb is for the verb's own parser
+        return super().add_subparsers(**settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._plain or "--" in (args or ()):  # argparse forgets a -- when it reads mixed
+            return super().parse_known_args(args, namespace)
+        self._plain = True  # the mixed reading is made of plain ones
+        try:
+            known, unknown = self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._plain = False
+        if unknown:
+            options = [each for each in unknown if each.startswith("-")]
+            self.error(f"unrecognized arguments: {' '.join(options or unknown)}")
+        return known, unknown
+
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"halfopen: {message} (see {self.prog} --help)\n")
 

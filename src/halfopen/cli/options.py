@@ -83,10 +83,6 @@ def add_limits(verb: ArgumentParser) -> None:
         "--server-net", metavar="CIDR,...", type=networks("--server-net"), default=(),
         help="only connections to these networks",
     )  # fmt: skip
-    verb.add_argument(
-        "--max-connections", metavar="N", type=count("--max-connections", 1 << 26), default=str(1 << 20),
-        help="connections open at once in a capture; beyond, one is evicted, SYN-only ones first (default: 1048576)",
-    )  # fmt: skip
 
 
 def add_places(verb: ArgumentParser) -> None:
@@ -103,7 +99,6 @@ def limits(args: Namespace) -> Limits:
 
     return Limits(
         idle_timeout=args.idle_timeout,
-        max_connections=args.max_connections,
         server_ports=args.server_port,
         server_nets=args.server_net,
     )

@@ -22,12 +22,19 @@ def add(verbs: Any) -> None:
     )
     questions = verb.add_subparsers(metavar="QUESTION", required=True)
     info = questions.add_parser(
-        "info", help="which files, of what date, and what they give", allow_abbrev=False
+        "info",
+        help="which files, of what date, and what they give",
+        description="For each MMDB file its type and date, the fields it gives, IP versions and size.",
+        allow_abbrev=False,
     )
-    info.add_argument("paths", metavar="PATH", nargs="*", help="an MMDB file or a directory of them")
-    options.add_places(info)
+    info.add_argument("paths", metavar="PATH", nargs="+", help="an MMDB file or a directory of them")
     info.set_defaults(run=_info)
-    lookup = questions.add_parser("lookup", help="what the files say about an address", allow_abbrev=False)
+    lookup = questions.add_parser(
+        "lookup",
+        help="what the files say about an address",
+        description="Network, country and continent of one address, as classify would give them.",
+        allow_abbrev=False,
+    )
     lookup.add_argument("address", metavar="ADDRESS", help="IPv4 or IPv6")
     options.add_places(lookup)
     lookup.set_defaults(run=_lookup)
@@ -36,11 +43,8 @@ def add(verbs: Any) -> None:
 def _info(args: Namespace) -> int:
     from halfopen.places import Places
 
-    paths = [*args.paths, *args.places]
-    if not paths:
-        raise UsageError("PATH", "none", "an MMDB file or a directory of them")
     rows = [("File", "Type", "Built", "Gives", "IP versions", "Nodes")]
-    for source in Places.open(paths).sources:
+    for source in Places.open(args.paths).sources:
         rows.append(
             (
                 printable(str(source.path)),

@@ -42,13 +42,15 @@ _CONNECTIONS: Final = {
     Counter.trigger_dropped: "trigger_dropped: no room to put their first bytes together",
 }
 
+_REASONS: Final = (Counter.undecided, Counter.broke_off, Counter.replaced, Counter.evicted)
+"""Why connections are left out."""
+
 
 def table(summary: Summary, account: Account, places: Places | None) -> str:
     """What a person reads."""
     return "\n".join(
         [
             _heading(summary, account),
-            "",
             *_stages(summary),
             *_signatures(summary),
             *_networks(summary, places),
@@ -92,28 +94,44 @@ def machine(summary: Summary, account: Account, places: Places | None) -> dict[s
 def counters_line(account: Account) -> str:
     """All counters in one line; skipped packets by reason, where there are any."""
     number = counts(account.counters)
-    packets = [f"{number['packets']:,} packets read", f"{number['tcp']:,} TCP", *_skipped(account)]
+    packets = [f"{_number(number['packets'], 'packet')} read", f"{number['tcp']:,} TCP"]
+    if reasons := _skipped(account):
+        packets.append(f"{_all_skipped(account):,} skipped ({', '.join(reasons)})")
     packets += [f"{number[name]:,} {name}" for name in ("tunnelled", "duplicates", "no_syn", "late")]
     names = ("decided", "undecided", "broke_off", "replaced", "evicted")
     connections = [f"{number[name]:,} {name}" for name in names]
-    return f"{', '.join(packets)}; {number['connections']:,} connections: {', '.join(connections)}"
+    if dropped := number["trigger_dropped"]:
+        connections.append(f"{dropped:,} trigger_dropped")
+    return f"{', '.join(packets)}; {_number(number['connections'], 'connection')}: {', '.join(connections)}"
 
 
 def _heading(summary: Summary, account: Account) -> str:
-    captures = "1 capture" if account.captures == 1 else f"{account.captures:,} captures"
+    captures = _number(account.captures, "capture")
     if summary.start is None or summary.end is None:
-        return f"{captures}: no connection that could be decided"
+        return f"{captures}: no connection that could be decided{_left_out(account)}"
     first, last = (
         datetime.fromtimestamp(time // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S")
         for time in (summary.start, summary.end)
     )
     return (
-        f"{captures}, {first} to {last} UTC: {summary.cut:,} of {summary.decided:,} connections "
-        f"were cut ({_percent(summary.cut, summary.decided)})"
+        f"{captures}, {first} to {last} UTC: {summary.cut:,} of {_number(summary.decided, 'connection')} "
+        f"{'was' if summary.decided == 1 else 'were'} cut ({_percent(summary.cut, summary.decided)}){_left_out(account)}"
     )
 
 
+def _left_out(account: Account) -> str:
+    """What the shares are not of, where there is any."""
+    reasons = {counter.name: int(account.counters[counter]) for counter in _REASONS}
+    if not (whole := sum(reasons.values())):
+        return ""
+    named = ", ".join(f"{name} {count:,}" for name, count in reasons.items() if count)
+    return f"; {whole:,} more {'was' if whole == 1 else 'were'} left out: {named}"
+
+
 def _stages(summary: Summary) -> Iterator[str]:
+    if not summary.decided:
+        return
+    yield ""
     rows = [("Stage", "Connections", "Share", "95 % interval", "")]
     for stage in STAGES:
         count = summary.stage(stage)
@@ -122,7 +140,7 @@ def _stages(summary: Summary) -> Iterator[str]:
         rows.append((stage.name, f"{count:,}", share, f"{low} to {high} %", STAGE_WORDS[stage]))
         for apart, words, tags in _APART:
             if apart == stage and (part := summary.stage(stage, *tags)):
-                named = ", ".join(tag.name for tag in tags)
+                named = _either([tag.name for tag in tags])
                 rows.append(
                     (f"  {words}", f"{part:,}", _percent(part, summary.decided), "", f"tagged {named}")
                 )
@@ -176,10 +194,15 @@ def _counters(account: Account) -> Iterator[str]:
             rows.append((title, f"{account.counters[counter]:,}", meaning))
             title = ""
             if counter == Counter.tcp:
-                skipped = sum(int(account.counters[reason]) for reason in SKIPPED)
                 reasons = ", ".join(_skipped(account))
-                rows.append(("", f"{skipped:,}", f"skipped: {reasons}" if reasons else "skipped"))
+                rows.append(
+                    ("", f"{_all_skipped(account):,}", f"skipped: {reasons}" if reasons else "skipped")
+                )
     yield from columns(rows, right=(1,))
+
+
+def _all_skipped(account: Account) -> int:
+    return sum(int(account.counters[reason]) for reason in SKIPPED)
 
 
 def _skipped(account: Account) -> list[str]:
@@ -202,6 +225,14 @@ def _sources(places: Places | None) -> list[str]:
 def _more(count: int, what: str) -> Iterator[str]:
     if count > 0:
         yield f"and {count:,} more {what}"
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _percent(part: int, whole: int) -> str:

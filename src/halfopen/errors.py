@@ -5,6 +5,7 @@
     HalfopenError
     ├── UsageError      a parameter: its name, its value, what is accepted
     ├── CaptureError    a capture: file, offset, what was expected there
+    │   └── UnreadableError   not one byte of it can be read: why
     └── PlacesError     a places file: its name and what is wrong with it
 """
 
@@ -33,6 +34,16 @@ class CaptureError(HalfopenError):
         self.file = file
         self.offset = offset
         self.expected = expected
+
+
+class UnreadableError(CaptureError):
+    """A file, or what was to mean some, of which not one byte can be read."""
+
+    def __init__(self, file: str, why: str) -> None:
+        super().__init__(file, 0, why)
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.expected}"
 
 
 class PlacesError(HalfopenError):

@@ -91,6 +91,8 @@ class Judge:
     jobs: int = 1
     left_out: bool = False  # whether connections without a stage are handed on, too
     account: Account = field(default_factory=Account)
+    # Empty tables of captures that are finished, with their counters: a new one is a lot of memory to touch.
+    _idle: list[tuple[Tracker, NDArray[np.int64]]] = field(default_factory=list, init=False, repr=False)
 
     def run(
         self, captures: Sequence[Capture], work: Callable[[Iterator[Judged]], Iterator[Result]]
@@ -115,10 +117,17 @@ class Judge:
                     yield result
 
     def _connections(self, capture: Capture, counters: NDArray[np.int64], ahead: bool) -> Iterator[Judged]:
-        tracker = Tracker(self.limits, counters)
+        try:
+            tracker, counted = self._idle.pop()
+        except IndexError:
+            counted = new_counters()
+            tracker = Tracker(self.limits, counted)
         for batch in read_ahead(capture) if ahead else capture.batches():
             yield from self._judged(capture.name, tracker.feed(batch))
         yield from self._judged(capture.name, tracker.finish(capture.clock))
+        counters += counted
+        counted[:] = 0
+        self._idle.append((tracker, counted))
 
     def _judged(self, file: str, final: Iterator[ConnectionBatch]) -> Iterator[Judged]:
         for batch in final:

@@ -59,17 +59,6 @@ def test_what_is_missing_is_named_and_the_others_go_on(halfopen: Run, captures: 
     assert (ran.code, ran.err.splitlines()) == (1, [*words, "halfopen: nothing was readable"])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_named_and_the_others_go_on(
-    halfopen: Run, captures: Path, tmp_path: Path
-) -> None:
-    secret = tmp_path / "secret.pcap"
-    secret.touch(0)
-    ran = ndjson(halfopen, secret, captures / "one.pcap")
-    assert (ran.code, files(ran)) == (0, ["one.pcap"])
-    assert ran.err.splitlines()[0] == f"halfopen: {secret}: cannot be read: Permission denied"
-
-
 def test_a_file_may_be_called_like_an_option(
     halfopen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

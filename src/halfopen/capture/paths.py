@@ -10,7 +10,7 @@ from pathlib import Path
 from halfopen.capture.pcap import SCALES
 from halfopen.capture.pcapng import SECTION_HEADER
 from halfopen.capture.streams import STANDARD_INPUT, beginning
-from halfopen.errors import CaptureError
+from halfopen.errors import UnreadableError
 
 _MAGIC = {*SCALES, SECTION_HEADER}
 
@@ -57,14 +57,9 @@ def _may_be_capture(path: Path) -> bool:
         return True
 
 
-class UnreadableError(CaptureError):
-    """A file, or what was to mean some, of which not one byte can be read."""
-
-    def __init__(self, path: str, error: OSError) -> None:
-        super().__init__(path, 0, _why(path, error))
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.expected}"
+def unreadable(path: str, error: OSError) -> UnreadableError:
+    """What to say of a file, or of what was to mean some, that cannot be opened."""
+    return UnreadableError(path, _why(path, error))
 
 
 def _why(path: str, error: OSError) -> str:

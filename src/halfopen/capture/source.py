@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.capture.link_names import link_name
-from halfopen.capture.paths import UnreadableError, capture_files
+from halfopen.capture.paths import capture_files, unreadable
 from halfopen.capture.pcap import SCALES, read_pcap
 from halfopen.capture.pcapng import SECTION_HEADER, read_pcapng
 from halfopen.capture.reading import Reading, check_end
@@ -96,7 +96,7 @@ class Capture:
         except CaptureError as damage:
             self.problems.append(damage)
         except OSError as error:
-            self.problems.append(UnreadableError(path, error))
+            self.problems.append(unreadable(path, error))
 
 
 def read_stream(window: Window, file: str, reading: Reading) -> Iterator[Batch]:

@@ -235,7 +235,7 @@ def _evidence(story: Story) -> Iterator[tuple[str, str, str]]:
         what = (
             "from the packet before it to the first reset"
             if verdict.resets or verdict.reset_acks
-            else "of silence"
+            else "of silence at least"
         )
         yield "gap", f"{verdict.gap / SECOND:.6f}", f"seconds {what}"
     yield "duplicates", str(story.connection.duplicates), "packets recorded twice (D14)"

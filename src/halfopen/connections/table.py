@@ -15,7 +15,6 @@ from halfopen.connections.layout import (
     NAME_BYTES,
     NAME_START,
     WAIT_SYN,
-    Fact,
 )
 from halfopen.connections.limits import SLOTS
 from halfopen.connections.pools import (
@@ -36,8 +35,6 @@ from halfopen.connections.pools import (
 from halfopen.jit import I64, inlined, part
 from halfopen.model import PACKETS_KEPT, SECOND
 
-JUDGED = int(Fact.JUDGED)
-TRIGGER_DONE = int(Fact.TRIGGER_DONE)
 FIRST, LAST = 0, 1
 
 

@@ -14,7 +14,7 @@ from halfopen.capture.records import FULL, LARGEST_FRAME, MORE, WRONG, take
 from halfopen.capture.window import Window
 from halfopen.errors import CaptureError
 from halfopen.jit import kernel
-from halfopen.model import SECOND, Batch, Bytes, Rows
+from halfopen.model import PACKET, SECOND, Batch, Bytes, Rows
 
 FILE_HEADER: Final = 24
 RECORD_HEADER: Final = 16
@@ -46,7 +46,7 @@ def read_pcap(window: Window, file: str, reading: Reading) -> Iterator[Batch]:
     check_end(window, file, "a packet record")
 
 
-@kernel
+@kernel(np.uint8, int, int, int, PACKET, np.int64, np.int64, np.int64, results=3)
 def walk(
     data: Bytes,
     big: bool,

@@ -15,7 +15,7 @@ from halfopen.capture.records import BLOCK, CLOCK, FULL, LARGEST_FRAME, MORE, WR
 from halfopen.capture.window import HELD, Window
 from halfopen.errors import CaptureError
 from halfopen.jit import kernel
-from halfopen.model import Batch, Bytes, Rows
+from halfopen.model import PACKET, Batch, Bytes, Rows
 
 SECTION_HEADER: Final = bytes.fromhex("0a0d0d0a")
 """The type of a section header block, which reads the same in either byte order."""
@@ -105,7 +105,7 @@ def read_pcapng(window: Window, file: str, reading: Reading) -> Iterator[Batch]:
     check_end(window, file, "a pcapng block")
 
 
-@kernel
+@kernel(np.uint8, int, INTERFACE, PACKET, np.int64, np.int64, np.int64, results=3)
 def walk(
     data: Bytes,
     big: bool,

@@ -29,7 +29,7 @@ from halfopen.connections.kept import (
     is_retransmitting,
     repeats,
 )
-from halfopen.connections.layout import OUT_NAMES, OUT_ROWS, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
+from halfopen.connections.layout import OUT_NAMES, OUT_ROWS, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
 from halfopen.connections.limits import SLOTS
 from halfopen.connections.pools import buckets, cells, counters, entries, nets, servers
 from halfopen.connections.rules import Tag
@@ -49,7 +49,7 @@ from halfopen.connections.table import (
     whom_to_evict,
 )
 from halfopen.jit import I64, inlined, kernel, part
-from halfopen.model import MAPPED_PREFIX, PACKETS_KEPT, SECOND, Counter, Flag, Kind, Option, Trait
+from halfopen.model import MAPPED_PREFIX, PACKET, PACKETS_KEPT, SECOND, Counter, Flag, Kind, Option, Trait
 
 FIN, SYN, RST, ACK = int(Flag.FIN), int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
 OPENER = FIN | SYN | RST | ACK
@@ -328,13 +328,13 @@ def fetch(t: Any, rows: Any, at: Any) -> Any:
         fetch_entry(t, buckets(t)[mark & t.mask])
 
 
-@kernel
+@kernel(STATE, int)
 def end_all(state: Any, clock: Any) -> Any:
-    """`end` for callers from Python."""
-    return end(state[0], clock)
+    """`end` for callers from Python; 0 if the output must be emptied first."""
+    return I64(end(state[0], clock))
 
 
-@kernel
+@kernel(STATE, PACKET, np.uint8, int)
 def advance(state: Any, rows: Any, data: Any, at: Any) -> Any:
     """Take packets from row `at` on. Returns how far it came: less than all if the output is full."""
     t = state[0]

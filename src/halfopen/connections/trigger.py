@@ -16,7 +16,7 @@ from typing import Final, SupportsInt, TypeAlias
 
 import numpy as np
 
-from halfopen.jit import I64, kernel
+from halfopen.jit import I64, part
 from halfopen.model import Bytes, TriggerKind
 
 NONE: Final = 0
@@ -70,13 +70,13 @@ _CLASSES: Final = _character_classes()
 _Found: TypeAlias = "tuple[int, int, int, int]"
 
 
-@kernel
+@part
 def _byte(data: Bytes, at: int) -> int:
     """The byte at `at`, in the signed type of all numbers here."""
     return int(np.int64(data[at]))
 
 
-@kernel
+@part
 def _record(data: Bytes, end: int, at: int) -> int:
     """Length of the handshake record whose header is at `at`, or _CUT or _BAD."""
     if at + 5 > end:
@@ -87,7 +87,7 @@ def _record(data: Bytes, end: int, at: int) -> int:
     return length
 
 
-@kernel
+@part
 def _number(data: Bytes, end: int, at: int, left: int, size: int) -> tuple[int, int, int]:
     """The next `size` bytes of the handshake as a number, and the cursor behind them.
 
@@ -108,7 +108,7 @@ def _number(data: Bytes, end: int, at: int, left: int, size: int) -> tuple[int, 
     return value, at, left
 
 
-@kernel
+@part
 def _skip(data: Bytes, end: int, at: int, left: int, count: int) -> tuple[int, int]:
     """The cursor `count` bytes on; before a header that is cut or bad, where the next read fails."""
     while count > left:
@@ -121,13 +121,13 @@ def _skip(data: Bytes, end: int, at: int, left: int, count: int) -> tuple[int, i
     return at + count, left - count
 
 
-@kernel
+@part
 def _failed(value: int) -> _Found:
     """The answer for a number that is missing (MORE) or wrong (NONE)."""
     return MORE if value == _CUT else NONE, 0, 0, 0
 
 
-@kernel
+@part
 def _server_name(data: Bytes, end: int, at: int, left: int, room: int) -> _Found:
     """The name in the server_name extension of `room` bytes at the cursor."""
     if room < 6:
@@ -156,7 +156,7 @@ def _server_name(data: Bytes, end: int, at: int, left: int, room: int) -> _Found
     return FOUND, _SNI, at, length
 
 
-@kernel
+@part
 def _client_hello(data: Bytes, begin: int, end: int) -> _Found:
     message, at, left = _number(data, end, begin, _NOTHING, _ONE)
     if message != _CLIENT_HELLO:
@@ -197,7 +197,7 @@ def _client_hello(data: Bytes, begin: int, end: int) -> _Found:
     return NONE, 0, 0, 0
 
 
-@kernel
+@part
 def _is_request(data: Bytes, at: int, stop: int) -> bool:
     """Whether the line that has a method before `at` ends in a target and ``HTTP/1.x``."""
     tail = stop - 9
@@ -215,7 +215,7 @@ def _is_request(data: Bytes, at: int, stop: int) -> bool:
     )
 
 
-@kernel
+@part
 def _is_host(data: Bytes, line: int, stop: int) -> bool:
     return bool(
         stop - line >= 5
@@ -227,7 +227,7 @@ def _is_host(data: Bytes, line: int, stop: int) -> bool:
     )
 
 
-@kernel
+@part
 def _host(data: Bytes, at: int, stop: int) -> _Found:
     """The name in the Host value data[at:stop], without white space around it and port."""
     while at < stop and (data[at] == 0x20 or data[at] == 0x09):
@@ -255,7 +255,7 @@ def _host(data: Bytes, at: int, stop: int) -> _Found:
     return FOUND, _HOST, at, length
 
 
-@kernel
+@part
 def _request(data: Bytes, begin: int, end: int) -> _Found:
     at = begin
     while at < end and _CLASSES[data[at]] & _TOKEN:
@@ -285,7 +285,7 @@ def _request(data: Bytes, begin: int, end: int) -> _Found:
     return MORE, 0, 0, 0
 
 
-@kernel
+@part
 def find_trigger(data: Bytes, start: SupportsInt, length: SupportsInt) -> _Found:
     """Look for a name in data[start:start + length], the contiguous first bytes of a client's stream.
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from halfopen.jit import kernel
+from halfopen.jit import kernel, part
 from halfopen.model import MAPPED_PREFIX, Bytes
 
 _MAPPED: Final = MAPPED_PREFIX >> 32
@@ -20,12 +20,12 @@ _PROBES: Final = 8
 """So many slots are tried: addresses chosen to collide cost no more than others."""
 
 
-@kernel
+@part
 def _byte(data: Bytes, at: int) -> int:
     return int(np.int64(data[at]))
 
 
-@kernel
+@part
 def _child(data: Bytes, record_size: int, node: int, bit: int) -> int:
     """The left (0) or right (1) record of a node; `record_size` in bits."""
     if record_size == 24:
@@ -41,7 +41,7 @@ def _child(data: Bytes, record_size: int, node: int, bit: int) -> int:
     return _byte(data, at) << 24 | _byte(data, at + 1) << 16 | _byte(data, at + 2) << 8 | _byte(data, at + 3)
 
 
-@kernel
+@kernel(np.uint8, int, int, int, np.uint64, np.uint64, np.int64)
 def find_records(
     data: Bytes,
     nodes: int,
@@ -50,10 +50,10 @@ def find_records(
     hi: NDArray[np.uint64],
     lo: NDArray[np.uint64],
     records: NDArray[np.int64],
-) -> bool:
+) -> int:
     """Fill `records` with where each address's record lies, as the tree says it less `nodes`; 0 is none.
 
-    IPv4-mapped addresses are looked up as IPv4: in an IPv6 tree below ::/96. False where the tree
+    IPv4-mapped addresses are looked up as IPv4: in an IPv6 tree below ::/96. 0 where the tree
     leads nowhere, which is corruption.
     """
     ipv4_start = 0
@@ -76,12 +76,12 @@ def find_records(
             node = _child(data, record_size, node, int(np.int64(word >> np.uint64(63))))
             word <<= np.uint64(1)
         if node < nodes:
-            return False
+            return 0
         records[i] = node - nodes
-    return True
+    return 1
 
 
-@kernel
+@kernel(np.uint64, np.uint64, (np.uint64, 2), int, np.int32, np.int32, np.int32)
 def number_addresses(
     hi: NDArray[np.uint64],
     lo: NDArray[np.uint64],

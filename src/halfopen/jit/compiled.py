@@ -1,22 +1,10 @@
-"""The decorators that turn plain Python functions into compiled kernels.
-
-Machine code is kept for later runs, in a directory named by the sources it was made from: numba
-itself looks only at the file of the outermost kernel when it asks whether its code is stale.
-"""
+"""Kernels under numba itself: compiled where they are called, their machine code kept by numba."""
 
 from __future__ import annotations
 
-import atexit
 import os
-import re
-import shutil
-import sys
-import tempfile
-import time
 from collections.abc import Callable
-from hashlib import blake2b
-from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -25,62 +13,14 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
-ROOMS: Final = (".", "capture", "connections", "places")
-"""Folders of the package whose sources kernels are made from."""
+from halfopen.jit.cache import DIRECTORY, MAKES_AN_IMAGE, remove_outdated, say_compiling
 
-
-OUTDATED: Final = 30 * 24 * 3600
-"""Seconds after which machine code that nobody used is removed."""
-
-
-def _sources_digest() -> str:
-    package = Path(__file__).parent
-    digest = blake2b(digest_size=8)
-    for room in ROOMS:
-        for source in sorted((package / room).glob("*.py")):
-            digest.update(source.read_bytes())
-    return digest.hexdigest()
-
-
-def _cache_directory() -> tuple[Path, bool]:
-    """Where the machine code lies, and whether it stays there.
-
-    Below NUMBA_CACHE_DIR or the user's cache; where neither can be written, until this process ends.
-    """
-    try:
-        own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "halfopen" / "kernels"
-        directory = Path(os.environ.get("NUMBA_CACHE_DIR") or own) / _sources_digest()
-        directory.mkdir(parents=True, exist_ok=True)
-        if os.access(directory, os.W_OK):
-            return directory, True
-    except (OSError, RuntimeError):  # no home, no place in it
-        pass
-    directory = Path(tempfile.mkdtemp(prefix="halfopen-kernels-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return directory, False
-
-
-def _remove_outdated(directory: Path) -> None:
-    """Remove the machine code of other sources that nobody has used for a month."""
-    for other in directory.parent.iterdir():
-        if other != directory and re.fullmatch("[0-9a-f]{16}", other.name):
-            newest = max((file.stat().st_atime for file in other.rglob("*")), default=0.0)
-            if newest < time.time() - OUTDATED:
-                shutil.rmtree(other, ignore_errors=True)
-
-
-DIRECTORY, STAYS = _cache_directory()
 numba.config.CACHE_DIR = str(DIRECTORY)  # type: ignore[attr-defined]
 
 _cgutils: Any = cgutils
 _populate_array: Any = populate_array
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-I64: Any = np.int64
-"""A signed 64-bit number in a kernel. Constants are written so where they are handed to another
-kernel: one is compiled anew for every plain constant it is called with."""
-
 
 # No reference counts: kernels make no arrays, and the atomic steps would take most of the time.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
@@ -128,19 +68,15 @@ def outside(field: str, dtype: Any, *inner: int) -> Any:
 
 
 class _FirstCompile(event.Listener):
-    """Says once that kernels are being compiled, so a first run does not look like a hang."""
+    """Says once that kernels are being compiled."""
 
     said = False
 
     def on_start(self, event: Any) -> None:
         if not self.said:
             self.said = True
-            kept = (
-                "once; kept for later runs" if STAYS else "each time: its cache directory cannot be written"
-            )
-            print(f"halfopen: compiling for this machine, {kept} ...", file=sys.stderr)
-            if STAYS:
-                _remove_outdated(DIRECTORY)
+            say_compiling()
+            remove_outdated()
 
     def on_end(self, event: Any) -> None:
         return None
@@ -148,10 +84,23 @@ class _FirstCompile(event.Listener):
 
 event.register("numba:compile", _FirstCompile())  # type: ignore[no-untyped-call]
 
+KERNELS: list[tuple[Any, tuple[Any, ...]]] = []
+"""Every kernel and the kinds of its parameters, for the image that is made of them."""
 
-def kernel(function: F) -> F:
-    """Compile `function` at its first call, run it without the GIL, keep the code for later runs."""
-    return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
+
+def kernel(*takes: Any, results: int = 1) -> Callable[[F], F]:
+    """Compile a function at its first call, run it without the GIL, keep the code for later runs.
+
+    `takes` are the parameters: `int`, or the dtype of an array (of rows, where it has a shape).
+    A kernel gives back `results` integers.
+    """
+
+    def made(function: F) -> F:
+        dispatcher = numba.njit(cache=MAKES_AN_IMAGE not in os.environ, **_OPTIONS)(function)
+        KERNELS.append((dispatcher, takes))
+        return cast(F, dispatcher)
+
+    return made
 
 
 def part(function: F) -> F:

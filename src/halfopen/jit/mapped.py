@@ -1,0 +1,152 @@
+"""Kernels as machine code mapped from an image, called without numba and without LLVM.
+
+An image is a file: a line of JSON that names its kernels and says where they begin, zeros up to
+`CODE`, then code that can lie at any address. Modules whose image is missing are compiled first, each
+by a process of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, TypeVar, cast
+
+import numpy as np
+
+from halfopen.errors import HalfopenError
+from halfopen.jit.cache import DIRECTORY, MAKES_AN_IMAGE, PACKAGE, remove_outdated, say_compiling
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CODE: Final = 4096
+"""Where the code of an image begins: on a page of its own, below it is the line of JSON."""
+
+_NUMBA: Final = {
+    # Every x86-64 machine of the last fifteen years, so that an image serves all that share a home.
+    "NUMBA_CPU_NAME": "x86-64-v2",
+    "NUMBA_CPU_FEATURES": "",
+    # Loops here turn a few times: vectors make them slower, and the code several times as large.
+    "NUMBA_LOOP_VECTORIZE": "0",
+}
+"""How numba compiles an image."""
+
+_modules: dict[str, dict[str, int]] = {}
+"""Modules that have kernels, and the addresses of those that are mapped."""
+
+_lock = Lock()
+
+
+def part(function: F) -> F:
+    """A piece of kernels: compiled with them, and not here."""
+    return function
+
+
+inlined = part
+
+
+def outside(field: str, dtype: Any, *inner: int) -> Any:
+    """A function for kernels; it has no meaning outside them."""
+    del field, dtype, inner
+
+
+def kernel(*takes: Any, results: int = 1) -> Callable[[F], F]:
+    """Call the kernel out of its module's image, without the GIL.
+
+    `takes` are the parameters: `int`, or the dtype of an array (of rows, where it has a shape).
+    A kernel gives back `results` integers.
+    """
+
+    def made(function: F) -> F:
+        _modules.setdefault(function.__module__, {})
+        return cast(F, _Kernel(function, takes, results))
+
+    return made
+
+
+class _Kernel:
+    def __init__(self, function: Callable[..., Any], takes: tuple[Any, ...], results: int) -> None:
+        self.__doc__ = function.__doc__
+        self._module, self._name = function.__module__, function.__name__
+        self._takes = [None if each is int else np.dtype(each) for each in takes]
+        self._results = ctypes.c_int64 * results
+        words = sum(1 if each is None else 5 + 2 * (1 + each.ndim) for each in self._takes)
+        # numba's own way to call: where results and an error go, then every word of the arguments.
+        self._prototype = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * words
+        )
+        self._call: Callable[..., int] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._call is None:
+            self._call = self._prototype(_address(self._module, self._name))
+        words: list[int] = []
+        for kind, argument in zip(self._takes, arguments, strict=True):
+            if kind is None:
+                words.append(int(argument))
+                continue
+            if (
+                argument.dtype != kind.base
+                or argument.shape[1:] != kind.shape
+                or not argument.flags.c_contiguous
+            ):
+                raise TypeError(f"{self._name} takes an array of {kind}, not of {argument.dtype}")
+            words += (0, 0, argument.size, argument.itemsize, argument.ctypes.data)
+            words += argument.shape + argument.strides
+        results, error = self._results(), ctypes.c_void_p()
+        if self._call(ctypes.addressof(results), ctypes.addressof(error), *words):
+            raise RuntimeError(f"{self._module}.{self._name} failed")
+        return results[0] if len(results) == 1 else tuple(results)
+
+
+def _image(module: str) -> Path:
+    return DIRECTORY / f"{module}.image"
+
+
+def _address(module: str, name: str) -> int:
+    with _lock:
+        if not _modules[module]:
+            if not _image(module).exists():
+                _compile([each for each in _modules if not _image(each).exists()])
+            _modules[module] = _map(_image(module))
+    return _modules[module][name]
+
+
+def _compile(modules: list[str]) -> None:
+    say_compiling()
+    remove_outdated()
+    here = {**os.environ, MAKES_AN_IMAGE: str(DIRECTORY), "PYTHONPATH": str(PACKAGE.parent), **_NUMBA}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "halfopen.jit.image", module],
+            env=here, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for module in modules
+    ]  # fmt: skip
+    said = [process.communicate()[1] for process in processes]
+    for module, process, words in zip(modules, processes, said, strict=True):
+        if process.returncode:
+            last = (words.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
+            raise HalfopenError(f"{module} could not be compiled: {last}")
+
+
+def _map(image: Path) -> dict[str, int]:
+    with image.open("rb") as file:
+        begins: dict[str, int] = json.loads(file.readline())
+        size = image.stat().st_size
+        # Python's own mmap keeps what it maps alive and tells no address of what is not to be written.
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mmap.restype = ctypes.c_void_p
+        libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+        at = libc.mmap(
+            None, size, mmap.PROT_READ | mmap.PROT_EXEC, mmap.MAP_PRIVATE, file.fileno(), 0
+        )
+        if at in (None, ctypes.c_void_p(-1).value):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(image))
+    return {name: at + begin for name, begin in begins.items()}

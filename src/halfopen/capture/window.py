@@ -8,7 +8,7 @@ import numpy as np
 
 from halfopen.model import Bytes
 
-WINDOW: Final = 1 << 22
+WINDOW: Final = 1 << 20
 """Bytes of one buffer."""
 
 HELD: Final = 1 << 19

@@ -29,12 +29,13 @@ from halfopen.connections.kept import (
     is_retransmitting,
     repeats,
 )
-from halfopen.connections.layout import OUT_NAMES, OUT_ROWS, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
+from halfopen.connections.layout import FETCHED, FEW, OUT_NAMES, OUT_ROWS, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
 from halfopen.connections.limits import SLOTS
-from halfopen.connections.pools import buckets, cells, counters, entries, nets, servers
+from halfopen.connections.pools import buckets, cells, counters, entries, neighbours, nets, servers
 from halfopen.connections.rules import Tag
 from halfopen.connections.server_side import answer, rank, unreachable, void_refusal
 from halfopen.connections.table import (
+    FIRST,
     ahead,
     due,
     find,
@@ -48,7 +49,7 @@ from halfopen.connections.table import (
     unlink,
     whom_to_evict,
 )
-from halfopen.jit import I64, inlined, kernel, part
+from halfopen.jit import I64, inlined, kernel, part, prefetch
 from halfopen.model import MAPPED_PREFIX, PACKET, PACKETS_KEPT, SECOND, Counter, Flag, Kind, Option, Trait
 
 FIN, SYN, RST, ACK = int(Flag.FIN), int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
@@ -62,6 +63,9 @@ IPV6, DONT_FRAGMENT = int(Trait.IPV6), int(Trait.DONT_FRAGMENT)
 WINDOWS_LIKE = int(Option.MSS | Option.SACK_PERMITTED | Option.SCALE | Option.SCALE_8)
 C_NO_SYN, C_LATE = int(Counter.no_syn), int(Counter.late)
 C_NOT_SERVER, C_CONNECTIONS = int(Counter.not_server), int(Counter.connections)
+
+LINE = 64
+"""Bytes that the processor's cache moves at once."""
 
 MAPPED = MAPPED_PREFIX >> 32
 
@@ -84,14 +88,42 @@ def finish_entry(t: Any, i: Any, silence: Any, how: Any) -> Any:
     forget(t, i)
 
 
-@part
+@inlined
 def fetch_entry(t: Any, i: Any) -> Any:
-    """Touch what the table has of an entry, so that its lines of memory are on their way."""
+    """Have the two lines of an entry on their way."""
+    prefetch(entries(t), i, AT_ONCE)
+    prefetch(entries(t), i, LINE)
+
+
+@inlined
+def fetch_what_it_has(t: Any, i: Any) -> Any:
+    """Have an entry's packets and its server's row on their way."""
     e = entries(t)[i]
-    cell = I64(e.first_cell)
-    t.touched += I64(cells(t)[cell].seq) + I64(servers(t)[e.server].end) + e.start
+    prefetch(servers(t), e.server, AT_ONCE)
+    prefetch(cells(t), e.first_cell, AT_ONCE)
     if e.packets > 2:
-        t.touched += I64(cells(t)[cell + 2].seq) + I64(cells(t)[cell + 4].seq) + I64(cells(t)[cell + 6].seq)
+        prefetch(cells(t), e.first_cell, LINE)
+        if e.packets > FEW:
+            prefetch(cells(t), e.first_cell, 2 * LINE)
+            prefetch(cells(t), e.first_cell, 3 * LINE)
+
+
+@inlined
+def next_due(t: Any, wait: Any, slot: Any) -> Any:
+    """The first entries of a slot into `due`, with their memory on its way. Returns how many."""
+    i = I64(t.wheel[wait, slot, FIRST])
+    n = I64(0)
+    while i and n < TOGETHER:
+        fetch_entry(t, i)
+        t.due[n] = i
+        n += 1
+        i = I64(neighbours(t)[i].after)
+    for k in range(n):
+        e = entries(t)[t.due[k]]
+        fetch_what_it_has(t, t.due[k])
+        prefetch(buckets(t), I64(e.hash) & t.mask, AT_ONCE)
+        prefetch(cells(t), e.name, AT_ONCE)
+    return n
 
 
 @part
@@ -107,19 +139,19 @@ def turn(t: Any) -> Any:
     while t.second < now:
         second = t.second + 1
         for wait in range(4):
-            i = I64(t.wheel[wait, second & (SLOTS - 1), 0])
-            while i:
-                e = entries(t)[i]
-                after = I64(e.after)
-                fetch_entry(t, after)
-                if t.clock - e.last > t.silences[wait]:
-                    if not has_room(t):
-                        return False
-                    finish_entry(t, i, t.silences[wait], WAITED)
-                else:
-                    unlink(t, i)
-                    link(t, i, I64(wait), max(due(t, e, wait), second + 1))
-                i = after
+            n = next_due(t, wait, second & (SLOTS - 1))
+            while n:
+                for k in range(n):
+                    i = I64(t.due[k])
+                    e = entries(t)[i]
+                    if t.clock - e.last > t.silences[wait]:
+                        if not has_room(t):
+                            return False
+                        finish_entry(t, i, t.silences[wait], WAITED)
+                    else:
+                        unlink(t, i)
+                        link(t, i, I64(wait), max(due(t, e, wait), second + 1))
+                n = next_due(t, wait, second & (SLOTS - 1))
         t.second = second
     return True
 
@@ -321,11 +353,18 @@ def end(t: Any, clock: Any) -> Any:
 
 @part
 def fetch(t: Any, rows: Any, at: Any) -> Any:
-    """Hash the next packets, and touch what the table has of them."""
-    for k in range(min(TOGETHER, rows.shape[0] - at)):
-        mark = hash_of(t, rows[at + k])
-        t.marks[k] = mark
-        fetch_entry(t, buckets(t)[mark & t.mask])
+    """Packets from row `at` on come soon: hash them, and have their buckets on the way.
+
+    Of those that come sooner the entries, of those that come next what these have.
+    """
+    for k in range(at, min(at + TOGETHER, rows.shape[0])):
+        mark = hash_of(t, rows[k])
+        t.marks[k & (FETCHED - 1)] = mark
+        prefetch(buckets(t), mark & t.mask, AT_ONCE)
+    for k in range(max(at - TOGETHER, 0), min(at, rows.shape[0])):
+        fetch_entry(t, buckets(t)[t.marks[k & (FETCHED - 1)] & t.mask])
+    for k in range(max(at - 2 * TOGETHER, 0), min(at - TOGETHER, rows.shape[0])):
+        fetch_what_it_has(t, buckets(t)[t.marks[k & (FETCHED - 1)] & t.mask])
 
 
 @kernel(STATE, int)
@@ -343,8 +382,8 @@ def advance(state: Any, rows: Any, data: Any, at: Any) -> Any:
         if not has_room(t):
             return k
         row = rows[k]
-        if k == fetched:
-            fetch(t, rows, k)
+        while fetched <= k + 2 * TOGETHER:
+            fetch(t, rows, fetched)
             fetched += TOGETHER
         if row.kind == BREAK:
             if not end(t, row.ts):
@@ -353,5 +392,5 @@ def advance(state: Any, rows: Any, data: Any, at: Any) -> Any:
         t.clock = max(t.clock, row.ts)
         if t.clock // SECOND > t.second and not turn(t):
             return k
-        segment(t, row, data, t.marks[k - fetched + TOGETHER])
+        segment(t, row, data, t.marks[k & (FETCHED - 1)])
     return rows.shape[0]

@@ -20,7 +20,19 @@ from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import I64
 from halfopen.model import CONNECTION, PACKETS_KEPT, Rows
 
-ENTRY: Final = np.dtype(
+def _row(size: int, fields: list[tuple[str, Any]]) -> np.dtype[Any]:
+    """Rows of `size` bytes, so that each begins a line of the cache."""
+    packed = np.dtype(fields, align=True)
+    assert packed.itemsize <= size
+    offsets = [packed.fields[name][1] for name in packed.names or ()] if packed.fields else []
+    names, formats = zip(*fields, strict=True)
+    return np.dtype(
+        {"names": names, "formats": formats, "offsets": offsets, "itemsize": size}, align=True
+    )
+
+
+ENTRY: Final = _row(
+    128,
     [
         ("client_hi", np.uint64),
         ("client_lo", np.uint64),
@@ -39,8 +51,6 @@ ENTRY: Final = np.dtype(
         ("packets", np.uint8),
         ("start", np.int64),
         ("marks", np.uint64),  # one bit per kept packet, by hash: none of the same bit, no copy
-        ("before", np.uint32),  # neighbours in a slot of the wheel
-        ("after", np.uint32),
         ("slot", np.uint32),
         ("name", np.uint32),  # first cell of the trigger name
         ("buffer", np.uint32),  # slot where first bytes are put together
@@ -51,8 +61,11 @@ ENTRY: Final = np.dtype(
         ("trigger", np.uint8),
         ("echoes", np.uint8),
     ],
-    align=True,
 )
+
+NEIGHBOURS: Final = np.dtype([("before", np.uint32), ("after", np.uint32)])
+"""Entries before and after an entry in its slot of the wheel; apart from it, so that walking along a
+slot, and leaving it, touches no entry but those that are meant."""
 
 CELL: Final = np.dtype(
     [
@@ -144,7 +157,10 @@ FIRST_BUCKET_BITS: Final = 12
 """The hash begins small, so that it stays in the cache, and doubles with the live connections."""
 
 TOGETHER: Final = 16
-"""Packets whose entries are fetched together: one miss of the cache then hides the others."""
+"""Packets, and silent entries, whose memory is fetched together, so that no miss of the cache waits for another."""
+
+FETCHED: Final = 4 * TOGETHER
+"""Packets ahead that are known: their buckets are on the way, or their entries, or what these have."""
 
 OUT_ROWS: Final = 4096
 
@@ -158,6 +174,7 @@ STACKS: Final = ("entry", "cell", "few", "block", "server", "buffer")
 POOLS: Final = (
     "buckets",
     "entries",
+    "neighbours",
     "cells",
     "servers",
     "buffers",
@@ -179,7 +196,6 @@ STATE: Final = np.dtype(
         ("live", np.int64),
         ("seed", np.uint64),
         ("mask", np.int64),  # of the hash, for the bucket number
-        ("touched", np.int64),  # keeps the fetching of entries from being optimised away
         *((f"{kind}_free", np.int64) for kind in STACKS),  # how high the stack is
         *((f"{kind}_used", np.int64) for kind in STACKS),  # the next fresh number
         ("rows_out", np.int64),  # rows and name bytes written
@@ -190,7 +206,8 @@ STATE: Final = np.dtype(
         *((f"{pool}_length", np.intp) for pool in POOLS),
         ("silences", np.int64, (4,)),  # per wait: the silence that ends it, ns
         ("waiting", np.int64, (4,)),  # per wait: how many
-        ("marks", np.int64, (TOGETHER,)),  # hashes of the next packets
+        ("marks", np.int64, (FETCHED,)),  # hashes of the next packets
+        ("due", np.uint32, (TOGETHER,)),  # entries whose silence could be over
         ("scratch", np.int64, (4, PACKETS_KEPT)),
         ("signatures", np.uint8, _SIGNATURES.shape),
         ("wheel", np.uint32, (4, SLOTS, 2)),  # per wait and slot: first and last entry
@@ -216,6 +233,7 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
     pools: dict[str, NDArray[Any]] = {
         "buckets": np.zeros(1 << bucket_bits, np.uint32),
         "entries": _aligned(size, ENTRY),
+        "neighbours": _aligned(size, NEIGHBOURS),
         "cells": _aligned(size * (SINGLE_CELLS + FEW + PACKETS_KEPT), CELL),
         "servers": _aligned(size, SERVER),
         "buffers": np.empty((BUFFERS, FIRST_BYTES), np.uint8),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from halfopen.connections.layout import CELL, ENTRY, RANGE_NUMBERS, SERVER
+from halfopen.connections.layout import CELL, ENTRY, NEIGHBOURS, RANGE_NUMBERS, SERVER
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import outside
 from halfopen.model import CONNECTION
 
 buckets = outside("buckets", np.uint32)
 entries = outside("entries", ENTRY)
+neighbours = outside("neighbours", NEIGHBOURS)
 cells = outside("cells", CELL)
 text = outside("cells", np.uint8, CELL.itemsize)  # the same as bytes, for names
 servers = outside("servers", SERVER)

@@ -27,6 +27,7 @@ from halfopen.connections.pools import (
     entries,
     entry_stack,
     few_stack,
+    neighbours,
     ranges,
     server_stack,
     servers,
@@ -189,10 +190,11 @@ def link(t: Any, i: Any, wait: Any, second: Any) -> Any:
     last = t.wheel[wait, slot, LAST]
     e.wait = wait
     e.slot = slot
-    e.before = last
-    e.after = 0
+    beside = neighbours(t)[i]
+    beside.before = last
+    beside.after = 0
     if last:
-        entries(t)[last].after = i
+        neighbours(t)[last].after = i
     else:
         t.wheel[wait, slot, FIRST] = i
     t.wheel[wait, slot, LAST] = i
@@ -203,14 +205,15 @@ def link(t: Any, i: Any, wait: Any, second: Any) -> Any:
 def unlink(t: Any, i: Any) -> Any:
     """Take an entry out of the wheel."""
     e = entries(t)[i]
-    if e.before:
-        entries(t)[e.before].after = e.after
+    beside = neighbours(t)[i]
+    if beside.before:
+        neighbours(t)[beside.before].after = beside.after
     else:
-        t.wheel[e.wait, e.slot, FIRST] = e.after
-    if e.after:
-        entries(t)[e.after].before = e.before
+        t.wheel[e.wait, e.slot, FIRST] = beside.after
+    if beside.after:
+        neighbours(t)[beside.after].before = beside.before
     else:
-        t.wheel[e.wait, e.slot, LAST] = e.before
+        t.wheel[e.wait, e.slot, LAST] = beside.before
     t.waiting[e.wait] -= 1
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import cgutils, event, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
@@ -65,6 +66,27 @@ def outside(field: str, dtype: Any, *inner: int) -> Any:
         return array(record), make
 
     return view
+
+
+@intrinsic
+def prefetch(typing_context: Any, array: Any, index: Any, offset: Any) -> Any:
+    """In a kernel: have the line of memory on its way that lies `offset` bytes into array[index]."""
+
+    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows = context.make_array(array)(context, builder, value=arguments[0])
+        address, number = ir.IntType(64), ir.IntType(32)
+        begin = builder.ptrtoint(rows.data, address)
+        row = builder.mul(context.cast(builder, arguments[1], index, types.intp), rows.itemsize)
+        place = builder.add(builder.add(begin, row), context.cast(builder, arguments[2], offset, types.intp))
+        byte = ir.IntType(8).as_pointer()
+        hint = builder.module.declare_intrinsic(
+            "llvm.prefetch", (byte,), ir.FunctionType(ir.VoidType(), (byte, number, number, number))
+        )
+        to_write, keep_close, data = number(1), number(3), number(1)
+        builder.call(hint, (builder.inttoptr(place, byte), to_write, keep_close, data))
+        return context.get_dummy_value()
+
+    return types.none(array, index, offset), make
 
 
 class _FirstCompile(event.Listener):

@@ -56,6 +56,10 @@ def outside(field: str, dtype: Any, *inner: int) -> Any:
     del field, dtype, inner
 
 
+def prefetch(array: Any, index: Any, offset: Any) -> None:
+    """In a kernel: have the line of memory on its way that lies `offset` bytes into array[index]."""
+
+
 def kernel(*takes: Any, results: int = 1) -> Callable[[F], F]:
     """Call the kernel out of its module's image, without the GIL.
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from halfopen.connections.pools import cells, counters, entries
-from halfopen.connections.table import mix
+from halfopen.connections.pools import cell_at, counters, entry_at
 from halfopen.jit import I64, inlined
 from halfopen.model import SECOND, Counter, Flag
 
@@ -16,45 +15,36 @@ COPY, COPY_WITH_ID = SECOND // 200, SECOND // 10
 """How far apart two copies may be, without and with an IP-ID (ns)."""
 
 C_DUPLICATES = int(Counter.duplicates)
-LOW = np.uint64(0xFFFFFFFF)
+K1, K2, K3 = (np.uint64(k) for k in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
+"""Odd numbers without a pattern in their bits (those of xxHash)."""
 
 
 @inlined
 def print_of(row: Any) -> Any:
-    """Hash of what else two copies share: window and options (D14)."""
-    return np.uint32(mix(np.uint64(row.options_hash) << np.uint64(16) | np.uint64(row.window)) & LOW)
-
-
-@inlined
-def full_print(row: Any) -> Any:
-    """Hash of all that two copies share (D14)."""
+    """32-bit hash of all that two copies share (D14)."""
     numbers = np.uint64(row.seq) << np.uint64(32) | np.uint64(row.ack)
     shape = np.uint64(row.payload_length) << np.uint64(32) | np.uint64(row.options_hash)
     rest = (
         np.uint64(row.window) << np.uint64(24) | np.uint64(row.ip_id) << np.uint64(8) | np.uint64(row.flags)
     )
-    return np.uint32(mix(mix(numbers) + shape ^ mix(rest)) & LOW)
+    return I64((numbers * K1 ^ shape) * K2 + rest * K3 >> np.uint64(32))
 
 
 @inlined
-def bit_of(row: Any) -> Any:
-    """Which of 64 bits stands for a packet; copies share it."""
-    x = (np.uint64(row.seq) ^ np.uint64(row.ack) << np.uint64(16)) + (
-        np.uint64(row.ip_id) << np.uint64(8) | np.uint64(row.flags)
-    )
-    return x * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(58)
+def bit_of(mark: Any) -> Any:
+    """Which of 64 bits stands for a packet with this `print_of`."""
+    return np.uint64(mark) >> np.uint64(26)
 
 
 @inlined
-def is_copy(t: Any, i: Any, row: Any, bit: Any) -> Any:
-    """The same packet recorded twice, by the kept ones (D14); counted."""
-    e = entries(t)[i]
-    if not e.marks >> bit & np.uint64(1):
+def is_copy(t: Any, i: Any, row: Any, mark: Any) -> Any:
+    """The same packet recorded twice, by the kept ones (D14); counted. `mark` is its `print_of`."""
+    e = entry_at(t, i)
+    if not e.marks >> bit_of(mark) & np.uint64(1):
         return False
     window = COPY_WITH_ID if row.ip_id else COPY
-    mark = print_of(row)
     for k in range(I64(e.packets)):
-        c = cells(t)[I64(e.first_cell) + k]
+        c = cell_at(t, I64(e.first_cell) + k)
         if (
             c.seq == row.seq
             and c.ack == row.ack

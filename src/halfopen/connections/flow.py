@@ -31,7 +31,7 @@ from halfopen.connections.kept import (
 )
 from halfopen.connections.layout import FETCHED, FEW, OUT_NAMES, OUT_ROWS, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
 from halfopen.connections.limits import SLOTS
-from halfopen.connections.pools import buckets, cells, counters, entries, neighbours, nets, servers
+from halfopen.connections.pools import bucket_at, cell_at, counters, entry_at, neighbours_at, nets, server_at
 from halfopen.connections.rules import Tag
 from halfopen.connections.server_side import answer, rank, unreachable, void_refusal
 from halfopen.connections.table import (
@@ -83,7 +83,7 @@ def has_room(t: Any) -> Any:
 @part
 def finish_entry(t: Any, i: Any, silence: Any, how: Any) -> Any:
     """Judge an entry unless that was done, and forget it."""
-    if not entries(t)[i].facts & JUDGED:
+    if not entry_at(t, i).facts & JUDGED:
         emit(t, i, silence, how)
     forget(t, i)
 
@@ -91,21 +91,24 @@ def finish_entry(t: Any, i: Any, silence: Any, how: Any) -> Any:
 @inlined
 def fetch_entry(t: Any, i: Any) -> Any:
     """Have the two lines of an entry on their way."""
-    prefetch(entries(t), i, AT_ONCE)
-    prefetch(entries(t), i, LINE)
+    e = entry_at(t, i)
+    prefetch(e, AT_ONCE)
+    prefetch(e, LINE)
 
 
 @inlined
 def fetch_what_it_has(t: Any, i: Any) -> Any:
     """Have an entry's packets and its server's row on their way."""
-    e = entries(t)[i]
-    prefetch(servers(t), e.server, AT_ONCE)
-    prefetch(cells(t), e.first_cell, AT_ONCE)
+    e = entry_at(t, i)
+    prefetch(server_at(t, e.server), AT_ONCE)
+    first = cell_at(t, e.first_cell)
+    prefetch(first, AT_ONCE)
     if e.packets > 2:
-        prefetch(cells(t), e.first_cell, LINE)
+        prefetch(first, LINE)
         if e.packets > FEW:
-            prefetch(cells(t), e.first_cell, 2 * LINE)
-            prefetch(cells(t), e.first_cell, 3 * LINE)
+            prefetch(first, 2 * LINE)
+            prefetch(first, 3 * LINE)
+            prefetch(first, 4 * LINE)
 
 
 @inlined
@@ -117,12 +120,12 @@ def next_due(t: Any, wait: Any, slot: Any) -> Any:
         fetch_entry(t, i)
         t.due[n] = i
         n += 1
-        i = I64(neighbours(t)[i].after)
+        i = I64(neighbours_at(t, i).after)
     for k in range(n):
-        e = entries(t)[t.due[k]]
+        e = entry_at(t, t.due[k])
         fetch_what_it_has(t, t.due[k])
-        prefetch(buckets(t), I64(e.hash) & t.mask, AT_ONCE)
-        prefetch(cells(t), e.name, AT_ONCE)
+        prefetch(bucket_at(t, I64(e.hash) & t.mask), AT_ONCE)
+        prefetch(cell_at(t, e.name), AT_ONCE)
     return n
 
 
@@ -135,7 +138,7 @@ def turn(t: Any) -> Any:
     now = t.clock // SECOND
     if t.live == 0:
         t.second = now
-    t.second = max(t.second, now - SLOTS)
+    t.second = max(I64(t.second), now - SLOTS)
     while t.second < now:
         second = t.second + 1
         for wait in range(4):
@@ -143,7 +146,7 @@ def turn(t: Any) -> Any:
             while n:
                 for k in range(n):
                     i = I64(t.due[k])
-                    e = entries(t)[i]
+                    e = entry_at(t, i)
                     if t.clock - e.last > t.silences[wait]:
                         if not has_room(t):
                             return False
@@ -153,27 +156,28 @@ def turn(t: Any) -> Any:
                         link(t, i, I64(wait), max(due(t, e, wait), second + 1))
                 n = next_due(t, wait, second & (SLOTS - 1))
         t.second = second
+    t.turns_at = (now + 1) * SECOND
     return True
 
 
 @inlined
-def keep(t: Any, i: Any, row: Any, data: Any) -> Any:
-    """One more of the first ten packets."""
-    e = entries(t)[i]
-    c = cells(t)[next_cell(t, e)]
+def keep(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
+    """One more of the first ten packets, known again by its `mark` (`print_of`)."""
+    e = entry_at(t, i)
+    c = cell_at(t, next_cell(t, e))
     c.ts = row.ts
     c.seq = row.seq
     c.ack = row.ack
     c.length = row.payload_length
-    c.print = print_of(row)
+    c.print = mark
     c.ip_id = row.ip_id
     c.flags = row.flags
     c.ttl = row.ttl
     e.packets += 1
-    e.marks |= np.uint64(1) << bit_of(row)
+    e.marks |= np.uint64(1) << bit_of(mark)
     if row.flags & RST:
         if e.facts & CLIENT_RST and not row.flags & ACK and e.server:
-            answers = servers(t)[e.server]
+            answers = server_at(t, e.server)
             for k in range(answers.acks_after):
                 if answers.ack_after[k] == row.seq:
                     e.echoes += 1
@@ -202,9 +206,9 @@ def keep(t: Any, i: Any, row: Any, data: Any) -> Any:
 
 
 @inlined
-def inbound(t: Any, i: Any, row: Any, data: Any) -> Any:
-    """A packet of the client on a live 5-tuple."""
-    e = entries(t)[i]
+def inbound(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
+    """A packet of the client on a live 5-tuple; `mark` as in `keep`."""
+    e = entry_at(t, i)
     e.last = max(e.last, row.ts)
     if e.facts & JUDGED:
         counters(t)[C_LATE] += 1
@@ -218,7 +222,7 @@ def inbound(t: Any, i: Any, row: Any, data: Any) -> Any:
             release(t, i)
         rank(t, i)
     else:
-        keep(t, i, row, data)
+        keep(t, i, row, data, mark)
 
 
 @part
@@ -263,7 +267,7 @@ Z_MAP, Z_MAP_NEW, MASSCAN, MIRAI = int(Tag.zmap), int(Tag.zmap_new), int(Tag.mas
 @part
 def replace(t: Any, i: Any, ts: Any) -> Any:
     """Another SYN takes the 5-tuple (D3)."""
-    e = entries(t)[i]
+    e = entry_at(t, i)
     if not e.facts & JUDGED:
         silence = ts - e.last
         if silence > t.idle_timeout or e.wait == WAIT_ENDED:
@@ -274,25 +278,25 @@ def replace(t: Any, i: Any, ts: Any) -> Any:
 
 
 @part
-def open_connection(t: Any, row: Any, data: Any, mark: Any, facts: Any) -> Any:
+def open_connection(t: Any, row: Any, data: Any, flow: Any, facts: Any) -> Any:
     """A SYN opens a connection; where the table is full another one goes."""
     if t.live >= t.limit:
         i = whom_to_evict(t)
-        if not entries(t)[i].facts & JUDGED:
+        if not entry_at(t, i).facts & JUDGED:
             emit(t, i, AT_ONCE, EVICTED)
         forget(t, i)
     counters(t)[C_CONNECTIONS] += 1
     if t.live > t.mask:
         grow(t)
-    keep(t, open_entry(t, row, mark, facts, scanner_tags(row)), row, data)
+    keep(t, open_entry(t, row, flow, facts, scanner_tags(row)), row, data, print_of(row))
 
 
 @inlined
-def segment(t: Any, row: Any, data: Any, mark: Any) -> Any:
-    """One TCP packet, or an ICMP unreachable that quotes one."""
-    i, from_client = find(t, row, mark)
-    if i and t.clock - entries(t)[i].last > t.silences[entries(t)[i].wait]:
-        finish_entry(t, i, t.silences[entries(t)[i].wait], WAITED)
+def segment(t: Any, row: Any, data: Any, flow: Any) -> Any:
+    """One TCP packet, or an ICMP unreachable that quotes one; `flow` is the hash of its 5-tuple."""
+    i, from_client = find(t, row, flow)
+    if i and t.clock - entry_at(t, i).last > t.silences[entry_at(t, i).wait]:
+        finish_entry(t, i, t.silences[entry_at(t, i).wait], WAITED)
         i = I64(0)
     if row.kind == UNREACHABLE:
         if i and from_client:
@@ -301,12 +305,13 @@ def segment(t: Any, row: Any, data: Any, mark: Any) -> Any:
     opens = row.flags & OPENER == SYN
     facts = I64(0)
     if i:
-        e = entries(t)[i]
+        e = entry_at(t, i)
         if from_client:
-            if not e.facts & JUDGED and is_copy(t, i, row, bit_of(row)):
+            mark = print_of(row)
+            if not e.facts & JUDGED and is_copy(t, i, row, mark):
                 return
             if not opens or row.seq == e.isn:
-                inbound(t, i, row, data)
+                inbound(t, i, row, data, mark)
                 return
             facts = I64(REUSED)
         elif (
@@ -323,7 +328,7 @@ def segment(t: Any, row: Any, data: Any, mark: Any) -> Any:
         else:
             counters(t)[C_NOT_SERVER] += 1
     elif opens:
-        open_connection(t, row, data, mark, facts)
+        open_connection(t, row, data, flow, facts)
     else:
         counters(t)[C_NO_SYN] += 1
 
@@ -340,7 +345,7 @@ def end(t: Any, clock: Any) -> Any:
             while i:
                 if not has_room(t):
                     return False
-                silence = t.clock - entries(t)[i].last
+                silence = t.clock - entry_at(t, i).last
                 if silence > t.silences[wait]:
                     finish_entry(t, i, t.silences[wait], WAITED)
                 else:
@@ -348,6 +353,7 @@ def end(t: Any, clock: Any) -> Any:
                 i = I64(t.wheel[wait, slot, 0])
     t.clock = 0
     t.second = 0
+    t.turns_at = SECOND
     return True
 
 
@@ -358,13 +364,13 @@ def fetch(t: Any, rows: Any, at: Any) -> Any:
     Of those that come sooner the entries, of those that come next what these have.
     """
     for k in range(at, min(at + TOGETHER, rows.shape[0])):
-        mark = hash_of(t, rows[k])
-        t.marks[k & (FETCHED - 1)] = mark
-        prefetch(buckets(t), mark & t.mask, AT_ONCE)
+        flow = hash_of(t, rows[k])
+        t.flows[k & (FETCHED - 1)] = flow
+        prefetch(bucket_at(t, flow & t.mask), AT_ONCE)
     for k in range(max(at - TOGETHER, 0), min(at, rows.shape[0])):
-        fetch_entry(t, buckets(t)[t.marks[k & (FETCHED - 1)] & t.mask])
+        fetch_entry(t, bucket_at(t, t.flows[k & (FETCHED - 1)] & t.mask).first)
     for k in range(max(at - 2 * TOGETHER, 0), min(at - TOGETHER, rows.shape[0])):
-        fetch_what_it_has(t, buckets(t)[t.marks[k & (FETCHED - 1)] & t.mask])
+        fetch_what_it_has(t, bucket_at(t, t.flows[k & (FETCHED - 1)] & t.mask).first)
 
 
 @kernel(STATE, int)
@@ -390,7 +396,7 @@ def advance(state: Any, rows: Any, data: Any, at: Any) -> Any:
                 return k
             continue
         t.clock = max(t.clock, row.ts)
-        if t.clock // SECOND > t.second and not turn(t):
+        if t.clock >= t.turns_at and not turn(t):
             return k
-        segment(t, row, data, t.marks[k & (FETCHED - 1)])
+        segment(t, row, data, t.flows[k & (FETCHED - 1)])
     return rows.shape[0]

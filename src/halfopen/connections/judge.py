@@ -24,10 +24,10 @@ from halfopen.connections.kept import (
 )
 from halfopen.connections.layout import NAME_BYTES, NAME_START, WAIT_OPEN, Fact, Showed
 from halfopen.connections.limits import STRAY_REACH
-from halfopen.connections.pools import cells, counters, entries, names, out, servers, text
+from halfopen.connections.pools import cell_at, counters, entry_at, names, out_at, server_at, text
 from halfopen.connections.rules import Acks, Tag
 from halfopen.connections.table import ahead
-from halfopen.jit import I64, inlined, part
+from halfopen.jit import I64, copy_bytes, inlined, part
 from halfopen.model import (
     NO_TIME,
     PACKETS_KEPT,
@@ -69,6 +69,8 @@ WAITED, AT_END, NEWS = I64(0), I64(1), I64(2)
 REPLACED, EVICTED = I64(LeftOut.replaced), I64(LeftOut.evicted)
 """Why an entry is judged now: its silence was waited for, the capture ends (D1), something new came
 after the tenth packet (D8), another SYN took its place (D3), the table was full."""
+
+copy_piece = copy_bytes(NAME_BYTES)
 
 AT_ONCE = I64(0)
 """The silence of a connection that is judged without any."""
@@ -120,12 +122,12 @@ def weigh_resets(t: Any, e: Any, n: Any, high: Any, accepted: Any, row: Any) -> 
     newest = I64(0)
     data_after = I64(0)
     for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
+        c = cell_at(t, t.scratch[CELL_OF, k])
         if is_real_reset(c, e.isn, high):
             if first < 0:
                 first = k
                 row.gap = max(c.ts - newest, 0)
-            o = cells(t)[other]
+            o = cell_at(t, other)
             d = I64(c.ttl) - I64(o.ttl)
             if ttl == UNKNOWN_DELTA or abs(d) > abs(ttl):
                 ttl = d
@@ -156,7 +158,7 @@ def weigh_resets(t: Any, e: Any, n: Any, high: Any, accepted: Any, row: Any) -> 
     row.reset_acks = with_ack
     row.data_after_reset = data_after
     if first >= 0:
-        c = cells(t)[t.scratch[CELL_OF, first]]
+        c = cell_at(t, t.scratch[CELL_OF, first])
         d = max(ahead(c.seq, e.isn) - highest(t, e, first, accepted), UNKNOWN_DELTA + 1)
         row.seq_delta = d
         row.relation = IN_WINDOW if d == 0 else (BEHIND if d < 0 else AHEAD)
@@ -189,7 +191,7 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     answered = is_answered(t, n)
     idle_timeout = t.idle_timeout
     facts = e.facts
-    server = servers(t)[e.server]
+    server = server_at(t, e.server)
     showed = I64(0)
     if e.server:
         showed = I64(server.facts)
@@ -208,7 +210,7 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     syns = I64(0)
     rsts = I64(0)
     for k in range(n):
-        flags = cells(t)[t.scratch[CELL_OF, k]].flags
+        flags = cell_at(t, t.scratch[CELL_OF, k]).flags
         if flags & RST:
             rsts += 1
         elif flags & OPENER == SYN:
@@ -263,7 +265,7 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
         return UNDECIDED
     if showed & SHOWED_FIN:
         for k in range(n):
-            c = cells(t)[t.scratch[CELL_OF, k]]
+            c = cell_at(t, t.scratch[CELL_OF, k])
             if c.flags & ACK and not c.flags & RST and ahead(c.ack, server.fin_end) >= 0:
                 row.tags = tags | T_SERVER_CLOSED
                 return DECIDED
@@ -302,11 +304,10 @@ def write_name(t: Any, e: Any, row: Any) -> Any:
     cell = I64(e.name)
     left = I64(e.name_length)
     while left > 0:
-        for k in range(min(NAME_BYTES, left)):
-            names(t)[t.names_out] = text(t)[cell, NAME_START + k]
-            t.names_out += 1
+        copy_piece(names(t), I64(t.names_out), text(t)[cell], NAME_START)
+        t.names_out += min(NAME_BYTES, left)
         left -= NAME_BYTES
-        cell = I64(cells(t)[cell].link)
+        cell = I64(cell_at(t, cell).link)
 
 
 @part
@@ -315,8 +316,8 @@ def emit(t: Any, i: Any, silence: Any, how: Any) -> Any:
 
     The caller has seen to it that there is room for the row and for 255 bytes of name.
     """
-    e = entries(t)[i]
-    row = out(t)[t.rows_out]
+    e = entry_at(t, i)
+    row = out_at(t, t.rows_out)
     row.client_hi = e.client_hi
     row.client_lo = e.client_lo
     row.client_port = e.client_port

@@ -11,7 +11,7 @@ import numpy as np
 
 from halfopen.connections.layout import Fact, Showed
 from halfopen.connections.limits import STRAY_REACH
-from halfopen.connections.pools import cells, servers
+from halfopen.connections.pools import cell_at, server_at
 from halfopen.connections.table import ahead
 from halfopen.jit import I64, inlined, part
 from halfopen.model import PACKETS_KEPT, Flag, Stage
@@ -43,11 +43,11 @@ def accepted_syn_payload(t: Any, e: Any, n: Any) -> Any:
     length = I64(0)
     if e.facts & FACT_SYN_PAYLOAD:
         for k in range(n):
-            c = cells(t)[t.scratch[CELL_OF, k]]
+            c = cell_at(t, t.scratch[CELL_OF, k])
             if c.flags & SYN and not c.flags & RST:
                 length = max(length, I64(c.length))
         for k in range(n):
-            c = cells(t)[t.scratch[CELL_OF, k]]
+            c = cell_at(t, t.scratch[CELL_OF, k])
             if not c.flags & (SYN | RST) and ahead(c.seq, e.isn) > length:
                 return length
     return I64(0)
@@ -66,7 +66,7 @@ def highest(t: Any, e: Any, n: Any, accepted: Any) -> Any:
     """Relative sequence number that the client would send next, by its first `n` packets."""
     high = I64(0)
     for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
+        c = cell_at(t, t.scratch[CELL_OF, k])
         if not c.flags & RST:
             high = max(high, end_of(c, e.isn, accepted))
     return high
@@ -89,7 +89,7 @@ def has_real_reset(t: Any, e: Any) -> Any:
     n = gather(t, e)
     high = highest(t, e, n, accepted_syn_payload(t, e, n))
     for k in range(n):  # noqa: SIM110 - kernels know no generators
-        if is_real_reset(cells(t)[t.scratch[CELL_OF, k]], e.isn, high):
+        if is_real_reset(cell_at(t, t.scratch[CELL_OF, k]), e.isn, high):
             return True
     return False
 
@@ -111,13 +111,13 @@ def is_retransmitting(t: Any, e: Any, n: Any) -> Any:
     """The last five of ten packets are repeats and span more than the idle timeout (D8)."""
     if n < PACKETS_KEPT:
         return False
-    first = cells(t)[t.scratch[CELL_OF, PACKETS_KEPT - 5]].ts
-    last = cells(t)[t.scratch[CELL_OF, PACKETS_KEPT - 1]].ts
+    first = cell_at(t, t.scratch[CELL_OF, PACKETS_KEPT - 5]).ts
+    last = cell_at(t, t.scratch[CELL_OF, PACKETS_KEPT - 1]).ts
     if last - first <= t.idle_timeout:
         return False
     accepted = accepted_syn_payload(t, e, n)
     for k in range(PACKETS_KEPT - 5, PACKETS_KEPT):
-        c = cells(t)[t.scratch[CELL_OF, k]]
+        c = cell_at(t, t.scratch[CELL_OF, k])
         if not repeats(c.flags, c.seq, c.length, e.isn, highest(t, e, k, accepted)):
             return False
     return True
@@ -127,7 +127,7 @@ def is_retransmitting(t: Any, e: Any, n: Any) -> Any:
 def spread(t: Any, e: Any, n: Any, accepted: Any) -> Any:
     """Start and end of every packet's data into the scratch rows (D5)."""
     for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
+        c = cell_at(t, t.scratch[CELL_OF, k])
         start = I64(0)
         end = I64(0)
         syn = c.flags & SYN
@@ -153,7 +153,7 @@ def stage_reached(t: Any, n: Any) -> Any:
     empty_push = False
     acknowledged = False
     for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
+        c = cell_at(t, t.scratch[CELL_OF, k])
         end = t.scratch[END, k]
         data_end = max(data_end, end)
         if end and c.flags & (PSH | SYN):
@@ -195,14 +195,14 @@ def is_answered(t: Any, n: Any) -> Any:
     found = False
     before = np.uint32(0)
     for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
+        c = cell_at(t, t.scratch[CELL_OF, k])
         if t.scratch[END, k] == data_end and c.flags & ACK and (not found or ahead(c.ack, before) < 0):
             before = np.uint32(c.ack)
             found = True
     if not found:
         return False
     for k in range(n):
-        c = cells(t)[t.scratch[CELL_OF, k]]
+        c = cell_at(t, t.scratch[CELL_OF, k])
         if c.flags & ACK and ahead(c.ack, before) > 0:
             return True
     return False
@@ -215,12 +215,12 @@ def unacknowledged(t: Any, e: Any, n: Any) -> Any:
     never_repeated = False
     if e.server == 0:
         return outstanding, never_repeated
-    answers = servers(t)[e.server]
+    answers = server_at(t, e.server)
     if answers.facts & SHOWED_SPOKE:
         all_behind = True
         all_behind_repeat = answers.facts & SHOWED_REPEATED != 0
         for k in range(n):
-            c = cells(t)[t.scratch[CELL_OF, k]]
+            c = cell_at(t, t.scratch[CELL_OF, k])
             if c.flags & ACK and not c.flags & RST:
                 if ahead(answers.end, c.ack) <= 0:
                     all_behind = False

@@ -18,7 +18,7 @@ from halfopen.connections.limits import SLOTS, Limits
 from halfopen.connections.rules import signature_table
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import I64
-from halfopen.model import CONNECTION, PACKETS_KEPT, Rows
+from halfopen.model import CONNECTION, PACKETS_KEPT, SECOND, Rows
 
 def _row(size: int, fields: list[tuple[str, Any]]) -> np.dtype[Any]:
     """Rows of `size` bytes, so that each begins a line of the cache."""
@@ -62,6 +62,11 @@ ENTRY: Final = _row(
         ("echoes", np.uint8),
     ],
 )
+
+BUCKET: Final = np.dtype([("first", np.uint32)])
+
+FREE: Final = np.dtype([("number", np.uint32)])
+"""Of a stack of numbers given back."""
 
 NEIGHBOURS: Final = np.dtype([("before", np.uint32), ("after", np.uint32)])
 """Entries before and after an entry in its slot of the wheel; apart from it, so that walking along a
@@ -191,6 +196,7 @@ STATE: Final = np.dtype(
     [
         ("clock", np.int64),
         ("second", np.int64),  # up to which the wheel was turned
+        ("turns_at", np.int64),  # when it is turned next, ns
         ("idle_timeout", np.int64),
         ("limit", np.int64),  # most live connections
         ("live", np.int64),
@@ -206,7 +212,7 @@ STATE: Final = np.dtype(
         *((f"{pool}_length", np.intp) for pool in POOLS),
         ("silences", np.int64, (4,)),  # per wait: the silence that ends it, ns
         ("waiting", np.int64, (4,)),  # per wait: how many
-        ("marks", np.int64, (FETCHED,)),  # hashes of the next packets
+        ("flows", np.int64, (FETCHED,)),  # hashes of the next packets
         ("due", np.uint32, (TOGETHER,)),  # entries whose silence could be over
         ("scratch", np.int64, (4, PACKETS_KEPT)),
         ("signatures", np.uint8, _SIGNATURES.shape),
@@ -228,10 +234,10 @@ class Table(NamedTuple):
 
 def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
     """An empty table; `seed` keys the hash, so that nobody can choose packets that collide."""
-    size = limits.max_connections + 1
+    size = limits.max_connections + 2 & ~1  # with number 0, and even: blocks of cells begin a line of the cache
     bucket_bits = max(limits.max_connections - 1, 1).bit_length()
     pools: dict[str, NDArray[Any]] = {
-        "buckets": np.zeros(1 << bucket_bits, np.uint32),
+        "buckets": np.zeros(1 << bucket_bits, BUCKET),
         "entries": _aligned(size, ENTRY),
         "neighbours": _aligned(size, NEIGHBOURS),
         "cells": _aligned(size * (SINGLE_CELLS + FEW + PACKETS_KEPT), CELL),
@@ -240,11 +246,11 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
         "ranges": np.empty((BUFFERS, RANGE_NUMBERS), np.int64),
         "nets": _network_rows(limits),
         "out": np.empty(OUT_ROWS, CONNECTION),
-        "names": np.empty(OUT_NAMES, np.uint8),
+        "names": np.empty(OUT_NAMES + NAME_BYTES, np.uint8),
         "counters": counters,
-        **{f"{kind}_stack": np.empty(size, np.uint32) for kind in ("entry", "few", "block", "server")},
-        "cell_stack": np.empty(size * SINGLE_CELLS, np.uint32),
-        "buffer_stack": np.empty(BUFFERS, np.uint32),
+        **{f"{kind}_stack": np.empty(size, FREE) for kind in ("entry", "few", "block", "server")},
+        "cell_stack": np.empty(size * SINGLE_CELLS, FREE),
+        "buffer_stack": np.empty(BUFFERS, FREE),
     }
     state = np.zeros(1, STATE)
     for name, pool in pools.items():
@@ -255,6 +261,7 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
     # Blocks lie behind the single cells, the small ones first, and are known by their first cell.
     state["few_used"] = size * SINGLE_CELLS
     state["block_used"] = size * (SINGLE_CELLS + FEW)
+    state["turns_at"] = SECOND
     state["idle_timeout"] = limits.idle_timeout
     state["limit"] = limits.max_connections
     state["seed"] = seed

@@ -1,29 +1,30 @@
-"""The pools of a table as the kernels see them: ``entries(t)`` is the array of all entries."""
+"""The pools of a table as the kernels see them: ``entry_at(t, i)`` is row `i` of the entries."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from halfopen.connections.layout import CELL, ENTRY, NEIGHBOURS, RANGE_NUMBERS, SERVER
+from halfopen.connections.layout import BUCKET, CELL, ENTRY, FREE, NEIGHBOURS, RANGE_NUMBERS, SERVER
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
-from halfopen.jit import outside
+from halfopen.jit import array_of, row_of
 from halfopen.model import CONNECTION
 
-buckets = outside("buckets", np.uint32)
-entries = outside("entries", ENTRY)
-neighbours = outside("neighbours", NEIGHBOURS)
-cells = outside("cells", CELL)
-text = outside("cells", np.uint8, CELL.itemsize)  # the same as bytes, for names
-servers = outside("servers", SERVER)
-buffers = outside("buffers", np.uint8, FIRST_BYTES)
-ranges = outside("ranges", np.int64, RANGE_NUMBERS)
-nets = outside("nets", np.uint64, 5)
-out = outside("out", CONNECTION)
-names = outside("names", np.uint8)
-counters = outside("counters", np.int64)
-entry_stack = outside("entry_stack", np.uint32)
-cell_stack = outside("cell_stack", np.uint32)
-few_stack = outside("few_stack", np.uint32)
-block_stack = outside("block_stack", np.uint32)
-server_stack = outside("server_stack", np.uint32)
-buffer_stack = outside("buffer_stack", np.uint32)
+bucket_at = row_of("buckets", BUCKET)
+entry_at = row_of("entries", ENTRY)
+neighbours_at = row_of("neighbours", NEIGHBOURS)
+cell_at = row_of("cells", CELL)
+server_at = row_of("servers", SERVER)
+out_at = row_of("out", CONNECTION)
+entry_free_at = row_of("entry_stack", FREE)
+cell_free_at = row_of("cell_stack", FREE)
+few_free_at = row_of("few_stack", FREE)
+block_free_at = row_of("block_stack", FREE)
+server_free_at = row_of("server_stack", FREE)
+buffer_free_at = row_of("buffer_stack", FREE)
+
+text = array_of("cells", np.uint8, CELL.itemsize)  # the cells as bytes, for names
+buffers = array_of("buffers", np.uint8, FIRST_BYTES)
+ranges = array_of("ranges", np.int64, RANGE_NUMBERS)
+nets = array_of("nets", np.uint64, 5)
+names = array_of("names", np.uint8)
+counters = array_of("counters", np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfopen.connections.copies import COPY, COPY_WITH_ID, full_print
+from halfopen.connections.copies import COPY, COPY_WITH_ID, print_of
 from halfopen.connections.kept import has_real_reset
 from halfopen.connections.layout import (
     WAIT_ENDED,
@@ -15,7 +15,7 @@ from halfopen.connections.layout import (
     Showed,
 )
 from halfopen.connections.limits import STRAY_REACH
-from halfopen.connections.pools import counters, entries, servers
+from halfopen.connections.pools import counters, entry_at, server_at
 from halfopen.connections.table import ahead, due, link, take_server, unlink
 from halfopen.jit import I64, inlined, part
 from halfopen.model import Counter, Flag, Trait
@@ -35,12 +35,12 @@ C_DUPLICATES = int(Counter.duplicates)
 @inlined
 def rank(t: Any, i: Any) -> Any:
     """Let an entry wait for what it now has to wait for (D1)."""
-    e = entries(t)[i]
+    e = entry_at(t, i)
     if e.facts & JUDGED:
         wait = WAIT_JUDGED
     elif (
         e.facts & (CLIENT_FIN | REFUSED)
-        or (e.server and servers(t)[e.server].facts & RESET)
+        or (e.server and server_at(t, e.server).facts & RESET)
         or has_real_reset(t, e)
     ):
         wait = WAIT_ENDED
@@ -58,18 +58,18 @@ def void_refusal(t: Any, e: Any) -> Any:
     """The client went on after a refused SYN: the refusal never was (D9)."""
     e.facts &= ~REFUSED
     if e.server:
-        servers(t)[e.server].facts &= ~(SHOWED_RST | GAVE_UP | DIFFERENT)
+        server_at(t, e.server).facts &= ~(SHOWED_RST | GAVE_UP | DIFFERENT)
 
 
 @inlined
 def answer(t: Any, i: Any, row: Any) -> Any:
     """A packet of the server's side (D9, D17)."""
-    e = entries(t)[i]
+    e = entry_at(t, i)
     if e.facts & JUDGED:
         return
-    answers = servers(t)[take_server(t, e)]
+    answers = server_at(t, take_server(t, e))
     window = COPY_WITH_ID if row.ip_id else COPY
-    mark = full_print(row)
+    mark = print_of(row)
     for k in range(2 - I64(answers.recent), 2):
         if answers.recent_print[k] == mark and abs(row.ts - answers.recent_ts[k]) <= window:
             counters(t)[C_DUPLICATES] += 1
@@ -143,7 +143,7 @@ def remember_ack(answers: Any, ack: Any) -> Any:
 @part
 def unreachable(t: Any, i: Any, row: Any) -> Any:
     """ICMP unreachable that quotes the SYN: from a router a tag, from the server a refusal (D9)."""
-    e = entries(t)[i]
+    e = entry_at(t, i)
     if e.facts & (JUDGED | BEYOND_SYN) or row.seq != e.isn:
         return
     if row.traits & FROM_RESPONDER:

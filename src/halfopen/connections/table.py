@@ -17,26 +17,13 @@ from halfopen.connections.layout import (
     WAIT_SYN,
 )
 from halfopen.connections.limits import SLOTS
-from halfopen.connections.pools import (
-    block_stack,
-    buckets,
-    buffer_stack,
-    buffers,
-    cell_stack,
-    cells,
-    entries,
-    entry_stack,
-    few_stack,
-    neighbours,
-    ranges,
-    server_stack,
-    servers,
-    text,
-)
-from halfopen.jit import I64, inlined, part
+from halfopen.connections.pools import block_free_at, bucket_at, buffer_free_at, buffers, cell_at, cell_free_at, entry_at, entry_free_at, few_free_at, neighbours_at, ranges, server_at, server_free_at, text
+from halfopen.jit import I64, copy_bytes, copy_row, inlined, part
 from halfopen.model import PACKETS_KEPT, SECOND
 
 FIRST, LAST = 0, 1
+
+copy_piece = copy_bytes(NAME_BYTES)
 
 
 @inlined
@@ -49,49 +36,46 @@ def ahead(a: Any, b: Any) -> Any:
 
 
 @inlined
-def mix(x: Any) -> Any:
-    """Spread the bits of a 64-bit number (one round of MurmurHash3's finaliser)."""
-    x ^= x >> np.uint64(32)
-    x *= np.uint64(0xFF51AFD7ED558CCD)
-    return x ^ x >> np.uint64(32)
+def end_hash(t: Any, hi: Any, lo: Any, port: Any) -> Any:
+    """Hash of one end of a connection; its upper half is the better one."""
+    x = (lo ^ t.seed) * np.uint64(0x9E3779B97F4A7C15) ^ (hi + np.uint64(port)) * np.uint64(0xC2B2AE3D27D4EB4F)
+    return (x ^ x >> np.uint64(29)) * np.uint64(0xBF58476D1CE4E5B9)
 
 
 @inlined
 def hash_of(t: Any, row: Any) -> Any:
     """32-bit hash of a packet's 5-tuple, the same for both directions."""
-    source = (row.src_lo ^ t.seed) * np.uint64(0x9E3779B97F4A7C15) ^ row.src_hi + t.seed
-    target = (row.dst_lo ^ t.seed) * np.uint64(0x9E3779B97F4A7C15) ^ row.dst_hi + t.seed
-    source ^= np.uint64(row.src_port) * np.uint64(0x165667B19E3779F9)
-    target ^= np.uint64(row.dst_port) * np.uint64(0x165667B19E3779F9)
-    return I64(mix(mix(source) + mix(target)) & np.uint64(0xFFFFFFFF))
+    source = end_hash(t, row.src_hi, row.src_lo, row.src_port)
+    target = end_hash(t, row.dst_hi, row.dst_lo, row.dst_port)
+    return I64((source + target) >> np.uint64(32))
 
 
 @part
 def grow(t: Any) -> Any:
     """Double the buckets in use: every chain is parted by the next bit of its hashes."""
     bit = t.mask + 1
-    if bit >= buckets(t).shape[0]:
+    if bit >= t.buckets_length:
         return
     for bucket in range(bit):
-        i = I64(buckets(t)[bucket])
-        buckets(t)[bucket] = 0
+        i = I64(bucket_at(t, bucket).first)
+        bucket_at(t, bucket).first = 0
         while i:
-            e = entries(t)[i]
+            e = entry_at(t, i)
             following = I64(e.chain)
             new = bucket + (I64(e.hash) & bit)
-            e.chain = buckets(t)[new]
-            buckets(t)[new] = i
+            e.chain = bucket_at(t, new).first
+            bucket_at(t, new).first = i
             i = following
     t.mask = bit + t.mask
 
 
 @inlined
-def find(t: Any, row: Any, mark: Any) -> Any:
+def find(t: Any, row: Any, flow: Any) -> Any:
     """Entry of a packet's 5-tuple and whether the packet comes from the client; (0, False) if none."""
-    i = I64(buckets(t)[mark & t.mask])
+    i = I64(bucket_at(t, flow & t.mask).first)
     while i:
-        e = entries(t)[i]
-        if I64(e.hash) == mark:
+        e = entry_at(t, i)
+        if I64(e.hash) == flow:
             if (
                 e.client_lo == row.src_lo
                 and e.server_lo == row.dst_lo
@@ -119,7 +103,7 @@ def take_cell(t: Any) -> Any:
     """A single cell. There are always enough: the pools are sized by the connections."""
     if t.cell_free:
         t.cell_free -= 1
-        return I64(cell_stack(t)[t.cell_free])
+        return I64(cell_free_at(t, t.cell_free).number)
     t.cell_used += 1
     return t.cell_used - 1
 
@@ -127,7 +111,7 @@ def take_cell(t: Any) -> Any:
 @inlined
 def give_cell(t: Any, cell: Any) -> Any:
     """Give a single cell back."""
-    cell_stack(t)[t.cell_free] = cell
+    cell_free_at(t, t.cell_free).number = cell
     t.cell_free += 1
 
 
@@ -137,12 +121,12 @@ def take_block(t: Any, few: bool) -> Any:
     if few:
         if t.few_free:
             t.few_free -= 1
-            return I64(few_stack(t)[t.few_free])
+            return I64(few_free_at(t, t.few_free).number)
         t.few_used += FEW
         return t.few_used - FEW
     if t.block_free:
         t.block_free -= 1
-        return I64(block_stack(t)[t.block_free])
+        return I64(block_free_at(t, t.block_free).number)
     t.block_used += PACKETS_KEPT
     return t.block_used - PACKETS_KEPT
 
@@ -153,10 +137,10 @@ def give_cells(t: Any, e: Any) -> Any:
     if e.packets == 1:
         give_cell(t, I64(e.first_cell))
     elif e.packets <= FEW:
-        few_stack(t)[t.few_free] = e.first_cell
+        few_free_at(t, t.few_free).number = e.first_cell
         t.few_free += 1
     else:
-        block_stack(t)[t.block_free] = e.first_cell
+        block_free_at(t, t.block_free).number = e.first_cell
         t.block_free += 1
 
 
@@ -169,7 +153,7 @@ def next_cell(t: Any, e: Any) -> Any:
     elif n in (1, FEW):
         block = take_block(t, n == 1)
         for k in range(n):
-            cells(t)[block + k] = cells(t)[I64(e.first_cell) + k]
+            copy_row(cell_at(t, block + k), cell_at(t, I64(e.first_cell) + k))
         give_cells(t, e)
         e.first_cell = block
     return I64(e.first_cell) + n
@@ -185,16 +169,16 @@ def due(t: Any, e: Any, wait: Any) -> Any:
 @inlined
 def link(t: Any, i: Any, wait: Any, second: Any) -> Any:
     """Put an entry at the end of a slot of the wheel."""
-    e = entries(t)[i]
+    e = entry_at(t, i)
     slot = second & (SLOTS - 1)
     last = t.wheel[wait, slot, LAST]
     e.wait = wait
     e.slot = slot
-    beside = neighbours(t)[i]
+    beside = neighbours_at(t, i)
     beside.before = last
     beside.after = 0
     if last:
-        neighbours(t)[last].after = i
+        neighbours_at(t, last).after = i
     else:
         t.wheel[wait, slot, FIRST] = i
     t.wheel[wait, slot, LAST] = i
@@ -204,14 +188,14 @@ def link(t: Any, i: Any, wait: Any, second: Any) -> Any:
 @inlined
 def unlink(t: Any, i: Any) -> Any:
     """Take an entry out of the wheel."""
-    e = entries(t)[i]
-    beside = neighbours(t)[i]
+    e = entry_at(t, i)
+    beside = neighbours_at(t, i)
     if beside.before:
-        neighbours(t)[beside.before].after = beside.after
+        neighbours_at(t, beside.before).after = beside.after
     else:
         t.wheel[e.wait, e.slot, FIRST] = beside.after
     if beside.after:
-        neighbours(t)[beside.after].before = beside.before
+        neighbours_at(t, beside.after).before = beside.before
     else:
         t.wheel[e.wait, e.slot, LAST] = beside.before
     t.waiting[e.wait] -= 1
@@ -222,7 +206,7 @@ def free_name(t: Any, first: Any) -> Any:
     """Give a chain of name cells back."""
     cell = I64(first)
     while cell:
-        following = I64(cells(t)[cell].link)
+        following = I64(cell_at(t, cell).link)
         give_cell(t, cell)
         cell = following
 
@@ -231,7 +215,7 @@ def free_name(t: Any, first: Any) -> Any:
 def free_buffer(t: Any, e: Any) -> Any:
     """Give the slot for first bytes back, if the entry has one."""
     if e.buffer:
-        buffer_stack(t)[t.buffer_free] = e.buffer
+        buffer_free_at(t, t.buffer_free).number = e.buffer
         t.buffer_free += 1
         e.buffer = 0
 
@@ -239,14 +223,14 @@ def free_buffer(t: Any, e: Any) -> Any:
 @part
 def release(t: Any, i: Any) -> Any:
     """Free all that an entry holds beside its row; what is left knows the 5-tuple."""
-    e = entries(t)[i]
+    e = entry_at(t, i)
     if e.first_cell:
         give_cells(t, e)
     if e.name:
         free_name(t, e.name)
     free_buffer(t, e)
     if e.server:
-        server_stack(t)[t.server_free] = e.server
+        server_free_at(t, t.server_free).number = e.server
         t.server_free += 1
     e.first_cell = 0
     e.name = 0
@@ -258,31 +242,31 @@ def forget(t: Any, i: Any) -> Any:
     """Take an entry out of the table."""
     release(t, i)
     unlink(t, i)
-    e = entries(t)[i]
+    e = entry_at(t, i)
     bucket = I64(e.hash) & t.mask
-    j = I64(buckets(t)[bucket])
+    j = I64(bucket_at(t, bucket).first)
     if j == i:
-        buckets(t)[bucket] = e.chain
+        bucket_at(t, bucket).first = e.chain
     else:
-        while I64(entries(t)[j].chain) != i:
-            j = I64(entries(t)[j].chain)
-        entries(t)[j].chain = e.chain
-    entry_stack(t)[t.entry_free] = i
+        while I64(entry_at(t, j).chain) != i:
+            j = I64(entry_at(t, j).chain)
+        entry_at(t, j).chain = e.chain
+    entry_free_at(t, t.entry_free).number = i
     t.entry_free += 1
     t.live -= 1
 
 
 @part
-def open_entry(t: Any, row: Any, mark: Any, facts: Any, scanner: Any) -> Any:
+def open_entry(t: Any, row: Any, flow: Any, facts: Any, scanner: Any) -> Any:
     """A new entry for the SYN in `row`; there must be room. Returns its number."""
     if t.entry_free:
         t.entry_free -= 1
-        i = I64(entry_stack(t)[t.entry_free])
+        i = I64(entry_free_at(t, t.entry_free).number)
     else:
         i = t.entry_used
         t.entry_used += 1
     t.live += 1
-    e = entries(t)[i]
+    e = entry_at(t, i)
     e.client_hi = row.src_hi
     e.client_lo = row.src_lo
     e.client_port = row.src_port
@@ -305,10 +289,10 @@ def open_entry(t: Any, row: Any, mark: Any, facts: Any, scanner: Any) -> Any:
     e.name_length = 0
     e.trigger = 0
     e.echoes = 0
-    bucket = mark & t.mask
-    e.hash = mark
-    e.chain = buckets(t)[bucket]
-    buckets(t)[bucket] = i
+    bucket = flow & t.mask
+    e.hash = flow
+    e.chain = bucket_at(t, bucket).first
+    bucket_at(t, bucket).first = i
     link(t, i, WAIT_SYN, due(t, e, WAIT_SYN))
     return i
 
@@ -320,11 +304,11 @@ def take_server(t: Any, e: Any) -> Any:
         return I64(e.server)
     if t.server_free:
         t.server_free -= 1
-        v = I64(server_stack(t)[t.server_free])
+        v = I64(server_free_at(t, t.server_free).number)
     else:
         v = t.server_used
         t.server_used += 1
-    answers = servers(t)[v]
+    answers = server_at(t, v)
     answers.facts = 0
     answers.acks_after = 0
     answers.recent = 0
@@ -339,7 +323,7 @@ def take_buffer(t: Any, e: Any) -> Any:
         return I64(e.buffer)
     if t.buffer_free:
         t.buffer_free -= 1
-        b = I64(buffer_stack(t)[t.buffer_free])
+        b = I64(buffer_free_at(t, t.buffer_free).number)
     elif t.buffer_used < buffers(t).shape[0]:
         b = t.buffer_used
         t.buffer_used += 1
@@ -357,11 +341,15 @@ def keep_name(t: Any, e: Any, data: Any, offset: Any, length: Any) -> Any:
     at = I64(0)
     while at < length:
         cell = take_cell(t)
-        for k in range(min(NAME_BYTES, length - at)):
-            text(t)[cell, NAME_START + k] = data[offset + at + k]
-        cells(t)[cell].link = 0
+        begin = offset + at
+        if begin + NAME_BYTES <= data.shape[0]:
+            copy_piece(text(t)[cell], NAME_START, data, begin)
+        else:
+            for k in range(min(NAME_BYTES, length - at)):
+                text(t)[cell, NAME_START + k] = data[begin + k]
+        cell_at(t, cell).link = 0
         if before:
-            cells(t)[before].link = cell
+            cell_at(t, before).link = cell
         else:
             e.name = cell
         before = cell
@@ -378,7 +366,7 @@ def whom_to_evict(t: Any) -> Any:
         for second in range(t.second + 1, t.second + SLOTS):
             i = I64(t.wheel[wait, second & (SLOTS - 1), FIRST])
             while i:
-                later = due(t, entries(t)[i], wait)
+                later = due(t, entry_at(t, i), wait)
                 if later <= second:
                     return i
                 unlink(t, i)

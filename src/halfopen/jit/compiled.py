@@ -28,35 +28,54 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def outside(field: str, dtype: Any, *inner: int) -> Any:
-    """A function for kernels: of a record, the array whose address and length the record holds.
+def row_of(field: str, dtype: Any) -> Any:
+    """A function for kernels: ``row(record, index)`` in the pool whose address and length a record holds.
 
-    The record has the fields `field`_at and `field`_length; `inner` are the further dimensions. The
-    array's owner keeps it alive.
+    The record has the fields `field`_at and `field`_length; the pool's owner keeps it alive. The row is
+    where it is: what is assigned to its fields stays there.
     """
     row = from_dtype(np.dtype(dtype))
-    array = types.Array(row, 1 + len(inner), "C")
+
+    @intrinsic
+    def at(typing_context: Any, record: Any, index: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            number = context.cast(builder, arguments[1], index, types.intp)
+            if numba.config.BOUNDSCHECK:  # type: ignore[attr-defined]
+                length = _word(context, builder, record, arguments[0], f"{field}_length")
+                _cgutils.do_boundscheck(context, builder, number, length)
+            pool = _word(context, builder, record, arguments[0], f"{field}_at")
+            size = context.get_constant(types.intp, row.size)
+            place = builder.add(pool, builder.mul(number, size))
+            return builder.inttoptr(place, context.get_value_type(row))
+
+        return row(record, index), make
+
+    return at
+
+
+def array_of(field: str, dtype: Any, *inner: int) -> Any:
+    """A function for kernels: of a record, the array whose address and length the record holds.
+
+    As `row_of`; `inner` are the further dimensions.
+    """
+    array = types.Array(from_dtype(np.dtype(dtype)), 1 + len(inner), "C")
 
     @intrinsic
     def view(typing_context: Any, record: Any) -> Any:
         def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            def load(name: str) -> Any:
-                kind = context.get_value_type(types.intp)
-                at = _cgutils.get_record_member(builder, arguments[0], record.offset(name), kind)
-                return builder.load(at)
-
             def number(value: int) -> Any:
                 return context.get_constant(types.intp, value)
 
             made = context.make_array(array)(context, builder)
-            lengths = (load(f"{field}_length"), *(number(n) for n in inner))
+            length = _word(context, builder, record, arguments[0], f"{field}_length")
             steps = [np.dtype(dtype).itemsize]
             for n in reversed(inner):
                 steps.insert(0, steps[0] * n)
+            at = _word(context, builder, record, arguments[0], f"{field}_at")
             _populate_array(
                 made,
-                data=builder.inttoptr(load(f"{field}_at"), made.data.type),
-                shape=_cgutils.pack_array(builder, lengths),
+                data=builder.inttoptr(at, made.data.type),
+                shape=_cgutils.pack_array(builder, (length, *(number(n) for n in inner))),
                 strides=_cgutils.pack_array(builder, [number(n) for n in steps]),
                 itemsize=number(steps[-1]),
                 meminfo=None,
@@ -68,16 +87,21 @@ def outside(field: str, dtype: Any, *inner: int) -> Any:
     return view
 
 
+def _word(context: Any, builder: Any, record: Any, value: Any, name: str) -> Any:
+    """The field `name` of a record, which holds an address or a length."""
+    kind = context.get_value_type(types.intp)
+    return builder.load(_cgutils.get_record_member(builder, value, record.offset(name), kind))
+
+
 @intrinsic
-def prefetch(typing_context: Any, array: Any, index: Any, offset: Any) -> Any:
-    """In a kernel: have the line of memory on its way that lies `offset` bytes into array[index]."""
+def prefetch(typing_context: Any, row: Any, offset: Any) -> Any:
+    """In a kernel: have the line of memory on its way that lies `offset` bytes into a row."""
 
     def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows = context.make_array(array)(context, builder, value=arguments[0])
         address, number = ir.IntType(64), ir.IntType(32)
-        begin = builder.ptrtoint(rows.data, address)
-        row = builder.mul(context.cast(builder, arguments[1], index, types.intp), rows.itemsize)
-        place = builder.add(builder.add(begin, row), context.cast(builder, arguments[2], offset, types.intp))
+        place = builder.add(
+            builder.ptrtoint(arguments[0], address), context.cast(builder, arguments[1], offset, types.intp)
+        )
         byte = ir.IntType(8).as_pointer()
         hint = builder.module.declare_intrinsic(
             "llvm.prefetch", (byte,), ir.FunctionType(ir.VoidType(), (byte, number, number, number))
@@ -86,7 +110,52 @@ def prefetch(typing_context: Any, array: Any, index: Any, offset: Any) -> Any:
         builder.call(hint, (builder.inttoptr(place, byte), to_write, keep_close, data))
         return context.get_dummy_value()
 
-    return types.none(array, index, offset), make
+    return types.none(row, offset), make
+
+
+@intrinsic
+def copy_row(typing_context: Any, to: Any, source: Any) -> Any:
+    """In a kernel: make a row, of whole 8 bytes, what another row of its kind is."""
+
+    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        words = [builder.bitcast(each, ir.IntType(64).as_pointer()) for each in arguments]
+        for k in range(to.size // 8):
+            here, there = (builder.gep(each, [ir.IntType(64)(k)]) for each in words)
+            builder.store(builder.load(there), here)
+        return context.get_dummy_value()
+
+    return types.none(to, source), make
+
+
+def copy_bytes(size: int) -> Any:
+    """A function for kernels: ``copy(to, at, source, begin)`` copies `size` bytes at once."""
+
+    @intrinsic
+    def copy(typing_context: Any, to: Any, at: Any, source: Any, begin: Any) -> Any:
+        def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            places = []
+            for kind, array, offset in ((to, *arguments[:2]), (source, *arguments[2:])):
+                rows = context.make_array(kind)(context, builder, value=array)
+                if numba.config.BOUNDSCHECK:  # type: ignore[attr-defined]
+                    length = builder.extract_value(rows.shape, 0)
+                    last = builder.add(offset, context.get_constant(types.intp, size - 1))
+                    for byte in (offset, last):
+                        _cgutils.do_boundscheck(context, builder, byte, length)
+                places.append(builder.gep(rows.data, [offset]))
+            done = 0
+            while done < size:
+                bits = next(n for n in (64, 32, 16, 8) if size - done >= n // 8)
+                here, there = (
+                    builder.bitcast(builder.gep(p, [ir.IntType(64)(done)]), ir.IntType(bits).as_pointer())
+                    for p in places
+                )
+                builder.store(builder.load(there, align=1), here, align=1)
+                done += bits // 8
+            return context.get_dummy_value()
+
+        return types.none(to, types.intp, source, types.intp), make
+
+    return copy
 
 
 class _FirstCompile(event.Listener):

@@ -51,13 +51,11 @@ def part(function: F) -> F:
 inlined = part
 
 
-def outside(field: str, dtype: Any, *inner: int) -> Any:
-    """A function for kernels; it has no meaning outside them."""
-    del field, dtype, inner
+def _inside(*_: Any) -> Any:
+    """What has a meaning in kernels only (`compiled`)."""
 
 
-def prefetch(array: Any, index: Any, offset: Any) -> None:
-    """In a kernel: have the line of memory on its way that lies `offset` bytes into array[index]."""
+array_of = copy_bytes = copy_row = prefetch = row_of = _inside
 
 
 def kernel(*takes: Any, results: int = 1) -> Callable[[F], F]:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from halfopen.errors import PlacesError
 from halfopen.model import PLACE, Rows
+from halfopen.places.memory import AT_ONCE, Memory
 from halfopen.places.mmdb import Mmdb, Source
 
 _WORDS: Final = np.dtype([("asn", np.uint32), ("location", np.uint16), ("continent", np.uint16)])
 """PLACE with numbers for its codes: 0 is unknown in each field, and comparing is cheap."""
 
-_AT_ONCE: Final = 1 << 14
 _MOST_ADDRESSES: Final = 1 << 17
+"""Addresses whose places are remembered; with them, a memory takes at most 6 MiB."""
 
 
 class Places:
@@ -27,7 +28,7 @@ class Places:
     def __init__(self, files: Sequence[Mmdb]) -> None:
         self.sources: list[Source] = [file.source for file in files]
         self._files = files
-        self._memory = _Memory()
+        self._memory = Memory(_MOST_ADDRESSES)
         self._lock = Lock()
 
     @classmethod
@@ -44,13 +45,12 @@ class Places:
 
         Raises PlacesError where a damaged part of a file is met.
         """
-        found = np.zeros(len(hi), PLACE)
-        if self._files:
-            for begin in range(0, len(hi), _AT_ONCE):
-                part = slice(begin, begin + _AT_ONCE)
-                # Copied, so that the kernels meet one kind of array only.
-                found[part] = self._look_up(np.array(hi[part], np.uint64), np.array(lo[part], np.uint64))
-        return found
+        if not self._files:
+            return np.zeros(len(hi), PLACE)
+        parts = [slice(begin, begin + AT_ONCE) for begin in range(0, len(hi) or 1, AT_ONCE)]
+        # Copied: kernels take whole arrays, not a field out of rows.
+        found = [self._look_up(np.array(hi[part], np.uint64), np.array(lo[part], np.uint64)) for part in parts]
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def network_name(self, asn: int) -> str:
         """The organisation met beside an AS number in look-ups so far; empty where there was none."""
@@ -64,50 +64,19 @@ class Places:
                 if len(fresh):
                     memory.learn(self._ask(hi[fresh], lo[fresh]))
             except BaseException:
-                self._memory = _Memory()  # the old one may hold addresses without answers
+                self._memory = Memory(_MOST_ADDRESSES)  # the old one may hold addresses without answers
                 raise
-            return memory.places[numbers]
+            return memory.places(numbers)
 
     def _ask(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
-        answer = np.zeros(len(hi), PLACE)
+        first, *others = self._files
+        answer = first.answers(hi, lo)
         fields = answer.view(_WORDS)
-        for file in self._files:
+        for file in others:
             other = file.answers(hi, lo).view(_WORDS)
             for field in ("asn", "location", "continent"):
                 np.copyto(fields[field], other[field], where=fields[field] == 0)
         return answer
-
-
-class _Memory:
-    """The addresses met last and their places: a client comes back more often than not.
-
-    Starts anew when it is full, so it takes at most 6 MiB.
-    """
-
-    def __init__(self) -> None:
-        self.places = np.zeros(_MOST_ADDRESSES, PLACE)
-        self._addresses = np.zeros((_MOST_ADDRESSES, 2), np.uint64)
-        self._slots = np.zeros(2 * _MOST_ADDRESSES, np.int32)
-        self._used = 1
-
-    def number(
-        self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Numbers of up to `_AT_ONCE` addresses, and where the new ones stand, in the order of theirs."""
-        from halfopen.places.tree import number_addresses
-
-        if self._used + len(hi) > _MOST_ADDRESSES:
-            self._slots[:] = 0
-            self._used = 1
-        numbers = np.empty(len(hi), np.int32)
-        fresh = np.empty(len(hi), np.int32)
-        new = number_addresses(hi, lo, self._addresses, self._used, self._slots, numbers, fresh)
-        return numbers, fresh[:new]
-
-    def learn(self, places: Rows) -> None:
-        """Keep the places of the new addresses that `number` has just told of."""
-        self.places[self._used : self._used + len(places)] = places
-        self._used += len(places)
 
 
 def _files(source: Path) -> Iterator[Path]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from halfopen.errors import PlacesError
 from halfopen.model import MAPPED_PREFIX, PLACE, Rows
+from halfopen.places.memory import Memory
 from halfopen.places.records import Answer, read_record
 
 _DAMAGE: Final = (OSError, ValueError, TypeError, RuntimeError)
@@ -56,7 +57,7 @@ class Mmdb:
 
         self.path = path
         self.names: dict[int, str] = {}
-        self._decoded: dict[int, tuple[int, bytes, bytes]] = {0: (0, b"", b"")}
+        self._memory = Memory(_MOST_RECORDS)
         try:
             self._reader = maxminddb.open_database(path)
             about = self._reader.metadata()
@@ -87,7 +88,7 @@ class Mmdb:
         )
 
     def answers(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
-        """What the file says about each address (halves, IPv4-mapped): rows of `model.PLACE`.
+        """What the file says about up to `AT_ONCE` addresses (halves, IPv4-mapped): rows of `model.PLACE`.
 
         Raises PlacesError where the tree or a record is damaged.
         """
@@ -96,19 +97,19 @@ class Mmdb:
         records = np.empty(len(hi), np.int64)
         if not find_records(self._data, self._nodes, self._record_size, self._ip_version, hi, lo, records):
             raise PlacesError(str(self.path), "its search tree leads nowhere")
-        distinct, first, which = np.unique(records, return_index=True, return_inverse=True)
-        if len(self._decoded) + len(distinct) > _MOST_RECORDS:
-            del self._decoded
-            self._decoded = {0: (0, b"", b"")}
-        rows = []
-        for record, at in zip(distinct.tolist(), first.tolist(), strict=True):
-            row = self._decoded.get(record)
-            if row is None:
-                row = self._decoded[record] = self._decode(record, int(hi[at]), int(lo[at]))
-            rows.append(row)
-        return np.array(rows, PLACE)[which]
+        try:
+            numbers, fresh = self._memory.number(np.zeros(len(records), np.uint64), records.view(np.uint64))
+            if len(fresh):
+                rows = [self._decode(int(records[at]), int(hi[at]), int(lo[at])) for at in fresh.tolist()]
+                self._memory.learn(np.array(rows, PLACE))
+        except BaseException:
+            self._memory = Memory(_MOST_RECORDS)  # the old one may hold records without answers
+            raise
+        return self._memory.places(numbers)
 
     def _decode(self, record: int, hi: int, lo: int) -> tuple[int, bytes, bytes]:
+        if record == 0:
+            return 0, b"", b""
         if not _SEPARATOR <= record < self._data.size - self._data_begin + _SEPARATOR:
             raise PlacesError(str(self.path), f"a record outside the file, for {_address(hi, lo)}")
         answer = self._read(_address(hi, lo))

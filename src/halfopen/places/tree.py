@@ -1,4 +1,4 @@
-"""The kernels of a look-up: which addresses are new, and through the search tree of an MMDB file.
+"""The kernels of a look-up: which keys are new, and through the search tree of an MMDB file.
 
 Format: MaxMind DB File Format Specification 2.0, "Binary Search Tree Section". Nothing in a file
 makes them read outside the tree: a node is followed only while its number is below the node count
@@ -17,7 +17,7 @@ from halfopen.model import MAPPED_PREFIX, Bytes
 
 _MAPPED: Final = MAPPED_PREFIX >> 32
 _PROBES: Final = 8
-"""So many slots are tried: addresses chosen to collide cost no more than others."""
+"""So many slots are tried: keys chosen to collide cost no more than others."""
 
 
 @part
@@ -82,7 +82,7 @@ def find_records(
 
 
 @kernel(np.uint64, np.uint64, (np.uint64, 2), int, np.int32, np.int32, np.int32)
-def number_addresses(
+def number_keys(
     hi: NDArray[np.uint64],
     lo: NDArray[np.uint64],
     known: NDArray[np.uint64],
@@ -91,10 +91,10 @@ def number_addresses(
     numbers: NDArray[np.int32],
     fresh: NDArray[np.int32],
 ) -> int:
-    """Fill `numbers` with the number of each address; new addresses are counted up from `used`.
+    """Fill `numbers` with the number of each key; new keys are counted up from `used`.
 
-    Known addresses stand at known[number], two halves each; `slots` (a power of two, 0 is free) is
-    the hash table that finds them. Writes to `fresh` where each new address was first seen, in the
+    Known keys stand at known[number], two halves each; `slots` (a power of two, 0 is free) is
+    the hash table that finds them. Writes to `fresh` where each new key was first seen, in the
     order of their numbers, and returns how many there are.
     """
     mask = np.int64(slots.size - 1)

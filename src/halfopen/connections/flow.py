@@ -22,7 +22,6 @@ from halfopen.connections.judge import (
 )
 from halfopen.connections.kept import (
     accepted_syn_payload,
-    gather,
     has_real_reset,
     highest,
     is_real_reset,
@@ -182,7 +181,7 @@ def keep(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
                 if answers.ack_after[k] == row.seq:
                     e.echoes += 1
         e.facts |= ANY_RST | NOT_ONLY_SYN
-        n = gather(t, e)
+        n = I64(e.packets)
         if is_real_reset(c, e.isn, highest(t, e, n, accepted_syn_payload(t, e, n))):
             e.facts |= CLIENT_RST
     elif row.flags & SYN:
@@ -198,7 +197,7 @@ def keep(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
         e.high = max(I64(e.high), ahead(row.seq, e.isn) + I64(row.payload_length) + 1)
     take_first_bytes(t, e, row, data)
     if e.packets == PACKETS_KEPT and (
-        e.facts & CLIENT_FIN or has_real_reset(t, e) or not is_retransmitting(t, e, gather(t, e))
+        e.facts & CLIENT_FIN or has_real_reset(t, e) or not is_retransmitting(t, e, I64(e.packets))
     ):
         emit(t, i, AT_ONCE, WAITED)
         release(t, i)
@@ -215,7 +214,7 @@ def inbound(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
         rank(t, i)
     elif e.packets == PACKETS_KEPT:
         counters(t)[C_LATE] += 1
-        n = gather(t, e)
+        n = I64(e.packets)
         high = highest(t, e, n, accepted_syn_payload(t, e, n))
         if not repeats(row.flags, row.seq, row.payload_length, e.isn, high):
             emit(t, i, AT_ONCE, NEWS)

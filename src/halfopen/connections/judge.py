@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from halfopen.connections.kept import (
-    CELL_OF,
     LATER,
     POST_PSH,
     POST_SYN,
     accepted_syn_payload,
-    gather,
     highest,
     is_answered,
     is_real_reset,
     is_retransmitting,
+    packet,
     spread,
     stage_reached,
     unacknowledged,
@@ -122,7 +121,7 @@ def weigh_resets(t: Any, e: Any, n: Any, high: Any, accepted: Any, row: Any) -> 
     newest = I64(0)
     data_after = I64(0)
     for k in range(n):
-        c = cell_at(t, t.scratch[CELL_OF, k])
+        c = packet(t, e, k)
         if is_real_reset(c, e.isn, high):
             if first < 0:
                 first = k
@@ -146,7 +145,7 @@ def weigh_resets(t: Any, e: Any, n: Any, high: Any, accepted: Any, row: Any) -> 
                     any_zero = True
                 bare += 1
         elif not c.flags & RST:
-            other = t.scratch[CELL_OF, k]
+            other = I64(e.first_cell) + k
             if first >= 0 and c.length:
                 data_after += 1
         newest = max(newest, c.ts)
@@ -158,7 +157,7 @@ def weigh_resets(t: Any, e: Any, n: Any, high: Any, accepted: Any, row: Any) -> 
     row.reset_acks = with_ack
     row.data_after_reset = data_after
     if first >= 0:
-        c = cell_at(t, t.scratch[CELL_OF, first])
+        c = packet(t, e, first)
         d = max(ahead(c.seq, e.isn) - highest(t, e, first, accepted), UNKNOWN_DELTA + 1)
         row.seq_delta = d
         row.relation = IN_WINDOW if d == 0 else (BEHIND if d < 0 else AHEAD)
@@ -187,8 +186,8 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     accepted = accepted_syn_payload(t, e, n)
     spread(t, e, n, accepted)
     high = highest(t, e, n, accepted)
-    reached = stage_reached(t, n)
-    answered = is_answered(t, n)
+    reached = stage_reached(t, e, n)
+    answered = is_answered(t, e, n)
     idle_timeout = t.idle_timeout
     facts = e.facts
     server = server_at(t, e.server)
@@ -210,7 +209,7 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     syns = I64(0)
     rsts = I64(0)
     for k in range(n):
-        flags = cell_at(t, t.scratch[CELL_OF, k]).flags
+        flags = packet(t, e, k).flags
         if flags & RST:
             rsts += 1
         elif flags & OPENER == SYN:
@@ -265,7 +264,7 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
         return UNDECIDED
     if showed & SHOWED_FIN:
         for k in range(n):
-            c = cell_at(t, t.scratch[CELL_OF, k])
+            c = packet(t, e, k)
             if c.flags & ACK and not c.flags & RST and ahead(c.ack, server.fin_end) >= 0:
                 row.tags = tags | T_SERVER_CLOSED
                 return DECIDED
@@ -339,7 +338,7 @@ def emit(t: Any, i: Any, silence: Any, how: Any) -> Any:
     row.data_after_reset = 0
     row.signature = 0
     row.stage = NO_MATCH
-    why = decide(t, e, gather(t, e), row, silence, how)
+    why = decide(t, e, I64(e.packets), row, silence, how)
     if how >= REPLACED:
         why = how
         row.stage = UNDECIDED_STAGE

@@ -1,7 +1,4 @@
-"""What the kept packets of an entry say as a set, as kernels (D4, D5, D8, D16, D17).
-
-`gather` first: the others read the numbers of the packets' cells from the scratch rows.
-"""
+"""What the kept packets of an entry say as a set, as kernels (D4, D5, D8, D16, D17)."""
 
 from __future__ import annotations
 
@@ -24,30 +21,24 @@ POST_SYN, POST_ACK, POST_PSH, LATER = (
     int(s) for s in (Stage.post_syn, Stage.post_ack, Stage.post_psh, Stage.later_in_flow)
 )
 
-CELL_OF, START, END, PUSHED_END = 0, 1, 2, 3
-"""Rows of the scratch array: per packet its cell, and start and end of its data, 0 and 0 if none."""
-
 
 @inlined
-def gather(t: Any, e: Any) -> Any:
-    """Cell numbers of an entry's packets into the scratch row CELL_OF. Returns how many."""
-    n = I64(e.packets)
-    for k in range(n):
-        t.scratch[CELL_OF, k] = I64(e.first_cell) + k
-    return n
+def packet(t: Any, e: Any, k: Any) -> Any:
+    """The cell of an entry's packet `k`."""
+    return cell_at(t, I64(e.first_cell) + k)
 
 
 @part
 def accepted_syn_payload(t: Any, e: Any, n: Any) -> Any:
-    """Length of SYN data that a later packet starts behind, else 0 (D5). Needs `gather`."""
+    """Length of SYN data that a later packet starts behind, else 0 (D5)."""
     length = I64(0)
     if e.facts & FACT_SYN_PAYLOAD:
         for k in range(n):
-            c = cell_at(t, t.scratch[CELL_OF, k])
+            c = packet(t, e, k)
             if c.flags & SYN and not c.flags & RST:
                 length = max(length, I64(c.length))
         for k in range(n):
-            c = cell_at(t, t.scratch[CELL_OF, k])
+            c = packet(t, e, k)
             if not c.flags & (SYN | RST) and ahead(c.seq, e.isn) > length:
                 return length
     return I64(0)
@@ -66,7 +57,7 @@ def highest(t: Any, e: Any, n: Any, accepted: Any) -> Any:
     """Relative sequence number that the client would send next, by its first `n` packets."""
     high = I64(0)
     for k in range(n):
-        c = cell_at(t, t.scratch[CELL_OF, k])
+        c = packet(t, e, k)
         if not c.flags & RST:
             high = max(high, end_of(c, e.isn, accepted))
     return high
@@ -86,10 +77,10 @@ def has_real_reset(t: Any, e: Any) -> Any:
     """Whether any RST kept so far belongs to the connection."""
     if not e.facts & FACT_ANY_RST:
         return False
-    n = gather(t, e)
+    n = I64(e.packets)
     high = highest(t, e, n, accepted_syn_payload(t, e, n))
     for k in range(n):  # noqa: SIM110 - kernels know no generators
-        if is_real_reset(cell_at(t, t.scratch[CELL_OF, k]), e.isn, high):
+        if is_real_reset(packet(t, e, k), e.isn, high):
             return True
     return False
 
@@ -111,13 +102,13 @@ def is_retransmitting(t: Any, e: Any, n: Any) -> Any:
     """The last five of ten packets are repeats and span more than the idle timeout (D8)."""
     if n < PACKETS_KEPT:
         return False
-    first = cell_at(t, t.scratch[CELL_OF, PACKETS_KEPT - 5]).ts
-    last = cell_at(t, t.scratch[CELL_OF, PACKETS_KEPT - 1]).ts
+    first = packet(t, e, PACKETS_KEPT - 5).ts
+    last = packet(t, e, PACKETS_KEPT - 1).ts
     if last - first <= t.idle_timeout:
         return False
     accepted = accepted_syn_payload(t, e, n)
     for k in range(PACKETS_KEPT - 5, PACKETS_KEPT):
-        c = cell_at(t, t.scratch[CELL_OF, k])
+        c = packet(t, e, k)
         if not repeats(c.flags, c.seq, c.length, e.isn, highest(t, e, k, accepted)):
             return False
     return True
@@ -125,9 +116,9 @@ def is_retransmitting(t: Any, e: Any, n: Any) -> Any:
 
 @inlined
 def spread(t: Any, e: Any, n: Any, accepted: Any) -> Any:
-    """Start and end of every packet's data into the scratch rows (D5)."""
+    """Start and end of every packet's data into `starts` and `ends`, 0 and 0 if none (D5)."""
     for k in range(n):
-        c = cell_at(t, t.scratch[CELL_OF, k])
+        c = packet(t, e, k)
         start = I64(0)
         end = I64(0)
         syn = c.flags & SYN
@@ -140,12 +131,12 @@ def spread(t: Any, e: Any, n: Any, accepted: Any) -> Any:
             if end <= start:
                 start = I64(0)
                 end = I64(0)
-        t.scratch[START, k] = start
-        t.scratch[END, k] = end
+        t.starts[k] = start
+        t.ends[k] = end
 
 
 @inlined
-def stage_reached(t: Any, n: Any) -> Any:
+def stage_reached(t: Any, e: Any, n: Any) -> Any:
     """How far the client came (D5). Needs `spread`."""
     pushes = I64(0)
     last_push = I64(0)
@@ -153,16 +144,16 @@ def stage_reached(t: Any, n: Any) -> Any:
     empty_push = False
     acknowledged = False
     for k in range(n):
-        c = cell_at(t, t.scratch[CELL_OF, k])
-        end = t.scratch[END, k]
+        c = packet(t, e, k)
+        end = t.ends[k]
         data_end = max(data_end, end)
         if end and c.flags & (PSH | SYN):
             known = False
             for j in range(pushes):
-                if t.scratch[PUSHED_END, j] == end:
+                if t.pushed[j] == end:
                     known = True
             if not known:
-                t.scratch[PUSHED_END, pushes] = end
+                t.pushed[pushes] = end
                 pushes += 1
                 last_push = max(last_push, end)
         if not c.flags & (RST | SYN):
@@ -182,27 +173,27 @@ def stage_reached(t: Any, n: Any) -> Any:
 
 
 @inlined
-def is_answered(t: Any, n: Any) -> Any:
+def is_answered(t: Any, e: Any, n: Any) -> Any:
     """After its last new data the client acknowledged more than before, be it by its RST+ACK (D1).
 
     Needs `spread`.
     """
     data_end = I64(0)
     for k in range(n):
-        data_end = max(data_end, t.scratch[END, k])
+        data_end = max(data_end, t.ends[k])
     if data_end == 0:
         return False
     found = False
     before = np.uint32(0)
     for k in range(n):
-        c = cell_at(t, t.scratch[CELL_OF, k])
-        if t.scratch[END, k] == data_end and c.flags & ACK and (not found or ahead(c.ack, before) < 0):
+        c = packet(t, e, k)
+        if t.ends[k] == data_end and c.flags & ACK and (not found or ahead(c.ack, before) < 0):
             before = np.uint32(c.ack)
             found = True
     if not found:
         return False
     for k in range(n):
-        c = cell_at(t, t.scratch[CELL_OF, k])
+        c = packet(t, e, k)
         if c.flags & ACK and ahead(c.ack, before) > 0:
             return True
     return False
@@ -220,7 +211,7 @@ def unacknowledged(t: Any, e: Any, n: Any) -> Any:
         all_behind = True
         all_behind_repeat = answers.facts & SHOWED_REPEATED != 0
         for k in range(n):
-            c = cell_at(t, t.scratch[CELL_OF, k])
+            c = packet(t, e, k)
             if c.flags & ACK and not c.flags & RST:
                 if ahead(answers.end, c.ack) <= 0:
                     all_behind = False
@@ -235,17 +226,17 @@ def unacknowledged(t: Any, e: Any, n: Any) -> Any:
         data_end = I64(0)
         repeated_end = I64(0)
         for k in range(n):
-            end = t.scratch[END, k]
+            end = t.ends[k]
             if end == 0:
                 continue
             data_end = max(data_end, end)
             for j in range(k):
                 if (
-                    t.scratch[END, j]
-                    and t.scratch[START, k] < t.scratch[END, j]
-                    and t.scratch[START, j] < end
+                    t.ends[j]
+                    and t.starts[k] < t.ends[j]
+                    and t.starts[j] < end
                 ):
-                    repeated_end = max(repeated_end, min(end, t.scratch[END, j]))
+                    repeated_end = max(repeated_end, min(end, t.ends[j]))
         if data_end > acked:
             outstanding = True
             if repeated_end <= acked:

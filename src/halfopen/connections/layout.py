@@ -214,7 +214,9 @@ STATE: Final = np.dtype(
         ("waiting", np.int64, (4,)),  # per wait: how many
         ("flows", np.int64, (FETCHED,)),  # hashes of the next packets
         ("due", np.uint32, (TOGETHER,)),  # entries whose silence could be over
-        ("scratch", np.int64, (4, PACKETS_KEPT)),
+        ("starts", np.int64, (PACKETS_KEPT,)),  # of the data of the packets looked at, and the ends
+        ("ends", np.int64, (PACKETS_KEPT,)),
+        ("pushed", np.int64, (PACKETS_KEPT,)),  # the different ends of those that pushed
         ("signatures", np.uint8, _SIGNATURES.shape),
         ("wheel", np.uint32, (4, SLOTS, 2)),  # per wait and slot: first and last entry
         ("ports", np.uint8, (1 << 16,)),  # 1 for a server port

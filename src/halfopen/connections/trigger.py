@@ -73,7 +73,7 @@ _Found: TypeAlias = "tuple[int, int, int, int]"
 @part
 def _byte(data: Bytes, at: int) -> int:
     """The byte at `at`, in the signed type of all numbers here."""
-    return int(np.int64(data[at]))
+    return int(np.int64(data[np.uint64(at)]))
 
 
 @part
@@ -82,7 +82,7 @@ def _record(data: Bytes, end: int, at: int) -> int:
     if at + 5 > end:
         return _CUT
     length = _byte(data, at + 3) << 8 | _byte(data, at + 4)
-    if data[at] != _HANDSHAKE or data[at + 1] != 3 or data[at + 2] > 4 or not 0 < length <= LONGEST_RECORD:
+    if _byte(data, at) != _HANDSHAKE or _byte(data, at + 1) != 3 or _byte(data, at + 2) > 4 or not 0 < length <= LONGEST_RECORD:
         return _BAD
     return length
 
@@ -151,7 +151,7 @@ def _server_name(data: Bytes, end: int, at: int, left: int, room: int) -> _Found
     if at + length > end:
         return MORE, 0, 0, 0
     for i in range(at, at + length):
-        if not _CLASSES[data[i]] & _HOSTNAME:
+        if not _CLASSES[_byte(data, i)] & _HOSTNAME:
             return NONE, 0, 0, 0
     return FOUND, _SNI, at, length
 
@@ -203,15 +203,15 @@ def _is_request(data: Bytes, at: int, stop: int) -> bool:
     tail = stop - 9
     return bool(
         tail > at + 1
-        and data[tail] == 0x20
-        and data[tail + 1] == 0x48  # HTTP/1.
-        and data[tail + 2] == 0x54
-        and data[tail + 3] == 0x54
-        and data[tail + 4] == 0x50
-        and data[tail + 5] == 0x2F
-        and data[tail + 6] == 0x31
-        and data[tail + 7] == 0x2E
-        and _CLASSES[data[tail + 8]] & _DIGIT != 0
+        and _byte(data, tail) == 0x20
+        and _byte(data, tail + 1) == 0x48  # HTTP/1.
+        and _byte(data, tail + 2) == 0x54
+        and _byte(data, tail + 3) == 0x54
+        and _byte(data, tail + 4) == 0x50
+        and _byte(data, tail + 5) == 0x2F
+        and _byte(data, tail + 6) == 0x31
+        and _byte(data, tail + 7) == 0x2E
+        and _CLASSES[_byte(data, tail + 8)] & _DIGIT != 0
     )
 
 
@@ -219,36 +219,36 @@ def _is_request(data: Bytes, at: int, stop: int) -> bool:
 def _is_host(data: Bytes, line: int, stop: int) -> bool:
     return bool(
         stop - line >= 5
-        and data[line] | 0x20 == 0x68
-        and data[line + 1] | 0x20 == 0x6F
-        and data[line + 2] | 0x20 == 0x73
-        and data[line + 3] | 0x20 == 0x74
-        and data[line + 4] == 0x3A
+        and _byte(data, line) | 0x20 == 0x68
+        and _byte(data, line + 1) | 0x20 == 0x6F
+        and _byte(data, line + 2) | 0x20 == 0x73
+        and _byte(data, line + 3) | 0x20 == 0x74
+        and _byte(data, line + 4) == 0x3A
     )
 
 
 @part
 def _host(data: Bytes, at: int, stop: int) -> _Found:
-    """The name in the Host value data[at:stop], without white space around it and port."""
-    while at < stop and (data[at] == 0x20 or data[at] == 0x09):
+    """The name in the Host value _byte(data, at:stop), without white space around it and port."""
+    while at < stop and (_byte(data, at) == 0x20 or _byte(data, at) == 0x09):
         at += 1
-    while at < stop and (data[stop - 1] == 0x20 or data[stop - 1] == 0x09):
+    while at < stop and (_byte(data, stop - 1) == 0x20 or _byte(data, stop - 1) == 0x09):
         stop -= 1
     i = at
-    if at < stop and data[at] == 0x5B:  # [IPv6 literal]
+    if at < stop and _byte(data, at) == 0x5B:  # [IPv6 literal]
         i += 1
-        while i < stop and _CLASSES[data[i]] & _ADDRESS:
+        while i < stop and _CLASSES[_byte(data, i)] & _ADDRESS:
             i += 1
-        if i == at + 1 or i == stop or data[i] != 0x5D:
+        if i == at + 1 or i == stop or _byte(data, i) != 0x5D:
             return NONE, 0, 0, 0
         i += 1
     else:
-        while i < stop and _CLASSES[data[i]] & _HOSTNAME:
+        while i < stop and _CLASSES[_byte(data, i)] & _HOSTNAME:
             i += 1
     length = i - at
-    if i < stop and data[i] == 0x3A:
+    if i < stop and _byte(data, i) == 0x3A:
         i += 1
-        while i < stop and _CLASSES[data[i]] & _DIGIT:
+        while i < stop and _CLASSES[_byte(data, i)] & _DIGIT:
             i += 1
     if i < stop or not 0 < length <= LONGEST_NAME:
         return NONE, 0, 0, 0
@@ -258,19 +258,19 @@ def _host(data: Bytes, at: int, stop: int) -> _Found:
 @part
 def _request(data: Bytes, begin: int, end: int) -> _Found:
     at = begin
-    while at < end and _CLASSES[data[at]] & _TOKEN:
+    while at < end and _CLASSES[_byte(data, at)] & _TOKEN:
         at += 1
     if at - begin > LONGEST_METHOD:
         return NONE, 0, 0, 0
     if at == end:
         return MORE, 0, 0, 0
-    if at == begin or data[at] != 0x20:
+    if at == begin or _byte(data, at) != 0x20:
         return NONE, 0, 0, 0
     method_end = at
     line = begin
     while at < end:
-        if data[at] == 0x0A:
-            stop = at - 1 if data[at - 1] == 0x0D else at
+        if _byte(data, at) == 0x0A:
+            stop = at - 1 if _byte(data, at - 1) == 0x0D else at
             if line == begin:
                 if not _is_request(data, method_end, stop):
                     return NONE, 0, 0, 0
@@ -279,7 +279,7 @@ def _request(data: Bytes, begin: int, end: int) -> _Found:
             elif _is_host(data, line, stop):
                 return _host(data, line + 5, stop)
             line = at + 1
-        elif data[at] < 0x20 and data[at] != 0x0D and data[at] != 0x09:
+        elif _byte(data, at) < 0x20 and _byte(data, at) != 0x0D and _byte(data, at) != 0x09:
             return NONE, 0, 0, 0
         at += 1
     return MORE, 0, 0, 0
@@ -287,7 +287,7 @@ def _request(data: Bytes, begin: int, end: int) -> _Found:
 
 @part
 def find_trigger(data: Bytes, start: SupportsInt, length: SupportsInt) -> _Found:
-    """Look for a name in data[start:start + length], the contiguous first bytes of a client's stream.
+    """Look for a name in _byte(data, start:start + length), the contiguous first bytes of a client's stream.
 
     Returns (status, kind, offset, name_length): status NONE, MORE or FOUND, kind a
     `model.TriggerKind`, offset (into `data`) and length in bytes of at most 255 hostname
@@ -298,7 +298,7 @@ def find_trigger(data: Bytes, start: SupportsInt, length: SupportsInt) -> _Found
     if size == 0:
         return MORE, 0, 0, 0
     end = begin + min(size, LIMIT)
-    if data[begin] == _HANDSHAKE:
+    if _byte(data, begin) == _HANDSHAKE:
         status, kind, offset, name_length = _client_hello(data, begin, end)
     else:
         status, kind, offset, name_length = _request(data, begin, end)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from halfopen.capture.source import open_captures
 from halfopen.connections.limits import Limits
 from halfopen.model import CONNECTION, Counter
-from halfopen.pipeline import DEPTH, Judge, Judged, in_order
+from halfopen.lanes import DEPTH, in_order
+from halfopen.pipeline import Judge, Judged
 from tests.cli.conftest import capture_bytes
 
 Rows = tuple[str, list[tuple[object, ...]]]

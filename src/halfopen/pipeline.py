@@ -1,19 +1,18 @@
 """Captures -> connections -> places: the one way from packets to judged connections.
 
-One capture is read by a thread of its own, ahead of the flow table. Several captures run side by
-side, one thread each; the kernels release the GIL. Results come in the order of the captures
-whatever the threads do, and every queue is bounded.
+One capture is read by a thread of its own, ahead of the flow table, and of a large one the table is
+parted into two halves, with a thread each. Several captures run side by side, one thread each; the
+kernels release the GIL. Results come in the same order whatever the threads do, and every queue is bounded.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from queue import Empty, Queue, SimpleQueue
-from threading import Thread
-from typing import Final, Generic, TypeVar
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +20,19 @@ from numpy.typing import NDArray
 from halfopen.capture.source import Capture
 from halfopen.connections.limits import Limits
 from halfopen.connections.rules import RULES_VERSION
-from halfopen.connections.tracker import Tracker
+from halfopen.connections.tracker import Share, Tracker
 from halfopen.errors import CaptureError
+from halfopen.lanes import ahead, in_order, in_turns
 from halfopen.model import PLACE, Batch, Bytes, ConnectionBatch, LeftOut, Rows, counts, new_counters
 from halfopen.places import Places
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-DEPTH: Final = 4
-"""Results that may wait for the captures before them."""
+LARGE: Final = 1 << 25
+"""Bytes of files from which on a capture's connections are held in two halves, each a table of its own."""
 
-PATIENCE: Final = 1.0
-"""Seconds given to a thread to stop; one that waits for standard input is left behind."""
+MANY: Final = 1 << 16
+"""Most connections, likewise: where the limit is small, it is kept to the last one."""
 
 
 def cores() -> int:
@@ -43,7 +42,10 @@ def cores() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Connections of one capture, in the order in which they became final."""
+    """Connections of one capture, in the order in which they became final.
+
+    Those of a large one come by batches of packets: of each first those of one half of the table.
+    """
 
     file: str
     rows: Rows  # model.CONNECTION
@@ -91,22 +93,35 @@ class Judge:
     jobs: int = 1
     left_out: bool = False  # whether connections without a stage are handed on, too
     account: Account = field(default_factory=Account)
-    # Empty tables of captures that are finished, with their counters: a new one is a lot of memory to touch.
-    _idle: list[tuple[Tracker, NDArray[np.int64]]] = field(default_factory=list, init=False, repr=False)
+    # Empty tables of captures that are finished: a new one is a lot of memory to touch.
+    _idle: dict[Share, list[Tracker]] = field(
+        default_factory=lambda: {share: [] for share in Share}, init=False, repr=False
+    )
 
     def run(
         self, captures: Sequence[Capture], work: Callable[[Iterator[Judged]], Iterator[Result]]
     ) -> Generator[Result, None, None]:
         """What `work` makes of the connections of each capture, in the order of the captures.
 
-        `work` runs beside the others in the thread of its capture. The rows it is given are valid
-        until it asks for the next.
+        `work` runs beside the others in a thread of its capture, or of half of it. The rows it is given
+        are valid until it asks for the next.
         """
-        ahead = len(captures) == 1 and self.jobs > 1
+        alone = len(captures) == 1 and self.jobs > 1
 
         def one(capture: Capture) -> Generator[Result | _Finished, None, None]:
+            trackers = [self._tracker(share) for share in self._shares(capture)]
+            batches = (batch for batch in capture.batches())
+            if alone and len(trackers) > 1:
+                yield from in_turns(
+                    batches, [partial(self._half, work, capture, tracker) for tracker in trackers]
+                )
+            else:
+                yield from work(self._connections(capture, ahead(batches) if alone else batches, trackers))
             counters = new_counters()
-            yield from work(self._connections(capture, counters, ahead))
+            for tracker in trackers:
+                counters += tracker.counters
+                tracker.counters[:] = 0
+                self._idle[tracker.share].append(tracker)
             yield _Finished(capture, counters)
 
         with closing(in_order(captures, one, self.jobs)) as results:
@@ -116,18 +131,38 @@ class Judge:
                 else:
                     yield result
 
-    def _connections(self, capture: Capture, counters: NDArray[np.int64], ahead: bool) -> Iterator[Judged]:
+    def _shares(self, capture: Capture) -> tuple[Share, ...]:
+        """How a capture is parted; by what it is alone, so that its rows come in one order everywhere."""
+        if (capture.progress[1] or 0) >= LARGE and self.limits.max_connections >= MANY:
+            return Share.FIRST, Share.SECOND
+        return (Share.ALL,)
+
+    def _tracker(self, share: Share) -> Tracker:
         try:
-            tracker, counted = self._idle.pop()
+            return self._idle[share].pop()
         except IndexError:
-            counted = new_counters()
-            tracker = Tracker(self.limits, counted)
-        for batch in read_ahead(capture) if ahead else capture.batches():
-            yield from self._judged(capture.name, tracker.feed(batch))
-        yield from self._judged(capture.name, tracker.finish(capture.clock))
-        counters += counted
-        counted[:] = 0
-        self._idle.append((tracker, counted))
+            most = self.limits.max_connections
+            return Tracker(
+                replace(self.limits, max_connections=most if share == Share.ALL else most // 2), new_counters(), share
+            )
+
+    def _half(
+        self,
+        work: Callable[[Iterator[Judged]], Iterator[Result]],
+        capture: Capture,
+        tracker: Tracker,
+        batches: Iterator[Batch],
+    ) -> Generator[Result, None, None]:
+        yield from work(self._connections(capture, batches, [tracker]))
+
+    def _connections(
+        self, capture: Capture, batches: Iterator[Batch], trackers: Sequence[Tracker]
+    ) -> Iterator[Judged]:
+        for batch in batches:
+            for tracker in trackers:
+                yield from self._judged(capture.name, tracker.feed(batch))
+        for tracker in trackers:
+            yield from self._judged(capture.name, tracker.finish(capture.clock))
 
     def _judged(self, file: str, final: Iterator[ConnectionBatch]) -> Iterator[Judged]:
         for batch in final:
@@ -151,87 +186,3 @@ def decided(rows: Rows) -> Rows:
 class _Finished:
     capture: Capture
     counters: NDArray[np.int64]
-
-
-class _Lane(Generic[Result]):
-    """What one thread hands to another: results, then the end or the error that stopped it."""
-
-    def __init__(self, depth: int) -> None:
-        self._queue: Queue[Result | None] = Queue(depth)
-        self._error: BaseException | None = None
-        self._abandoned = False
-
-    def fill(self, results: Generator[Result, None, None]) -> None:
-        """Run `results` to its end, or until nobody reads any more."""
-        if self._abandoned:
-            return
-        with closing(results):
-            try:
-                for result in results:
-                    self._queue.put(result)
-                    if self._abandoned:
-                        return
-            except BaseException as error:  # raised again where the lane is read
-                self._error = error
-        if not self._abandoned:
-            self._queue.put(None)
-
-    def __iter__(self) -> Iterator[Result]:
-        while (result := self._queue.get()) is not None:
-            yield result
-        if self._error is not None:
-            raise self._error
-
-    def abandon(self) -> None:
-        """Tell the filling thread to stop, and make room in case it waits for some."""
-        self._abandoned = True
-        with suppress(Empty):
-            while True:
-                self._queue.get_nowait()
-
-
-def in_order(
-    items: Sequence[Item], work: Callable[[Item], Generator[Result, None, None]], jobs: int
-) -> Generator[Result, None, None]:
-    """All results of ``work(item)``, in the order of `items`, made by up to `jobs` threads."""
-    if min(jobs, len(items)) < 2:
-        for item in items:
-            yield from work(item)
-        return
-    lanes: list[_Lane[Result]] = [_Lane(DEPTH) for _ in items]
-    waiting: SimpleQueue[tuple[_Lane[Result], Item]] = SimpleQueue()
-    for pair in zip(lanes, items, strict=True):
-        waiting.put(pair)
-
-    def worker() -> None:
-        with suppress(Empty):
-            while True:
-                lane, item = waiting.get_nowait()
-                lane.fill(work(item))
-
-    threads = [Thread(target=worker, daemon=True) for _ in range(min(jobs, len(items)))]
-    for thread in threads:
-        thread.start()
-    try:
-        for lane in lanes:
-            yield from lane
-    finally:
-        for lane in lanes:
-            lane.abandon()
-        for thread in threads:
-            thread.join(PATIENCE)
-
-
-def read_ahead(capture: Capture) -> Generator[Batch, None, None]:
-    """The batches of `capture`, read by a thread of its own; each is valid until the next is asked for.
-
-    One is looked at, one waits and one is being filled: a batch outlives the next two.
-    """
-    lane: _Lane[Batch] = _Lane(1)
-    thread = Thread(target=lane.fill, args=((each for each in capture.batches()),), daemon=True)
-    thread.start()
-    try:
-        yield from lane
-    finally:
-        lane.abandon()
-        thread.join(PATIENCE)

@@ -12,7 +12,7 @@ from halfopen.capture.window import BUFFERS, Window
 from halfopen.errors import CaptureError
 from halfopen.model import PACKET, Batch, Bytes, Rows, empty_rows, new_counters
 
-ROWS: Final = 4096
+ROWS: Final = 16384
 """Rows of a batch: few enough to stay in a core's own cache."""
 
 Step = Callable[[Bytes, Rows], tuple[int, int, int]]

@@ -28,7 +28,7 @@ from halfopen.connections.kept import (
     is_retransmitting,
     repeats,
 )
-from halfopen.connections.layout import FETCHED, FEW, OUT_NAMES, OUT_ROWS, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
+from halfopen.connections.layout import FETCHED, FEW, OUT_NAMES, OUT_ROWS, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact, Share
 from halfopen.connections.limits import SLOTS
 from halfopen.connections.pools import bucket_at, cell_at, counters, entry_at, neighbours_at, nets, server_at
 from halfopen.connections.rules import Tag
@@ -62,6 +62,13 @@ IPV6, DONT_FRAGMENT = int(Trait.IPV6), int(Trait.DONT_FRAGMENT)
 WINDOWS_LIKE = int(Option.MSS | Option.SACK_PERMITTED | Option.SCALE | Option.SCALE_8)
 C_NO_SYN, C_LATE = int(Counter.no_syn), int(Counter.late)
 C_NOT_SERVER, C_CONNECTIONS = int(Counter.not_server), int(Counter.connections)
+
+ALL = int(Share.ALL)
+HALF = I64(31)
+"""The bit of the hash that says in which half of a parted table a connection is."""
+
+OTHERS = I64(-1)
+"""In the place of the hash of a packet that the other half takes."""
 
 LINE = 64
 """Bytes that the processor's cache moves at once."""
@@ -364,12 +371,19 @@ def fetch(t: Any, rows: Any, at: Any) -> Any:
     """
     for k in range(at, min(at + TOGETHER, rows.shape[0])):
         flow = hash_of(t, rows[k])
+        if t.share != ALL and flow >> HALF != t.share:
+            flow = OTHERS
+        else:
+            prefetch(bucket_at(t, flow & t.mask), AT_ONCE)
         t.flows[k & (FETCHED - 1)] = flow
-        prefetch(bucket_at(t, flow & t.mask), AT_ONCE)
     for k in range(max(at - TOGETHER, 0), min(at, rows.shape[0])):
-        fetch_entry(t, bucket_at(t, t.flows[k & (FETCHED - 1)] & t.mask).first)
+        flow = t.flows[k & (FETCHED - 1)]
+        if flow != OTHERS:
+            fetch_entry(t, bucket_at(t, flow & t.mask).first)
     for k in range(max(at - 2 * TOGETHER, 0), min(at - TOGETHER, rows.shape[0])):
-        fetch_what_it_has(t, bucket_at(t, t.flows[k & (FETCHED - 1)] & t.mask).first)
+        flow = t.flows[k & (FETCHED - 1)]
+        if flow != OTHERS:
+            fetch_what_it_has(t, bucket_at(t, flow & t.mask).first)
 
 
 @kernel(STATE, int)
@@ -397,5 +411,7 @@ def advance(state: Any, rows: Any, data: Any, at: Any) -> Any:
         t.clock = max(t.clock, row.ts)
         if t.clock >= t.turns_at and not turn(t):
             return k
-        segment(t, row, data, t.flows[k & (FETCHED - 1)])
+        flow = t.flows[k & (FETCHED - 1)]
+        if flow != OTHERS:
+            segment(t, row, data, flow)
     return rows.shape[0]

@@ -8,7 +8,7 @@ row of its own, taken when the server first speaks. All pools are bounded by
 
 from __future__ import annotations
 
-from enum import IntFlag
+from enum import IntEnum, IntFlag
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -112,6 +112,14 @@ SERVER: Final = np.dtype(
 )
 
 
+class Share(IntEnum):
+    """Which connections a table holds: all of a capture, or one half of them, by the hash of the 5-tuple."""
+
+    FIRST = 0
+    SECOND = 1
+    ALL = 2
+
+
 class Fact(IntFlag):
     """What an entry remembers in single bits."""
 
@@ -201,6 +209,7 @@ STATE: Final = np.dtype(
         ("limit", np.int64),  # most live connections
         ("live", np.int64),
         ("seed", np.uint64),
+        ("share", np.int64),  # `Share`: whose packets are taken, by their hash
         ("mask", np.int64),  # of the hash, for the bucket number
         *((f"{kind}_free", np.int64) for kind in STACKS),  # how high the stack is
         *((f"{kind}_used", np.int64) for kind in STACKS),  # the next fresh number
@@ -234,7 +243,7 @@ class Table(NamedTuple):
     pools: dict[str, NDArray[Any]]
 
 
-def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
+def new_table(limits: Limits, counters: NDArray[np.int64], seed: int, share: Share) -> Table:
     """An empty table; `seed` keys the hash, so that nobody can choose packets that collide."""
     size = limits.max_connections + 2 & ~1  # with number 0, and even: blocks of cells begin a line of the cache
     bucket_bits = max(limits.max_connections - 1, 1).bit_length()
@@ -267,6 +276,7 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int) -> Table:
     state["idle_timeout"] = limits.idle_timeout
     state["limit"] = limits.max_connections
     state["seed"] = seed
+    state["share"] = share
     state["mask"] = (1 << min(bucket_bits, FIRST_BUCKET_BITS)) - 1
     state["nets_count"] = len(limits.server_nets)
     state["ports_count"] = len(limits.server_ports)

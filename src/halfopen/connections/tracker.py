@@ -8,23 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.connections.flow import advance, end_all
-from halfopen.connections.layout import OUT_ROWS, new_table
+from halfopen.connections.layout import OUT_ROWS, Share, new_table
 from halfopen.connections.limits import Limits
 from halfopen.model import Batch, ConnectionBatch
 
-__all__ = ["Limits", "Tracker"]
+__all__ = ["Limits", "Share", "Tracker"]
 
 
 class Tracker:
     """Follows the connections of one capture after the other; empty again after `finish`.
 
     Counts into `counters` (`model.new_counters()`). Left-out connections are among the rows, with
-    their reason in `left_out`.
+    their reason in `left_out`. A tracker that holds a half of the connections is fed all packets and
+    passes over those of the other half.
     """
 
-    def __init__(self, limits: Limits, counters: NDArray[np.int64]) -> None:
+    def __init__(self, limits: Limits, counters: NDArray[np.int64], share: Share = Share.ALL) -> None:
+        self.counters = counters
+        self.share = share
         # Python keys its string hash anew in every process: a seed nobody outside can know.
-        self._state, self._pools = new_table(limits, counters, hash("flow table") & (2**64 - 1))
+        self._state, self._pools = new_table(limits, counters, hash("flow table") & (2**64 - 1), share)
 
     def feed(self, batch: Batch) -> Iterator[ConnectionBatch]:
         """Take the packets of a batch; each yielded batch is valid until the next is asked for."""

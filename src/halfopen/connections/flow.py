@@ -28,7 +28,7 @@ from halfopen.connections.kept import (
     is_retransmitting,
     repeats,
 )
-from halfopen.connections.layout import FETCHED, FEW, OUT_NAMES, OUT_ROWS, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact, Share
+from halfopen.connections.layout import AHEAD, FEW, OUT_NAMES, OUT_ROWS, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
 from halfopen.connections.limits import SLOTS
 from halfopen.connections.pools import bucket_at, cell_at, counters, entry_at, neighbours_at, nets, server_at
 from halfopen.connections.rules import Tag
@@ -63,12 +63,8 @@ WINDOWS_LIKE = int(Option.MSS | Option.SACK_PERMITTED | Option.SCALE | Option.SC
 C_NO_SYN, C_LATE = int(Counter.no_syn), int(Counter.late)
 C_NOT_SERVER, C_CONNECTIONS = int(Counter.not_server), int(Counter.connections)
 
-ALL = int(Share.ALL)
 HALF = I64(31)
 """The bit of the hash that says in which half of a parted table a connection is."""
-
-OTHERS = I64(-1)
-"""In the place of the hash of a packet that the other half takes."""
 
 LINE = 64
 """Bytes that the processor's cache moves at once."""
@@ -292,7 +288,7 @@ def open_connection(t: Any, row: Any, data: Any, flow: Any, facts: Any) -> Any:
             emit(t, i, AT_ONCE, EVICTED)
         forget(t, i)
     counters(t)[C_CONNECTIONS] += 1
-    if t.live > t.mask:
+    if t.live * 2 > t.mask:
         grow(t)
     keep(t, open_entry(t, row, flow, facts, scanner_tags(row)), row, data, print_of(row))
 
@@ -340,7 +336,7 @@ def segment(t: Any, row: Any, data: Any, flow: Any) -> Any:
 
 
 @part
-def end(t: Any, clock: Any) -> Any:
+def end_capture(t: Any, clock: Any) -> Any:
     """The capture ends at `clock`: make all final. False if the output must be emptied first."""
     t.clock = max(t.clock, clock)
     for wait in range(4):
@@ -363,55 +359,86 @@ def end(t: Any, clock: Any) -> Any:
     return True
 
 
-@part
-def fetch(t: Any, rows: Any, at: Any) -> Any:
-    """Packets from row `at` on come soon: hash them, and have their buckets on the way.
+@inlined
+def look_ahead(t: Any, rows: Any, at: Any, end: Any) -> Any:
+    """Which of rows ``at`` to ``end`` are this table's, into `coming`, with their buckets on the way.
 
-    Of those that come sooner the entries, of those that come next what these have.
+    Beside each its hash and the clock at it: others move the clock, too. Returns how many, and the
+    clock behind them. No branch here depends on whose a packet is: it would be guessed wrong half the time.
     """
-    for k in range(at, min(at + TOGETHER, rows.shape[0])):
-        flow = hash_of(t, rows[k])
-        if t.share != ALL and flow >> HALF != t.share:
-            flow = OTHERS
-        else:
-            prefetch(bucket_at(t, flow & t.mask), AT_ONCE)
-        t.flows[k & (FETCHED - 1)] = flow
-    for k in range(max(at - TOGETHER, 0), min(at, rows.shape[0])):
-        flow = t.flows[k & (FETCHED - 1)]
-        if flow != OTHERS:
-            fetch_entry(t, bucket_at(t, flow & t.mask).first)
-    for k in range(max(at - 2 * TOGETHER, 0), min(at - TOGETHER, rows.shape[0])):
-        flow = t.flows[k & (FETCHED - 1)]
-        if flow != OTHERS:
-            fetch_what_it_has(t, bucket_at(t, flow & t.mask).first)
+    n = I64(0)
+    clock = I64(t.clock)
+    for k in range(at, end):
+        row = rows[k]
+        if row.kind == BREAK:
+            t.coming[n] = k
+            n += 1
+            clock = I64(0)
+            continue
+        clock = max(clock, row.ts)
+        flow = hash_of(t, row)
+        prefetch(bucket_at(t, flow & t.mask), AT_ONCE)
+        t.coming[n] = k
+        t.flows[n] = flow
+        t.clocks[n] = clock
+        n += I64(flow >> HALF & t.parted == t.share)
+    return n, clock
+
+
+@inlined
+def fetch_entries(t: Any, begin: Any, end: Any) -> Any:
+    """Have the entries of coming packets on their way."""
+    for k in range(begin, end):
+        fetch_entry(t, bucket_at(t, t.flows[k] & t.mask).first)
+
+
+@inlined
+def fetch_rest(t: Any, begin: Any, end: Any) -> Any:
+    """Have what those entries have on its way."""
+    for k in range(begin, end):
+        fetch_what_it_has(t, bucket_at(t, t.flows[k] & t.mask).first)
+
+
+@part
+def take(t: Any, rows: Any, data: Any, at: Any, end: Any) -> Any:
+    """Take the packets of rows ``at`` to ``end``. Returns how far it came."""
+    n, clock = look_ahead(t, rows, at, end)
+    fetch_entries(t, AT_ONCE, min(2 * TOGETHER, n))
+    fetch_rest(t, AT_ONCE, min(TOGETHER, n))
+    for k in range(n):
+        if k & (TOGETHER - 1) == 0:
+            fetch_entries(t, k + 2 * TOGETHER, min(k + 3 * TOGETHER, n))
+            fetch_rest(t, k + TOGETHER, min(k + 2 * TOGETHER, n))
+        place = I64(t.coming[k])
+        if not has_room(t):
+            return place
+        row = rows[place]
+        if row.kind == BREAK:
+            if not end_capture(t, row.ts):
+                return place
+            continue
+        t.clock = t.clocks[k]
+        if t.clock >= t.turns_at and not turn(t):
+            return place
+        segment(t, row, data, t.flows[k])
+    t.clock = clock
+    return end
 
 
 @kernel(STATE, int)
 def end_all(state: Any, clock: Any) -> Any:
-    """`end` for callers from Python; 0 if the output must be emptied first."""
-    return I64(end(state[0], clock))
+    """`end_capture` for callers from Python; 0 if the output must be emptied first."""
+    return I64(end_capture(state[0], clock))
 
 
 @kernel(STATE, PACKET, np.uint8, int)
 def advance(state: Any, rows: Any, data: Any, at: Any) -> Any:
     """Take packets from row `at` on. Returns how far it came: less than all if the output is full."""
     t = state[0]
-    fetched = I64(at)
-    for k in range(at, rows.shape[0]):
-        if not has_room(t):
-            return k
-        row = rows[k]
-        while fetched <= k + 2 * TOGETHER:
-            fetch(t, rows, fetched)
-            fetched += TOGETHER
-        if row.kind == BREAK:
-            if not end(t, row.ts):
-                return k
-            continue
-        t.clock = max(t.clock, row.ts)
-        if t.clock >= t.turns_at and not turn(t):
-            return k
-        flow = t.flows[k & (FETCHED - 1)]
-        if flow != OTHERS:
-            segment(t, row, data, flow)
-    return rows.shape[0]
+    size = I64(rows.shape[0])
+    while at < size:
+        end = min(at + AHEAD, size)
+        at = take(t, rows, data, at, end)
+        if at < end:
+            break
+    return at

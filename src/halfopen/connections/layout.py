@@ -169,13 +169,13 @@ RANGE_NUMBERS: Final = 1 + 2 * PACKETS_KEPT
 FIRST_BUCKET_BITS: Final = 12
 """The hash begins small, so that it stays in the cache, and doubles with the live connections."""
 
-TOGETHER: Final = 16
+TOGETHER: Final = 8
 """Packets, and silent entries, whose memory is fetched together, so that no miss of the cache waits for another."""
 
-FETCHED: Final = 4 * TOGETHER
-"""Packets ahead that are known: their buckets are on the way, or their entries, or what these have."""
+AHEAD: Final = 512
+"""Packets whose buckets are fetched before the first of them is taken."""
 
-OUT_ROWS: Final = 4096
+OUT_ROWS: Final = 8192
 
 OUT_NAMES: Final = OUT_ROWS * 64
 
@@ -209,7 +209,8 @@ STATE: Final = np.dtype(
         ("limit", np.int64),  # most live connections
         ("live", np.int64),
         ("seed", np.uint64),
-        ("share", np.int64),  # `Share`: whose packets are taken, by their hash
+        ("parted", np.int64),  # 1 for a table that holds a half, and which half
+        ("share", np.int64),
         ("mask", np.int64),  # of the hash, for the bucket number
         *((f"{kind}_free", np.int64) for kind in STACKS),  # how high the stack is
         *((f"{kind}_used", np.int64) for kind in STACKS),  # the next fresh number
@@ -221,7 +222,9 @@ STATE: Final = np.dtype(
         *((f"{pool}_length", np.intp) for pool in POOLS),
         ("silences", np.int64, (4,)),  # per wait: the silence that ends it, ns
         ("waiting", np.int64, (4,)),  # per wait: how many
-        ("flows", np.int64, (FETCHED,)),  # hashes of the next packets
+        ("coming", np.int64, (AHEAD,)),  # rows of the next packets
+        ("flows", np.int64, (AHEAD,)),  # their hashes
+        ("clocks", np.int64, (AHEAD,)),  # and the clock at each
         ("due", np.uint32, (TOGETHER,)),  # entries whose silence could be over
         ("starts", np.int64, (PACKETS_KEPT,)),  # of the data of the packets looked at, and the ends
         ("ends", np.int64, (PACKETS_KEPT,)),
@@ -246,7 +249,7 @@ class Table(NamedTuple):
 def new_table(limits: Limits, counters: NDArray[np.int64], seed: int, share: Share) -> Table:
     """An empty table; `seed` keys the hash, so that nobody can choose packets that collide."""
     size = limits.max_connections + 2 & ~1  # with number 0, and even: blocks of cells begin a line of the cache
-    bucket_bits = max(limits.max_connections - 1, 1).bit_length()
+    bucket_bits = (2 * limits.max_connections).bit_length()
     pools: dict[str, NDArray[Any]] = {
         "buckets": np.zeros(1 << bucket_bits, BUCKET),
         "entries": _aligned(size, ENTRY),
@@ -276,7 +279,8 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int, share: Sha
     state["idle_timeout"] = limits.idle_timeout
     state["limit"] = limits.max_connections
     state["seed"] = seed
-    state["share"] = share
+    if share != Share.ALL:
+        state["parted"], state["share"] = 1, share
     state["mask"] = (1 << min(bucket_bits, FIRST_BUCKET_BITS)) - 1
     state["nets_count"] = len(limits.server_nets)
     state["ports_count"] = len(limits.server_ports)

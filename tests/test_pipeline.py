@@ -1,83 +1,20 @@
-"""Order, bounds and endings of the pipeline."""
+"""From captures to judged connections, whatever the threads do."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from halfopen import pipeline
 from halfopen.capture.source import open_captures
 from halfopen.connections.limits import Limits
 from halfopen.model import CONNECTION, Counter
-from halfopen.lanes import DEPTH, in_order
 from halfopen.pipeline import Judge, Judged
 from tests.cli.conftest import capture_bytes
 
 Rows = tuple[str, list[tuple[object, ...]]]
-
-
-@given(st.lists(st.integers(0, 12), max_size=8), st.integers(1, 4))
-def test_results_come_in_the_order_of_the_items(sizes: list[int], jobs: int) -> None:
-    def work(item: tuple[int, int]) -> Generator[tuple[int, int], None, None]:
-        number, size = item
-        yield from ((number, each) for each in range(size))
-
-    items = list(enumerate(sizes))
-    assert list(in_order(items, work, jobs)) == [pair for item in items for pair in work(item)]
-
-
-@pytest.mark.parametrize("jobs", [1, 3])
-def test_an_error_comes_at_its_place(jobs: int) -> None:
-    def work(item: int) -> Generator[int, None, None]:
-        yield item
-        if item == 1:
-            raise ValueError("the second item")
-
-    results = in_order(range(4), work, jobs)
-    assert [next(results), next(results)] == [0, 1]
-    with pytest.raises(ValueError, match="the second item"):
-        next(results)
-
-
-def test_nobody_runs_far_ahead() -> None:
-    made = [0, 0]
-    first_may_end = threading.Event()
-
-    def work(item: int) -> Generator[int, None, None]:
-        if item == 0:
-            first_may_end.wait(60)
-        for _ in range(100):
-            made[item] += 1
-            yield item
-
-    results = in_order(range(2), work, 2)
-    threading.Timer(0.3, first_may_end.set).start()
-    next(results)
-    assert made[1] <= DEPTH + 1  # those that wait, and one in hand
-    assert len(list(results)) == 199
-
-
-def test_leaving_early_stops_every_thread() -> None:
-    closed = []
-
-    def work(item: int) -> Generator[int, None, None]:
-        try:
-            while True:
-                yield item
-        finally:
-            closed.append(item)
-
-    before = threading.active_count()
-    results = in_order(range(5), work, 3)
-    next(results)
-    results.close()
-    assert threading.active_count() == before
-    assert set(closed) <= set(range(5))
-    assert 0 in closed
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +63,46 @@ def test_connections_without_a_stage_are_handed_on_if_asked(captures: Path) -> N
     assert left_out(judged([captures], 1)[0]) == 0
     rows, judge = judged([captures], 1, left_out=True)
     assert left_out(rows) == judge.account.counters[Counter.undecided] > 0
+
+
+@pytest.fixture
+def _parted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every capture is large."""
+    monkeypatch.setattr(pipeline, "LARGE", 1)
+
+
+def flat(batches: list[Rows]) -> list[tuple[object, ...]]:
+    """All rows, sorted, without where their names lie."""
+    place = list(CONNECTION.names or ()).index("name_offset")
+    return sorted((file, *row[:place], *row[place + 1 :]) for file, rows in batches for row in rows)
+
+
+@pytest.mark.usefixtures("_parted")
+def test_threads_change_nothing_where_the_table_is_parted(captures: Path) -> None:
+    for paths in ([captures / "0.pcap"], [captures]):
+        alone, first = judged(paths, 1)
+        for jobs in (2, 3):
+            beside, judge = judged(paths, jobs)
+            assert beside == alone
+            assert judge.account.about() == first.account.about()
+
+
+def test_parting_the_table_changes_the_order_alone(captures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, first = judged([captures], 1, left_out=True)
+    monkeypatch.setattr(pipeline, "LARGE", 1)
+    parted, judge = judged([captures], 1, left_out=True)
+    assert flat(parted) == flat(whole)
+    assert len(parted) > len(whole)
+    assert judge.account.about() == first.account.about()
+
+
+def test_a_small_limit_is_kept_by_one_table(captures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evicted() -> int:
+        judge = Judge(Limits(max_connections=7), jobs=2)
+        files = open_captures([str(captures / "0.pcap")])
+        assert sum(judge.run(files, lambda batches: (len(batch.rows) for batch in batches)))
+        return int(judge.account.counters[Counter.evicted])
+
+    alone = evicted()
+    monkeypatch.setattr(pipeline, "LARGE", 1)
+    assert evicted() == alone > 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from queue import Empty, Queue, SimpleQueue
-from threading import Thread
+from queue import Empty, SimpleQueue
+from threading import Condition, Thread
 from typing import Any, Final, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -23,9 +24,11 @@ class Lane(Generic[Result]):
     """What one thread hands to another: results, then the end or the error that stopped it."""
 
     def __init__(self, depth: int) -> None:
-        self._queue: Queue[Result | None] = Queue(depth)
+        self._depth = depth
+        self._waiting: deque[Result] = deque()
         self._error: BaseException | None = None
-        self._abandoned = False
+        self._ended = self._abandoned = False
+        self._changed = Condition()
 
     def fill(self, results: Generator[Result, None, None]) -> None:
         """Run `results` to its end, or until nobody reads any more."""
@@ -42,29 +45,37 @@ class Lane(Generic[Result]):
         self.end(error)
 
     def put(self, result: Result) -> bool:
-        """Hand one result on; False where nobody reads any more."""
-        if not self._abandoned:
-            self._queue.put(result)
-        return not self._abandoned
+        """Hand one result on, when there is room; False where nobody reads any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < self._depth or self._abandoned)
+            if not self._abandoned:
+                self._waiting.append(result)
+                self._changed.notify_all()
+            return not self._abandoned
 
     def end(self, error: BaseException | None) -> None:
         """No more results come, because of `error` if there is one."""
-        self._error = error
-        if not self._abandoned:
-            self._queue.put(None)
+        with self._changed:
+            self._error, self._ended = error, True
+            self._changed.notify_all()
 
     def __iter__(self) -> Iterator[Result]:
-        while (result := self._queue.get()) is not None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._ended or self._abandoned)
+                if self._abandoned or not self._waiting:
+                    break
+                result = self._waiting.popleft()
+                self._changed.notify_all()
             yield result
-        if self._error is not None:
+        if self._error is not None and not self._abandoned:
             raise self._error
 
     def abandon(self) -> None:
-        """Tell the filling thread to stop, and make room in case it waits for some."""
-        self._abandoned = True
-        with suppress(Empty):
-            while True:
-                self._queue.get_nowait()
+        """Nobody reads any more: tell whoever fills the lane, or waits for something in it."""
+        with self._changed:
+            self._abandoned = True
+            self._changed.notify_all()
 
 
 def in_order(
@@ -118,7 +129,7 @@ def in_turns(
         with closing(items):
             try:
                 for item in items:
-                    if not all([lane.put(item) for lane in ways_in]):
+                    if not all(lane.put(item) for lane in ways_in):
                         return
             except BaseException as raised:
                 error = raised

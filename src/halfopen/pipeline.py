@@ -143,7 +143,9 @@ class Judge:
         except IndexError:
             most = self.limits.max_connections
             return Tracker(
-                replace(self.limits, max_connections=most if share == Share.ALL else most // 2), new_counters(), share
+                replace(self.limits, max_connections=most if share == Share.ALL else most // 2),
+                new_counters(),
+                share,
             )
 
     def _half(

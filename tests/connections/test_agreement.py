@@ -56,10 +56,12 @@ gaps = st.sampled_from(
 
 HELLO_END = len(HELLO) + 1
 
+CLIENTS = [(0, MAPPED_PREFIX | 0xC0000201, port) for port in (40000, 40000, 40000, 40001, 443)]
+
 
 @st.composite
-def packets(draw: st.DrawFn) -> P:
-    """Any packet between the two hosts, or about them."""
+def packets(draw: st.DrawFn, clients: list[tuple[int, int, int]] = CLIENTS) -> P:
+    """Any packet between two hosts, or about them."""
     return P(
         t=draw(gaps),
         flags=draw(flags),
@@ -82,7 +84,7 @@ def packets(draw: st.DrawFn) -> P:
         kind=draw(st.sampled_from([*[Kind.TCP] * 14, Kind.UNREACHABLE, Kind.BREAK])),
         length=draw(st.sampled_from([None, None, None, None, 0, 500])),
         isn=draw(st.sampled_from([1000, 1000, 1000, 1000, 1000, 2**32 - 20, 0xCB007181])),
-        client=(0, MAPPED_PREFIX | 0xC0000201, draw(st.sampled_from([40000, 40000, 40000, 40001, 443]))),
+        client=draw(st.sampled_from(clients)),
     )
 
 

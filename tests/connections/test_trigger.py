@@ -10,9 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.connections.trigger import FOUND, LIMIT, MORE, NONE, Trigger, find_trigger, read_trigger
-from halfopen.model import TriggerKind
+from halfopen.jit import kernel
+from halfopen.model import Bytes, TriggerKind
 
 NAME = b"www.example.com"
+
+
+@kernel(np.uint8, int, int, results=4)
+def found(data: Bytes, start: int, length: int) -> tuple[int, int, int, int]:
+    return find_trigger(data, start, length)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,7 +30,7 @@ def _compiled() -> None:
 def kernel_trigger(first_bytes: bytes, before: int = 3, behind: bytes = b"") -> Trigger:
     """The kernel's answer in the reference's words; the buffer ends exactly where `behind` does."""
     data = np.frombuffer(b"\x16" * before + first_bytes + behind, np.uint8)
-    status, kind, offset, length = find_trigger(data, before, len(first_bytes))
+    status, kind, offset, length = found(data, before, len(first_bytes))
     if status != FOUND:
         assert (kind, offset, length) == (0, 0, 0)
     else:
@@ -293,6 +299,6 @@ def test_a_name_that_ends_at_the_limit_is_found_and_one_byte_later_is_not() -> N
 
 def test_unsigned_arguments_as_a_packet_row_holds_them() -> None:
     data = np.frombuffer(b"abc" + request(b"Host: example.com"), np.uint8)
-    status, kind, offset, length = find_trigger(data, np.uint32(3), np.uint32(len(data) - 3))
+    status, kind, offset, length = found(data, np.uint32(3), np.uint32(len(data) - 3))  # type: ignore[arg-type]
     assert (status, kind) == (FOUND, TriggerKind.host)
     assert data[offset : offset + length].tobytes() == b"example.com"

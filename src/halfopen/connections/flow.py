@@ -28,7 +28,17 @@ from halfopen.connections.kept import (
     is_retransmitting,
     repeats,
 )
-from halfopen.connections.layout import AHEAD, FEW, OUT_NAMES, OUT_ROWS, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
+from halfopen.connections.layout import (
+    AHEAD,
+    FEW,
+    OUT_NAMES,
+    OUT_ROWS,
+    STATE,
+    TOGETHER,
+    WAIT_ENDED,
+    WAIT_JUDGED,
+    Fact,
+)
 from halfopen.connections.limits import SLOTS
 from halfopen.connections.pools import bucket_at, cell_at, counters, entry_at, neighbours_at, nets, server_at
 from halfopen.connections.rules import Tag

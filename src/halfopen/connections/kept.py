@@ -231,11 +231,7 @@ def unacknowledged(t: Any, e: Any, n: Any) -> Any:
                 continue
             data_end = max(data_end, end)
             for j in range(k):
-                if (
-                    t.ends[j]
-                    and t.starts[k] < t.ends[j]
-                    and t.starts[j] < end
-                ):
+                if t.ends[j] and t.starts[k] < t.ends[j] and t.starts[j] < end:
                     repeated_end = max(repeated_end, min(end, t.ends[j]))
         if data_end > acked:
             outstanding = True

@@ -20,15 +20,14 @@ from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import I64
 from halfopen.model import CONNECTION, PACKETS_KEPT, SECOND, Rows
 
+
 def _row(size: int, fields: list[tuple[str, Any]]) -> np.dtype[Any]:
     """Rows of `size` bytes, so that each begins a line of the cache."""
     packed = np.dtype(fields, align=True)
     assert packed.itemsize <= size
     offsets = [packed.fields[name][1] for name in packed.names or ()] if packed.fields else []
     names, formats = zip(*fields, strict=True)
-    return np.dtype(
-        {"names": names, "formats": formats, "offsets": offsets, "itemsize": size}, align=True
-    )
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size}, align=True)
 
 
 ENTRY: Final = _row(
@@ -248,7 +247,9 @@ class Table(NamedTuple):
 
 def new_table(limits: Limits, counters: NDArray[np.int64], seed: int, share: Share) -> Table:
     """An empty table; `seed` keys the hash, so that nobody can choose packets that collide."""
-    size = limits.max_connections + 2 & ~1  # with number 0, and even: blocks of cells begin a line of the cache
+    size = (
+        limits.max_connections + 2 & ~1
+    )  # with number 0, and even: blocks of cells begin a line of the cache
     bucket_bits = (2 * limits.max_connections).bit_length()
     pools: dict[str, NDArray[Any]] = {
         "buckets": np.zeros(1 << bucket_bits, BUCKET),

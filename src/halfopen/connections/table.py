@@ -17,7 +17,22 @@ from halfopen.connections.layout import (
     WAIT_SYN,
 )
 from halfopen.connections.limits import SLOTS
-from halfopen.connections.pools import block_free_at, bucket_at, buffer_free_at, buffers, cell_at, cell_free_at, entry_at, entry_free_at, few_free_at, neighbours_at, ranges, server_at, server_free_at, text
+from halfopen.connections.pools import (
+    block_free_at,
+    bucket_at,
+    buffer_free_at,
+    buffers,
+    cell_at,
+    cell_free_at,
+    entry_at,
+    entry_free_at,
+    few_free_at,
+    neighbours_at,
+    ranges,
+    server_at,
+    server_free_at,
+    text,
+)
 from halfopen.jit import I64, copy_bytes, copy_row, inlined, part
 from halfopen.model import PACKETS_KEPT, SECOND
 

@@ -82,7 +82,12 @@ def _record(data: Bytes, end: int, at: int) -> int:
     if at + 5 > end:
         return _CUT
     length = _byte(data, at + 3) << 8 | _byte(data, at + 4)
-    if _byte(data, at) != _HANDSHAKE or _byte(data, at + 1) != 3 or _byte(data, at + 2) > 4 or not 0 < length <= LONGEST_RECORD:
+    if (
+        _byte(data, at) != _HANDSHAKE
+        or _byte(data, at + 1) != 3
+        or _byte(data, at + 2) > 4
+        or not 0 < length <= LONGEST_RECORD
+    ):
         return _BAD
     return length
 

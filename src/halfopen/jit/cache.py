@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -42,11 +43,7 @@ def _cache_directory() -> tuple[Path, bool]:
         own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "halfopen" / "kernels"
         directory = Path(os.environ.get("NUMBA_CACHE_DIR") or own) / _sources_digest()
         directory.mkdir(0o700, parents=True, exist_ok=True)
-        # What lies there is run: it must be nobody else's.
-        if os.access(directory, os.W_OK) and (directory.stat().st_uid, directory.stat().st_mode & 0o022) == (
-            os.getuid(),
-            0,
-        ):
+        if os.access(directory, os.W_OK) and _nobody_elses(directory):
             return directory, True
     except (OSError, RuntimeError):  # no home, no place in it
         pass
@@ -55,20 +52,28 @@ def _cache_directory() -> tuple[Path, bool]:
     return directory, False
 
 
+def _nobody_elses(directory: Path) -> bool:
+    """Whether only this user could have written to a directory: what lies there is run."""
+    about = directory.stat()
+    return sys.platform == "win32" or (about.st_uid == os.getuid() and not about.st_mode & 0o022)
+
+
 if given := os.environ.get(MAKES_AN_IMAGE):
     DIRECTORY, STAYS = Path(given), True
 else:
     DIRECTORY, STAYS = _cache_directory()
 
 
+@cache
 def say_compiling() -> None:
-    """Say that kernels are being compiled, so that a first run does not look like a hang."""
+    """Say once that kernels are being compiled, so that a first run does not look like a hang."""
     kept = "once; kept for later runs" if STAYS else "each time: its cache directory cannot be written"
     print(f"halfopen: compiling for this machine, {kept} ...", file=sys.stderr)
 
 
+@cache
 def remove_outdated() -> None:
-    """Remove the machine code of other sources that nobody has used for a month."""
+    """Once, remove the machine code of other sources that nobody has used for a month."""
     if not STAYS:
         return
     for other in DIRECTORY.parent.iterdir():

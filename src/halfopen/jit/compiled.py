@@ -20,6 +20,7 @@ numba.config.CACHE_DIR = str(DIRECTORY)  # type: ignore[attr-defined]
 
 _cgutils: Any = cgutils
 _populate_array: Any = populate_array
+_intrinsic: Callable[[Callable[..., Any]], Any] = intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,7 +37,7 @@ def row_of(field: str, dtype: Any) -> Any:
     """
     row = from_dtype(np.dtype(dtype))
 
-    @intrinsic
+    @_intrinsic
     def at(typing_context: Any, record: Any, index: Any) -> Any:
         def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             number = context.cast(builder, arguments[1], index, types.intp)
@@ -60,7 +61,7 @@ def array_of(field: str, dtype: Any, *inner: int) -> Any:
     """
     array = types.Array(from_dtype(np.dtype(dtype)), 1 + len(inner), "C")
 
-    @intrinsic
+    @_intrinsic
     def view(typing_context: Any, record: Any) -> Any:
         def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             def number(value: int) -> Any:
@@ -93,7 +94,7 @@ def _word(context: Any, builder: Any, record: Any, value: Any, name: str) -> Any
     return builder.load(_cgutils.get_record_member(builder, value, record.offset(name), kind))
 
 
-@intrinsic
+@_intrinsic
 def prefetch(typing_context: Any, row: Any, offset: Any) -> Any:
     """In a kernel: have the line of memory on its way that lies `offset` bytes into a row."""
 
@@ -113,7 +114,7 @@ def prefetch(typing_context: Any, row: Any, offset: Any) -> Any:
     return types.none(row, offset), make
 
 
-@intrinsic
+@_intrinsic
 def copy_row(typing_context: Any, to: Any, source: Any) -> Any:
     """In a kernel: make a row, of whole 8 bytes, what another row of its kind is."""
 
@@ -130,7 +131,7 @@ def copy_row(typing_context: Any, to: Any, source: Any) -> Any:
 def copy_bytes(size: int) -> Any:
     """A function for kernels: ``copy(to, at, source, begin)`` copies `size` bytes at once."""
 
-    @intrinsic
+    @_intrinsic
     def copy(typing_context: Any, to: Any, at: Any, source: Any, begin: Any) -> Any:
         def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             places = []
@@ -158,22 +159,18 @@ def copy_bytes(size: int) -> Any:
     return copy
 
 
-class _FirstCompile(event.Listener):
-    """Says once that kernels are being compiled."""
-
-    said = False
+class _Compiling(event.Listener):
+    """Says that kernels are being compiled."""
 
     def on_start(self, event: Any) -> None:
-        if not self.said:
-            self.said = True
-            say_compiling()
-            remove_outdated()
+        say_compiling()
+        remove_outdated()
 
     def on_end(self, event: Any) -> None:
         return None
 
 
-event.register("numba:compile", _FirstCompile())  # type: ignore[no-untyped-call]
+event.register("numba:compile", _Compiling())  # type: ignore[no-untyped-call]
 
 KERNELS: list[tuple[Any, tuple[Any, ...]]] = []
 """Every kernel and the kinds of its parameters, for the image that is made of them."""

@@ -12,7 +12,7 @@ import os
 import sys
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -66,7 +66,7 @@ def object_file(kernels: dict[str, tuple[str, str]]) -> bytes:
 
 def linked(elf: bytes) -> tuple[bytes, dict[str, int]]:
     """The sections of an object file as one piece that can lie anywhere, and where each kernel begins."""
-    file = ELFFile(BytesIO(elf))
+    file: Any = ELFFile(BytesIO(elf))
     code = bytearray()
     begins: dict[int, int] = {}
     for number, section in enumerate(file.iter_sections()):
@@ -109,7 +109,8 @@ def main(module: str) -> None:
         if dispatcher.__module__ == module
     }
     code, begins = linked(object_file(kernels))
-    head = json.dumps({name: CODE + begin for name, begin in begins.items()}).encode() + b"\n"
+    about = {"size": CODE + len(code), "begins": {name: CODE + begin for name, begin in begins.items()}}
+    head = json.dumps(about).encode() + b"\n"
     unfinished = DIRECTORY / f"{module}.{os.getpid()}"
     unfinished.write_bytes(head.ljust(CODE, b"\0") + code)
     unfinished.rename(Path(DIRECTORY, f"{module}.image"))

@@ -1,8 +1,8 @@
 """Kernels as machine code mapped from an image, called without numba and without LLVM.
 
-An image is a file: a line of JSON that names its kernels and says where they begin, zeros up to
-`CODE`, then code that can lie at any address. Modules whose image is missing are compiled first, each
-by a process of its own.
+An image is a file: a line of JSON that names its kernels, says where they begin and how long the file
+is, zeros up to `CODE`, then code that can lie at any address. Modules whose image is missing are compiled
+first, each by a process of its own.
 """
 
 from __future__ import annotations
@@ -111,12 +111,23 @@ def _image(module: str) -> Path:
     return DIRECTORY / f"{module}.image"
 
 
+def _begins(module: str) -> dict[str, int]:
+    """Where in its image the kernels of a module begin; nothing if it has no whole image."""
+    try:
+        with _image(module).open("rb") as file:
+            head: dict[str, Any] = json.loads(file.readline(CODE))
+            whole = head["size"] == os.fstat(file.fileno()).st_size
+        return dict(head["begins"]) if whole else {}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
 def _address(module: str, name: str) -> int:
     with _lock:
         if not _modules[module]:
-            if not _image(module).exists():
-                _compile([each for each in _modules if not _image(each).exists()])
-            _modules[module] = _map(_image(module))
+            if not _begins(module):
+                _compile([each for each in _modules if not _begins(each)])
+            _modules[module] = _map(module)
     return _modules[module][name]
 
 
@@ -138,17 +149,15 @@ def _compile(modules: list[str]) -> None:
             raise HalfopenError(f"{module} could not be compiled: {last}")
 
 
-def _map(image: Path) -> dict[str, int]:
-    with image.open("rb") as file:
-        begins: dict[str, int] = json.loads(file.readline())
-        size = image.stat().st_size
+def _map(module: str) -> dict[str, int]:
+    begins = _begins(module)
+    with _image(module).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
         # Python's own mmap keeps what it maps alive and tells no address of what is not to be written.
         libc = ctypes.CDLL(None, use_errno=True)
         libc.mmap.restype = ctypes.c_void_p
         libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
-        at = libc.mmap(
-            None, size, mmap.PROT_READ | mmap.PROT_EXEC, mmap.MAP_PRIVATE, file.fileno(), 0
-        )
+        at = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_EXEC, mmap.MAP_PRIVATE, file.fileno(), 0)
         if at in (None, ctypes.c_void_p(-1).value):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(image))
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(_image(module)))
     return {name: at + begin for name, begin in begins.items()}

@@ -49,7 +49,9 @@ class Places:
             return np.zeros(len(hi), PLACE)
         parts = [slice(begin, begin + AT_ONCE) for begin in range(0, len(hi) or 1, AT_ONCE)]
         # Copied: kernels take whole arrays, not a field out of rows.
-        found = [self._look_up(np.array(hi[part], np.uint64), np.array(lo[part], np.uint64)) for part in parts]
+        found = [
+            self._look_up(np.array(hi[part], np.uint64), np.array(lo[part], np.uint64)) for part in parts
+        ]
         return found[0] if len(found) == 1 else np.concatenate(found)
 
     def network_name(self, asn: int) -> str:

@@ -1,1 +1,6 @@
 """The command `halfopen`: one module per verb. Heavy parts are imported where a verb needs them."""
+
+import os
+
+# Before NumPy: we have no use for its linear algebra, whose threads would only turn at the start.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

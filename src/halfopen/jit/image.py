@@ -56,7 +56,7 @@ def object_file(kernels: dict[str, tuple[str, str]]) -> bytes:
         function.name = name
         whole.link_in(module)
     target = llvm.Target.from_default_triple().create_target_machine(
-        cpu=os.environ["NUMBA_CPU_NAME"], opt=3, reloc="pic", codemodel="small"
+        cpu=os.environ["NUMBA_CPU_NAME"], opt=2, reloc="pic", codemodel="small"
     )
     passes = llvm.create_new_module_pass_manager()
     passes.add_global_dead_code_eliminate_pass()

@@ -32,8 +32,10 @@ _NUMBA: Final = {
     # Every x86-64 machine of the last fifteen years, so that an image serves all that share a home.
     "NUMBA_CPU_NAME": "x86-64-v2",
     "NUMBA_CPU_FEATURES": "",
-    # Loops here turn a few times: vectors make them slower, and the code several times as large.
+    # Loops here turn a few times: vectors, and unrolling beyond level 2, make them slower and the code
+    # several times as large.
     "NUMBA_LOOP_VECTORIZE": "0",
+    "NUMBA_OPT": "2",
 }
 """How numba compiles an image."""
 

@@ -1,6 +1,6 @@
 """Captures -> connections -> places: the one way from packets to judged connections.
 
-One capture is read by a thread of its own, ahead of the flow table, and of a large one the table is
+A single capture is read by a thread of its own, ahead of the flow table, and of a large one the table is
 parted into two halves, with a thread each. Several captures run side by side, one thread each; the
 kernels release the GIL. Results come in the same order whatever the threads do, and every queue is bounded.
 """

@@ -50,6 +50,7 @@ from halfopen.connections.table import (
     find,
     forget,
     grow,
+    half_of,
     hash_of,
     link,
     next_cell,
@@ -72,9 +73,6 @@ IPV6, DONT_FRAGMENT = int(Trait.IPV6), int(Trait.DONT_FRAGMENT)
 WINDOWS_LIKE = int(Option.MSS | Option.SACK_PERMITTED | Option.SCALE | Option.SCALE_8)
 C_NO_SYN, C_LATE = int(Counter.no_syn), int(Counter.late)
 C_NOT_SERVER, C_CONNECTIONS = int(Counter.not_server), int(Counter.connections)
-
-HALF = I64(31)
-"""The bit of the hash that says in which half of a parted table a connection is."""
 
 LINE = 64
 """Bytes that the processor's cache moves at once."""
@@ -391,7 +389,7 @@ def look_ahead(t: Any, rows: Any, at: Any, end: Any) -> Any:
         t.coming[n] = k
         t.flows[n] = flow
         t.clocks[n] = clock
-        n += I64(flow >> HALF & t.parted == t.share)
+        n += I64(half_of(row) & t.parted == t.share)
     return n, clock
 
 

@@ -112,7 +112,7 @@ SERVER: Final = np.dtype(
 
 
 class Share(IntEnum):
-    """Which connections a table holds: all of a capture, or one half of them, by the hash of the 5-tuple."""
+    """Which connections a table holds: all of a capture, or one half of them (`table.half_of`)."""
 
     FIRST = 0
     SECOND = 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -29,7 +28,6 @@ class Places:
         self.sources: list[Source] = [file.source for file in files]
         self._files = files
         self._memory = Memory(_MOST_ADDRESSES)
-        self._lock = Lock()
 
     @classmethod
     def open(cls, sources: Sequence[Path | str]) -> Places:
@@ -59,16 +57,14 @@ class Places:
         return next((file.names[asn] for file in self._files if asn in file.names), "")
 
     def _look_up(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
-        with self._lock:
-            memory = self._memory
-            try:
-                numbers, fresh = memory.number(hi, lo)
-                if len(fresh):
-                    memory.learn(self._ask(hi[fresh], lo[fresh]))
-            except BaseException:
-                self._memory = Memory(_MOST_ADDRESSES)  # the old one may hold addresses without answers
-                raise
-            return memory.places(numbers)
+        try:
+            numbers, fresh = self._memory.number(hi, lo)
+            if len(fresh):
+                self._memory.learn(self._ask(hi[fresh], lo[fresh]))
+        except BaseException:
+            self._memory.forget()
+            raise
+        return self._memory.places(numbers)
 
     def _ask(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
         first, *others = self._files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import local
 from typing import Final
 
 import numpy as np
@@ -16,14 +17,20 @@ AT_ONCE: Final = 1 << 14
 """Most keys of one question."""
 
 
-class Memory:
-    """The places of the keys met last; starts anew when it has `most` of them.
+class Memory(local):
+    """The places of the keys met last; starts anew when it has `most` of them. Each thread has its own.
 
     A key is a number of 128 bits, in two halves. Places are handled as whole words, which NumPy moves
     several times as fast as rows.
     """
 
     def __init__(self, most: int) -> None:
+        self._most = most
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew, as after keys that were numbered but not learned."""
+        most = self._most
         self._answers = np.zeros(most, _WORD)
         self._keys = np.zeros((most, 2), np.uint64)
         self._slots = np.zeros(2 * most, np.int32)

@@ -50,7 +50,7 @@ class Source:
 
 
 class Mmdb:
-    """An open file; `answers` is for one thread at a time."""
+    """An open file, for any number of threads."""
 
     def __init__(self, path: Path) -> None:
         import maxminddb  # only where there is a file to read
@@ -103,7 +103,7 @@ class Mmdb:
                 rows = [self._decode(int(records[at]), int(hi[at]), int(lo[at])) for at in fresh.tolist()]
                 self._memory.learn(np.array(rows, PLACE))
         except BaseException:
-            self._memory = Memory(_MOST_RECORDS)  # the old one may hold records without answers
+            self._memory.forget()
             raise
         return self._memory.places(numbers)
 

@@ -1,0 +1,1 @@
+"""Who may ask: users, accounts and API tokens."""

@@ -1,0 +1,1 @@
+"""Answers in the shape of Cloudflare Radar, from the dataset."""

@@ -1,0 +1,1 @@
+"""The HTTP server: the routes put together."""

@@ -1,0 +1,108 @@
+"""What can be asked of a dataset, whatever engine answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Generic, Protocol, TypeVar
+
+Value = TypeVar("Value", int, str)
+
+QUARTER: Final = 15 * 60
+"""Seconds of the finest grain: every start and end of a question is a multiple of it (D15)."""
+
+
+class Dimension(StrEnum):
+    """By what counts can be told apart."""
+
+    stage = "stage"
+    signature = "signature"
+    tag = "tag"  # a connection counts for each of its tags: shares overlap
+    asn = "asn"
+    location = "location"
+    continent = "continent"
+    ip_version = "ip_version"
+    server_port = "server_port"
+    sensor = "sensor"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[Value]):
+    """Which values of one dimension count: those included (none named: all), less those excluded."""
+
+    include: frozenset[Value] = frozenset()
+    exclude: frozenset[Value] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.include or self.exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which connections count. Signatures and tags by their text ids (connections.rules), "none" for no signature."""
+
+    asn: Choice[int] = field(default_factory=Choice)
+    location: Choice[str] = field(default_factory=Choice)  # ISO 3166-1 alpha-2, upper case
+    continent: Choice[str] = field(default_factory=Choice)
+    ip_version: Choice[int] = field(default_factory=Choice)  # 4, 6
+    server_port: Choice[int] = field(default_factory=Choice)
+    signature: Choice[str] = field(default_factory=Choice)
+    tag: Choice[str] = field(default_factory=Choice)  # included: has any of them; excluded: has none of them
+    sensor: Choice[str] = field(default_factory=Choice)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What was counted in one bucket for one value of the dimension asked for.
+
+    `bucket` is where it begins (s since the epoch); `key` the value as text (stage and tag names,
+    signature ids, numbers in decimal, "" where unknown).
+    """
+
+    bucket: int
+    key: str
+    connections: int  # rows: how many were sampled
+    weight: float  # how many they stand for: the sum of 1 / sampling rate
+    squares: float  # the sum of (1 / sampling rate) squared, for intervals
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a dataset has come."""
+
+    version: str  # changes with every change of what counts could be; part of a cache's key (A23)
+    closed: int  # buckets that end at or before this time (s) are closed (D15)
+    updated: int  # when something was last added (s)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of time (s) in which a sensor that should have reported did not."""
+
+    sensor: str
+    start: int
+    end: int
+
+
+class Dataset(Protocol):
+    """Answers from the rollups; safe to share among threads."""
+
+    def counts(
+        self, filters: Filters, start: int, end: int, step: int | None, by: Dimension = Dimension.stage
+    ) -> Sequence[Cell]:
+        """Connections with start <= SYN < end, by bucket of `step` seconds and by dimension.
+
+        Without a step all is one bucket, `start`. Buckets begin at ``t - t % step``; those of a week on
+        Monday, ``t - (t + 259200) % 604800`` (A18). Cells come in the order of bucket and key; there is
+        none where nothing was counted.
+        """
+        ...
+
+    def state(self) -> State:
+        """How far the dataset has come."""
+        ...
+
+    def gaps(self, start: int, end: int) -> Sequence[Gap]:
+        """Gaps that touch start <= t < end."""
+        ...

@@ -92,9 +92,9 @@ def record_batch(judged: Judged) -> Any:
         pa.DictionaryArray.from_arrays(
             np.zeros(count, np.int32), pa.array([_text(os.fsencode(judged.file))])
         ),
-        _addresses(rows["client_hi"], rows["client_lo"]),
+        addresses(rows["client_hi"], rows["client_lo"]),
         _plain(rows["client_port"]),
-        _addresses(rows["server_hi"], rows["server_lo"]),
+        addresses(rows["server_hi"], rows["server_lo"]),
         _plain(rows["server_port"]),
         _plain(rows["start"]).cast(_TIME),
         _plain(rows["end"]).cast(_TIME),
@@ -148,7 +148,7 @@ def _struct(kind: Any, *columns: Any) -> Any:
     return pa.StructArray.from_arrays(columns, fields=list(kind))
 
 
-def _addresses(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> Any:
+def addresses(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> Any:
     """Addresses as text (RFC 5952)."""
     mapped = (high == 0) & (low >> np.uint64(32) == MAPPED_PREFIX >> 32)
     if mapped.all():

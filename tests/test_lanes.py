@@ -150,3 +150,13 @@ def test_leaving_turns_early_stops_every_thread() -> None:
     results.close()
     assert threading.active_count() == before
     assert closed == ["source"]
+
+
+def test_a_worker_that_has_enough_does_not_keep_the_others_waiting() -> None:
+    def two(items: Iterator[int]) -> Generator[tuple[str, int], None, None]:
+        yield "a", next(items)
+        yield "a", next(items)
+
+    results = list(in_turns(counted(50), [two, named("b", 1)]))
+    assert [number for name, number in results if name == "a"] == [0, 1]
+    assert [number for name, number in results if name == "b"] == [*range(50), -1]

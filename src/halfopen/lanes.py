@@ -68,8 +68,9 @@ class Lane(Generic[Result]):
                 result = self._waiting.popleft()
                 self._changed.notify_all()
             yield result
-        if self._error is not None and not self._abandoned:
-            raise self._error
+        error, self._error = self._error, None  # once
+        if error is not None and not self._abandoned:
+            raise error
 
     def abandon(self) -> None:
         """Nobody reads any more: tell whoever fills the lane, or waits for something in it."""
@@ -147,6 +148,8 @@ def in_turns(
                 way_out.put(_TURN)
 
         way_out.fill(work(taken()))
+        for _ in way_in:  # one that has enough does not keep the others waiting
+            pass
 
     workers = [partial(worker, *each) for each in zip(works, ways_in, ways_out, strict=True)]
     with _running([source, *workers], [*ways_in, *ways_out]):

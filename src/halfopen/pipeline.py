@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
@@ -32,7 +32,7 @@ LARGE: Final = 1 << 25
 """Bytes of files from which on a capture's connections are held in two halves, each a table of its own."""
 
 MANY: Final = 1 << 16
-"""Most connections, likewise: where the limit is small, it is kept to the last one."""
+"""Most connections, likewise: a half may have as many, and where the limit is small it is meant to the last one."""
 
 
 def cores() -> int:
@@ -141,12 +141,7 @@ class Judge:
         try:
             return self._idle[share].pop()
         except IndexError:
-            most = self.limits.max_connections
-            return Tracker(
-                replace(self.limits, max_connections=most if share == Share.ALL else most // 2),
-                new_counters(),
-                share,
-            )
+            return Tracker(self.limits, new_counters(), share)
 
     def _half(
         self,

@@ -182,7 +182,7 @@ def test_ipv4_is_also_found_where_the_tree_ends_above_it(tmp_path: Path) -> None
 
 def test_more_addresses_than_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "_MOST_ADDRESSES", 1 << 9)
-    monkeypatch.setattr(lookup, "AT_ONCE", 1 << 7)
+    monkeypatch.setattr(lookup, "MOST_KEYS", 1 << 7)
     path = write(tmp_path / "a.mmdb", {f"10.0.{i}.0/24": asn(i + 1) for i in range(256)})
     numbers = random.Random(1).choices(range(1 << 16), k=5000)
     asked = [str(ipaddress.IPv4Address((10 << 24) + number)) for number in numbers]

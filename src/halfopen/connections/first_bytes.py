@@ -15,7 +15,7 @@ from halfopen.model import Counter, Flag
 SYN, RST = int(Flag.SYN), int(Flag.RST)
 TRIGGER_DONE = int(Fact.TRIGGER_DONE)
 C_TRIGGER = int(Counter.trigger_dropped)
-AT_ONCE = I64(0)
+BEGIN = I64(0)
 
 
 @part
@@ -74,7 +74,7 @@ def take_first_bytes(t: Any, e: Any, row: Any, data: Any) -> Any:
     for k in range(length):
         buffers(t)[b, offset + k] = data[begin + k]
     reach = cover(t, b, offset, offset + length)
-    status, kind, at, size = find_trigger(buffers(t)[b], AT_ONCE, reach)
+    status, kind, at, size = find_trigger(buffers(t)[b], BEGIN, reach)
     if status == FOUND:
         keep_name(t, e, buffers(t)[b], at, size)
         e.trigger = kind

@@ -29,7 +29,7 @@ from halfopen.connections.kept import (
     repeats,
 )
 from halfopen.connections.layout import (
-    AHEAD,
+    COMING,
     FEW,
     OUT_NAMES,
     OUT_ROWS,
@@ -74,6 +74,8 @@ WINDOWS_LIKE = int(Option.MSS | Option.SACK_PERMITTED | Option.SCALE | Option.SC
 C_NO_SYN, C_LATE = int(Counter.no_syn), int(Counter.late)
 C_NOT_SERVER, C_CONNECTIONS = int(Counter.not_server), int(Counter.connections)
 
+BEGIN = I64(0)
+
 LINE = 64
 """Bytes that the processor's cache moves at once."""
 
@@ -102,7 +104,7 @@ def finish_entry(t: Any, i: Any, silence: Any, how: Any) -> Any:
 def fetch_entry(t: Any, i: Any) -> Any:
     """Have the two lines of an entry on their way."""
     e = entry_at(t, i)
-    prefetch(e, AT_ONCE)
+    prefetch(e, BEGIN)
     prefetch(e, LINE)
 
 
@@ -110,9 +112,9 @@ def fetch_entry(t: Any, i: Any) -> Any:
 def fetch_what_it_has(t: Any, i: Any) -> Any:
     """Have an entry's packets and its server's row on their way."""
     e = entry_at(t, i)
-    prefetch(server_at(t, e.server), AT_ONCE)
+    prefetch(server_at(t, e.server), BEGIN)
     first = cell_at(t, e.first_cell)
-    prefetch(first, AT_ONCE)
+    prefetch(first, BEGIN)
     if e.packets > 2:
         prefetch(first, LINE)
         if e.packets > FEW:
@@ -134,8 +136,8 @@ def next_due(t: Any, wait: Any, slot: Any) -> Any:
     for k in range(n):
         e = entry_at(t, t.due[k])
         fetch_what_it_has(t, t.due[k])
-        prefetch(bucket_at(t, I64(e.hash) & t.mask), AT_ONCE)
-        prefetch(cell_at(t, e.name), AT_ONCE)
+        prefetch(bucket_at(t, I64(e.hash) & t.mask), BEGIN)
+        prefetch(cell_at(t, e.name), BEGIN)
     return n
 
 
@@ -351,7 +353,7 @@ def end_capture(t: Any, clock: Any) -> Any:
         for slot in range(SLOTS):
             if t.waiting[wait] == 0:
                 break
-            i = I64(t.wheel[wait, slot, 0])
+            i = I64(t.wheel[wait, slot, FIRST])
             while i:
                 if not has_room(t):
                     return False
@@ -360,7 +362,7 @@ def end_capture(t: Any, clock: Any) -> Any:
                     finish_entry(t, i, t.silences[wait], WAITED)
                 else:
                     finish_entry(t, i, silence, AT_END)
-                i = I64(t.wheel[wait, slot, 0])
+                i = I64(t.wheel[wait, slot, FIRST])
     t.clock = 0
     t.second = 0
     t.turns_at = SECOND
@@ -380,12 +382,13 @@ def look_ahead(t: Any, rows: Any, at: Any, end: Any) -> Any:
         row = rows[k]
         if row.kind == BREAK:
             t.coming[n] = k
+            t.clocks[n] = clock
             n += 1
             clock = I64(0)
             continue
         clock = max(clock, row.ts)
         flow = hash_of(t, row)
-        prefetch(bucket_at(t, flow & t.mask), AT_ONCE)
+        prefetch(bucket_at(t, flow & t.mask), BEGIN)
         t.coming[n] = k
         t.flows[n] = flow
         t.clocks[n] = clock
@@ -411,13 +414,14 @@ def fetch_rest(t: Any, begin: Any, end: Any) -> Any:
 def take(t: Any, rows: Any, data: Any, at: Any, end: Any) -> Any:
     """Take the packets of rows ``at`` to ``end``. Returns how far it came."""
     n, clock = look_ahead(t, rows, at, end)
-    fetch_entries(t, AT_ONCE, min(2 * TOGETHER, n))
-    fetch_rest(t, AT_ONCE, min(TOGETHER, n))
+    fetch_entries(t, BEGIN, min(2 * TOGETHER, n))
+    fetch_rest(t, BEGIN, min(TOGETHER, n))
     for k in range(n):
         if k & (TOGETHER - 1) == 0:
             fetch_entries(t, k + 2 * TOGETHER, min(k + 3 * TOGETHER, n))
             fetch_rest(t, k + TOGETHER, min(k + 2 * TOGETHER, n))
         place = I64(t.coming[k])
+        t.clock = t.clocks[k]  # before anything ends this call: the next one begins at this row
         if not has_room(t):
             return place
         row = rows[place]
@@ -425,7 +429,6 @@ def take(t: Any, rows: Any, data: Any, at: Any, end: Any) -> Any:
             if not end_capture(t, row.ts):
                 return place
             continue
-        t.clock = t.clocks[k]
         if t.clock >= t.turns_at and not turn(t):
             return place
         segment(t, row, data, t.flows[k])
@@ -445,7 +448,7 @@ def advance(state: Any, rows: Any, data: Any, at: Any) -> Any:
     t = state[0]
     size = I64(rows.shape[0])
     while at < size:
-        end = min(at + AHEAD, size)
+        end = min(at + COMING, size)
         at = take(t, rows, data, at, end)
         if at < end:
             break

@@ -25,8 +25,8 @@ from halfopen.connections.layout import NAME_BYTES, NAME_START, WAIT_OPEN, Fact,
 from halfopen.connections.limits import STRAY_REACH
 from halfopen.connections.pools import cell_at, counters, entry_at, names, out_at, server_at, text
 from halfopen.connections.rules import Acks, Tag
-from halfopen.connections.table import ahead
-from halfopen.jit import I64, copy_bytes, inlined, part
+from halfopen.connections.table import ahead, copy_piece
+from halfopen.jit import I64, inlined, part
 from halfopen.model import (
     NO_TIME,
     PACKETS_KEPT,
@@ -68,8 +68,6 @@ WAITED, AT_END, NEWS = I64(0), I64(1), I64(2)
 REPLACED, EVICTED = I64(LeftOut.replaced), I64(LeftOut.evicted)
 """Why an entry is judged now: its silence was waited for, the capture ends (D1), something new came
 after the tenth packet (D8), another SYN took its place (D3), the table was full."""
-
-copy_piece = copy_bytes(NAME_BYTES)
 
 AT_ONCE = I64(0)
 """The silence of a connection that is judged without any."""

@@ -171,7 +171,7 @@ FIRST_BUCKET_BITS: Final = 12
 TOGETHER: Final = 8
 """Packets, and silent entries, whose memory is fetched together, so that no miss of the cache waits for another."""
 
-AHEAD: Final = 512
+COMING: Final = 512
 """Packets whose buckets are fetched before the first of them is taken."""
 
 OUT_ROWS: Final = 8192
@@ -221,9 +221,9 @@ STATE: Final = np.dtype(
         *((f"{pool}_length", np.intp) for pool in POOLS),
         ("silences", np.int64, (4,)),  # per wait: the silence that ends it, ns
         ("waiting", np.int64, (4,)),  # per wait: how many
-        ("coming", np.int64, (AHEAD,)),  # rows of the next packets
-        ("flows", np.int64, (AHEAD,)),  # their hashes
-        ("clocks", np.int64, (AHEAD,)),  # and the clock at each
+        ("coming", np.int64, (COMING,)),  # rows of the next packets
+        ("flows", np.int64, (COMING,)),  # their hashes
+        ("clocks", np.int64, (COMING,)),  # and the clock at each
         ("due", np.uint32, (TOGETHER,)),  # entries whose silence could be over
         ("starts", np.int64, (PACKETS_KEPT,)),  # of the data of the packets looked at, and the ends
         ("ends", np.int64, (PACKETS_KEPT,)),

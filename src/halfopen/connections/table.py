@@ -1,7 +1,7 @@
 """Kernels of the flow table: finding, opening and forgetting entries, and who has been silent longest.
 
-Row 0 of every pool is never used, so that 0 can mean none. Freed rows are linked through the
-first number of the row and used again before fresh ones.
+Row 0 of every pool is never used, so that 0 can mean none. The numbers of freed rows lie on stacks
+and are used again before fresh ones.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ kernel: one is compiled anew for every plain constant it is called with."""
 MAPPED: Final = (
     sys.platform == "linux"
     and platform.machine() == "x86_64"
-    and not {"NUMBA_BOUNDSCHECK", MAKES_AN_IMAGE} & os.environ.keys()
+    and os.environ.get("NUMBA_BOUNDSCHECK", "0") in ("", "0")
+    and MAKES_AN_IMAGE not in os.environ
 )
 """Whether this process maps kernels."""
 

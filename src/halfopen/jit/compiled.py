@@ -14,9 +14,9 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
-from halfopen.jit.cache import DIRECTORY, MAKES_AN_IMAGE, remove_outdated, say_compiling
+from halfopen.jit.cache import MAKES_AN_IMAGE, directory, say_compiling
 
-numba.config.CACHE_DIR = str(DIRECTORY)  # type: ignore[attr-defined]
+numba.config.CACHE_DIR = str(directory())  # type: ignore[attr-defined]
 
 _cgutils: Any = cgutils
 _populate_array: Any = populate_array
@@ -164,7 +164,6 @@ class _Compiling(event.Listener):
 
     def on_start(self, event: Any) -> None:
         say_compiling()
-        remove_outdated()
 
     def on_end(self, event: Any) -> None:
         return None

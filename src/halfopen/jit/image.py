@@ -12,6 +12,7 @@ import os
 import sys
 from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -20,7 +21,7 @@ from elftools.elf.elffile import ELFFile
 from numba.core import types
 from numba.np.numpy_support import from_dtype
 
-from halfopen.jit.cache import DIRECTORY
+from halfopen.jit.cache import directory
 from halfopen.jit.mapped import CODE
 
 _PC32, _PLT32 = 2, 4  # R_X86_64_PC32 and R_X86_64_PLT32, System V ABI for AMD64, table 4.10
@@ -111,9 +112,9 @@ def main(module: str) -> None:
     code, begins = linked(object_file(kernels))
     about = {"size": CODE + len(code), "begins": {name: CODE + begin for name, begin in begins.items()}}
     head = json.dumps(about).encode() + b"\n"
-    unfinished = DIRECTORY / f"{module}.{os.getpid()}"
-    unfinished.write_bytes(head.ljust(CODE, b"\0") + code)
-    unfinished.rename(Path(DIRECTORY, f"{module}.image"))
+    with NamedTemporaryFile(dir=directory(), prefix=f"{module}.", delete=False) as unfinished:
+        unfinished.write(head.ljust(CODE, b"\0") + code)
+    Path(unfinished.name).rename(directory() / f"{module}.image")
 
 
 if __name__ == "__main__":

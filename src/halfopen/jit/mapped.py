@@ -1,4 +1,4 @@
-"""Kernels as machine code mapped from an image, called without numba and without LLVM.
+"""Kernels as machine code out of an image, called without numba and without LLVM.
 
 An image is a file: a line of JSON that names its kernels, says where they begin and how long the file
 is, zeros up to `CODE`, then code that can lie at any address. Modules whose image is missing are compiled
@@ -13,7 +13,8 @@ import mmap
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, TypeVar, cast
@@ -21,7 +22,7 @@ from typing import Any, Final, TypeVar, cast
 import numpy as np
 
 from halfopen.errors import HalfopenError
-from halfopen.jit.cache import DIRECTORY, MAKES_AN_IMAGE, PACKAGE, remove_outdated, say_compiling
+from halfopen.jit.cache import KEPT, MAKES_AN_IMAGE, PACKAGE, directory, say_compiling
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +42,9 @@ _NUMBA: Final = {
 
 _modules: dict[str, dict[str, int]] = {}
 """Modules that have kernels, and the addresses of those that are mapped."""
+
+_rooms: list[mmap.mmap] = []
+"""The memory of what is mapped."""
 
 _lock = Lock()
 
@@ -100,7 +104,9 @@ class _Kernel:
                 or argument.shape[1:] != kind.shape
                 or not argument.flags.c_contiguous
             ):
-                raise TypeError(f"{self._name} takes an array of {kind}, not of {argument.dtype}")
+                raise TypeError(
+                    f"{self._name} takes a whole array of {kind}, not {argument.dtype} of shape {argument.shape}"
+                )
             words += (0, 0, argument.size, argument.itemsize, argument.ctypes.data)
             words += argument.shape + argument.strides
         results, error = self._results(), ctypes.c_void_p()
@@ -109,38 +115,44 @@ class _Kernel:
         return results[0] if len(results) == 1 else tuple(results)
 
 
-def _image(module: str) -> Path:
-    return DIRECTORY / f"{module}.image"
+def _image(module: str) -> bytes:
+    """The image of a module's kernels: head and code; empty if there is no whole one."""
+    for place in _places():
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            image = (place / f"{module}.image").read_bytes()
+            if json.loads(image[:CODE].rstrip(b"\0"))["size"] == len(image):
+                return image
+    return b""
 
 
-def _begins(module: str) -> dict[str, int]:
-    """Where in its image the kernels of a module begin; nothing if it has no whole image."""
-    try:
-        with _image(module).open("rb") as file:
-            head: dict[str, Any] = json.loads(file.readline(CODE))
-            whole = head["size"] == os.fstat(file.fileno()).st_size
-        return dict(head["begins"]) if whole else {}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
+def _places() -> Iterator[Path]:
+    if KEPT is not None:
+        yield KEPT
+    if directory() != KEPT:
+        yield directory()
 
 
 def _address(module: str, name: str) -> int:
     with _lock:
         if not _modules[module]:
-            if not _begins(module):
-                _compile([each for each in _modules if not _begins(each)])
-            _modules[module] = _map(module)
+            if not _image(module):
+                _compile([each for each in _modules if not _image(each)])
+            _modules[module] = _mapped(_image(module))
     return _modules[module][name]
 
 
 def _compile(modules: list[str]) -> None:
     say_compiling()
-    remove_outdated()
-    here = {**os.environ, MAKES_AN_IMAGE: str(DIRECTORY), "PYTHONPATH": str(PACKAGE.parent), **_NUMBA}
+    if not sys.executable:
+        raise HalfopenError("kernels cannot be compiled: Python does not say where it is (sys.executable)")
+    # Nothing of the user's settings of numba, and nothing of the folder we are in (-P).
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "halfopen.jit.image", module],
-            env=here, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-P", "-m", "halfopen.jit.image", module],
+            env=environment | _NUMBA | {MAKES_AN_IMAGE: str(directory()), "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )
         for module in modules
     ]  # fmt: skip
@@ -151,15 +163,16 @@ def _compile(modules: list[str]) -> None:
             raise HalfopenError(f"{module} could not be compiled: {last}")
 
 
-def _map(module: str) -> dict[str, int]:
-    begins = _begins(module)
-    with _image(module).open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        # Python's own mmap keeps what it maps alive and tells no address of what is not to be written.
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.mmap.restype = ctypes.c_void_p
-        libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
-        at = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_EXEC, mmap.MAP_PRIVATE, file.fileno(), 0)
-        if at in (None, ctypes.c_void_p(-1).value):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(_image(module)))
+def _mapped(image: bytes) -> dict[str, int]:
+    """Where the kernels of an image lie now, in memory that can be run but not written."""
+    room = mmap.mmap(
+        -1, len(image), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    )  # files may lie where nothing is run
+    room.write(image)
+    _rooms.append(room)
+    at = ctypes.addressof(ctypes.c_char.from_buffer(room))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mprotect(ctypes.c_void_p(at), ctypes.c_size_t(len(image)), mmap.PROT_READ | mmap.PROT_EXEC):
+        raise HalfopenError(f"kernels cannot be run in memory: {os.strerror(ctypes.get_errno())}")
+    begins = json.loads(image[:CODE].rstrip(b"\0"))["begins"]
     return {name: at + begin for name, begin in begins.items()}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from halfopen.errors import PlacesError
 from halfopen.model import PLACE, Rows
-from halfopen.places.memory import AT_ONCE, Memory
+from halfopen.places.memory import MOST_KEYS, Memory
 from halfopen.places.mmdb import Mmdb, Source
 
 _WORDS: Final = np.dtype([("asn", np.uint32), ("location", np.uint16), ("continent", np.uint16)])
@@ -45,7 +45,7 @@ class Places:
         """
         if not self._files:
             return np.zeros(len(hi), PLACE)
-        parts = [slice(begin, begin + AT_ONCE) for begin in range(0, len(hi) or 1, AT_ONCE)]
+        parts = [slice(begin, begin + MOST_KEYS) for begin in range(0, len(hi) or 1, MOST_KEYS)]
         # Copied: kernels take whole arrays, not a field out of rows.
         found = [
             self._look_up(np.array(hi[part], np.uint64), np.array(lo[part], np.uint64)) for part in parts

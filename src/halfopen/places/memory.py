@@ -13,7 +13,7 @@ from halfopen.model import PLACE, Rows
 _WORD: Final = np.dtype(np.uint64)
 assert PLACE.itemsize == _WORD.itemsize
 
-AT_ONCE: Final = 1 << 14
+MOST_KEYS: Final = 1 << 14
 """Most keys of one question."""
 
 
@@ -39,7 +39,7 @@ class Memory(local):
     def number(
         self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Numbers of up to `AT_ONCE` keys, and where the new ones stand, in the order of theirs."""
+        """Numbers of up to `MOST_KEYS` keys, and where the new ones stand, in the order of theirs."""
         from halfopen.places.tree import number_keys  # compiled or loaded at the first question
 
         if self._used + len(hi) > len(self._answers):

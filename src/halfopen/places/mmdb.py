@@ -88,7 +88,7 @@ class Mmdb:
         )
 
     def answers(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
-        """What the file says about up to `AT_ONCE` addresses (halves, IPv4-mapped): rows of `model.PLACE`.
+        """What the file says about up to `MOST_KEYS` addresses (halves, IPv4-mapped): rows of `model.PLACE`.
 
         Raises PlacesError where the tree or a record is damaged.
         """

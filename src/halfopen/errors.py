@@ -138,17 +138,19 @@ class HeadersError(RequestError):
 
 
 class CredentialsError(RequestError):
-    """400/9106: no credentials at all, or an e-mail and a key that do not belong together."""
+    """400/9106: no credentials at all, or an e-mail and a key that do not fit; `reason` is for the log."""
 
-    def __init__(self, given: bool) -> None:
+    def __init__(self, given: bool, reason: str = "missing") -> None:
         missing = "Missing X-Auth-Key, X-Auth-Email or Authorization headers"
         super().__init__(400, Fault(9106, "Authentication failed (status: 400)" if given else missing))
+        self.reason = reason
 
 
 class TokenError(RequestError):
-    """A token that is unknown, expired or revoked: 403/9109, and 401/1000 where it was to be verified."""
+    """A token that is not accepted: 403/9109, and 401/1000 where it was to be verified; `reason` is for the log."""
 
-    def __init__(self, verifying: bool = False) -> None:
+    def __init__(self, verifying: bool = False, reason: str = "unknown") -> None:
+        self.reason = reason
         if verifying:
             super().__init__(401, Fault(1000, "Invalid API Token"))
         else:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halfopen.accounts import credentials
@@ -78,13 +78,15 @@ class Accounts:
 
     def accounts(self, principal: Principal) -> list[Account]:
         """The accounts that a principal may see, oldest first."""
-        mine = MEMBERSHIPS.c.user_id == principal.user.id
-        wanted = select(ACCOUNTS).join(MEMBERSHIPS).where(mine)
-        if principal.account is not None:
-            wanted = wanted.where(ACCOUNTS.c.id == principal.account)
         with self._database.reading() as connection:
-            rows = connection.execute(wanted.order_by(ACCOUNTS.c.created, ACCOUNTS.c.id)).all()
+            rows = connection.execute(_seen_by(principal)).all()
         return [Account(row.id, row.name, _moment(row.created)) for row in rows]
+
+    def account(self, principal: Principal, identifier: str) -> Account | None:
+        """An account by its identifier, None where there is none or this principal may not see it."""
+        with self._database.reading() as connection:
+            row = connection.execute(_seen_by(principal).where(ACCOUNTS.c.id == identifier)).first()
+        return Account(row.id, row.name, _moment(row.created)) if row else None
 
     # --- tokens
 
@@ -230,6 +232,13 @@ def _add_account(connection: Connection, account: Account) -> None:
     connection.execute(insert(ACCOUNTS).values(row))
     every = connection.execute(select(USERS.c.id)).scalars().all()
     _join(connection, [(user, account.id) for user in every])
+
+
+def _seen_by(principal: Principal) -> Select[Any]:
+    wanted = select(ACCOUNTS).join(MEMBERSHIPS).where(MEMBERSHIPS.c.user_id == principal.user.id)
+    if principal.account is not None:
+        wanted = wanted.where(ACCOUNTS.c.id == principal.account)
+    return wanted.order_by(ACCOUNTS.c.created, ACCOUNTS.c.id)
 
 
 def _join(connection: Connection, pairs: Sequence[tuple[str, str]]) -> None:

@@ -54,10 +54,10 @@ class Database:
             if parsed.get_backend_name() != "postgresql":
                 raise AccountsError(name, "not a URL of PostgreSQL")
             engine = create_engine(parsed, pool_pre_ping=True)
-        except ArgumentError:
-            raise AccountsError("the URL of the accounts", "not a URL of a database") from None
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise AccountsError(name, f"its driver is not installed ({error})") from None
+        except ArgumentError:
+            raise AccountsError("the URL of the accounts", "not a URL of a database") from None
         database = cls(engine, name)
         database._bring_up_to_date()
         return database

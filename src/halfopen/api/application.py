@@ -104,7 +104,7 @@ class Api:
         request = Request(scope, receive)
         path = scope["path"].removeprefix(PREFIX)
         match = self._table.match(request.method, path)
-        progress = _Progress(match.route.service if match.route else CORE, {})
+        progress = _Progress(CORE, {})
         try:
             answer = await self._answer(request, path, match, progress)
         except ClientDisconnect:
@@ -127,8 +127,10 @@ class Api:
         self._take(self._addresses, neighbourhood(address), progress)
         principal = await self._principal(request, match)
         seen(request.scope).who = str(principal)
-        self._take(self._principals, str(principal), progress)
         route = match.route
+        if route is not None:
+            progress.service = route.service  # not before: its way of telling errors would give it away
+        self._take(self._principals, str(principal), progress)
         if route is None:
             raise MethodError(match.methods) if match.methods else RouteError(path)
         if not principal.may(route.opened_by):

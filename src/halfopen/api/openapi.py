@@ -67,7 +67,7 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     for route in routes:
         schema = route.result if isinstance(route.result, Mapping) else results[id(route.result)]
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema)
-    return {
+    whole = {
         "openapi": "3.1.0",
         "info": {
             "title": "Halfopen",
@@ -83,6 +83,8 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
             "responses": {str(status): _error_response(words) for status, words in _ERROR_WORDS.items()},
         },
     }
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(whole))
+    return plain
 
 
 def _operation(route: Route, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def days(name: str) -> Callable[[str], timedelta]:
     def read(text: str) -> timedelta:
         number, unit = text[:-1], text[-1:]
         if (
-            not (number.isascii() and number.isdigit() and len(number) <= 5 and int(number))
+            not (number.isascii() and number.isdigit() and len(number) <= 4 and int(number))
             or unit not in _HOURS
         ):
             raise UsageError(name, text, "a time such as 12h, 30d or 52w")

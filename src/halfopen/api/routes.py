@@ -19,7 +19,8 @@ class Call:
     """One request as a handler sees it: who asks, for what, with which values.
 
     `account` is that of the path, which the principal may see. `base_url` is where the client found this
-    server, as its Host header says, without a slash at the end.
+    server, as its Host header says, without a slash at the end: it may stand in the answer to this client,
+    never in one that is kept for others.
     """
 
     principal: Principal

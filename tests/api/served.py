@@ -16,7 +16,7 @@ from halfopen.accounts.permissions import ADMIN, ANYBODY, RADAR, SENSOR
 from halfopen.api.application import application
 from halfopen.api.errors import RADAR as RADAR_SERVICE
 from halfopen.api.errors import Answer
-from halfopen.api.first import ACCOUNT_ID, first_routes
+from halfopen.api.identity import ACCOUNT_ID, identity_routes
 from halfopen.api.limits import Limits, Rate
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call, Route, answered
@@ -80,5 +80,8 @@ def app() -> Starlette:
     limits = Limits(principal=Rate(requests, window), address=Rate(2000, 1), target=4000, headers=8000)
     waiting = Path(os.environ["HALFOPEN_TEST_DATA"]) / "waiting"
     return application(
-        (*first_routes(accounts), *ROUTES), accounts, limits, lambda: ("store",) if waiting.exists() else ()
+        (*identity_routes(accounts), *ROUTES),
+        accounts,
+        limits,
+        lambda: ("store",) if waiting.exists() else (),
     )

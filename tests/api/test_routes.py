@@ -12,14 +12,14 @@ from openapi_spec_validator import validate
 import halfopen.errors as errors
 from halfopen.accounts import Accounts
 from halfopen.api.errors import CORE, RADAR, answer_to
-from halfopen.api.first import first_routes
+from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.api.parameters import PAGE, Parameter, read_query, rejected
 from halfopen.api.routes import Table
 from halfopen.errors import SizeError
 from tests.api.served import FORMAT, LOCATION, ROUTES
 
-EVERY = (*first_routes(cast(Accounts, None)), *ROUTES)
+EVERY = (*identity_routes(cast(Accounts, None)), *ROUTES)
 
 
 def test_a_path_leads_to_its_route() -> None:

@@ -19,8 +19,8 @@ from halfopen.errors import AccountsError
 FILE: Final = "accounts.sqlite"
 """Name of the SQLite file in a data directory."""
 
-_WAIT: Final = 30.0  # seconds to wait for another process that writes
-_MIGRATING: Final = 0x68616C66  # number of the lock that PostgreSQL holds while one process migrates
+_WAIT: Final = 10.0  # seconds to wait for another process that writes
+_SETTING_UP: Final = 0x68616C66  # number of the lock that PostgreSQL holds while one process sets up
 _WRITES: Final = "halfopen_writes"
 
 
@@ -75,6 +75,11 @@ class Database:
         with self._told(), engine.begin() as connection:
             yield connection
 
+    def wait_for_others(self, connection: Connection) -> None:
+        """Within `writing`: be the only process that sets something up. On SQLite, whoever writes is alone."""
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SETTING_UP})
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -92,8 +97,7 @@ class Database:
             if _revision(connection) == REVISION:
                 return  # the common case, without importing Alembic
         with self.writing() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATING})
+            self.wait_for_others(connection)
             self._migrate(connection)
 
     def _migrate(self, connection: Connection) -> None:

@@ -207,6 +207,7 @@ class Accounts:
             key = connection.execute(wanted).scalar()
         if key is None:
             with self._database.writing() as connection:
+                self._database.wait_for_others(connection)
                 key = connection.execute(wanted).scalar() or _begin(connection)
         return bytes(key)
 

@@ -65,7 +65,7 @@ class UserResult(msgspec.Struct, frozen=True):
     organizations: tuple[str, ...] = ()
 
 
-def first_routes(accounts: Accounts) -> tuple[Route, ...]:
+def identity_routes(accounts: Accounts) -> tuple[Route, ...]:
     """The routes that need nothing but the accounts."""
     return (
         Route(

@@ -55,7 +55,7 @@ def test_a_token_is_what_terraform_accepts_and_is_recognised(accounts: Accounts)
 
 def test_no_secret_is_kept(accounts: Accounts, tmp_path: Path) -> None:
     token, _ = accounts.create_token(["admin"])
-    _, key = accounts.create_user("user@example.com")
+    _, key = accounts.create_key("user@example.com")
     accounts.verify(token)
     accounts.close()
     for file in tmp_path.iterdir():
@@ -69,7 +69,7 @@ def test_digests_of_two_installations_differ(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         accounts = Accounts.open(tmp_path / name)
-        accounts.create_user("user@example.com", key="k" * 40)
+        accounts.create_key("user@example.com", key="k" * 40)
         accounts.close()
         with sqlite3.connect(tmp_path / name / "accounts.sqlite") as database:
             digests |= set(database.execute("SELECT key_digest FROM users WHERE key_digest IS NOT NULL"))
@@ -166,7 +166,7 @@ def test_an_account_of_ones_own(accounts: Accounts) -> None:
 
 
 def test_an_email_and_its_key(accounts: Accounts) -> None:
-    user, key = accounts.create_user("user@example.com", key="144c9defac04969c7bfad8efaa8ea194")
+    user, key = accounts.create_key("user@example.com", key="144c9defac04969c7bfad8efaa8ea194")
     found = accounts.verify_key("user@example.com", key)
     assert isinstance(found, Principal)
     assert (found.user, found.token) == (user, None)
@@ -176,12 +176,14 @@ def test_an_email_and_its_key(accounts: Accounts) -> None:
     assert accounts.verify_key("user@example.com", key[:-1] + "x") is Refusal.unknown
     assert accounts.verify_key("nobody@example.com", key) is Refusal.unknown
     assert accounts.verify_key("admin@localhost", key) is Refusal.unknown  # has none
-    with pytest.raises(UsageError, match="no user has yet"):
-        accounts.create_user("user@example.com")
+    same, other = accounts.create_key("user@example.com")
+    assert same == user
+    assert accounts.verify_key("user@example.com", key) is Refusal.unknown
+    assert isinstance(accounts.verify_key("user@example.com", other), Principal)
     with pytest.raises(UsageError, match="such as"):
-        accounts.create_user("nobody")
+        accounts.create_key("nobody")
     with pytest.raises(UsageError) as failed:
-        accounts.create_user("b@example.com", key="weak secret")
+        accounts.create_key("b@example.com", key="weak secret")
     assert "weak secret" not in str(failed.value)
 
 

@@ -50,7 +50,7 @@ def running(data: Path, rate: str) -> Iterator[Server]:
     """Run granian on a new data directory; it is killed at the end."""
     data.mkdir(mode=0o700)
     accounts = Accounts.open(data)
-    user, key = accounts.create_user("user@example.com")
+    user, key = accounts.create_key("user@example.com")
     foreign = accounts.create_account("Another")
     (own, *_) = accounts.accounts(principal_of(accounts))
     tokens = {

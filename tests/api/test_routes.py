@@ -21,16 +21,17 @@ from tests.api.served import FORMAT, LOCATION, ROUTES
 
 EVERY = (*identity_routes(cast(Accounts, None)), *ROUTES)
 
+TABLE = Table(EVERY)
+
 
 def test_a_path_leads_to_its_route() -> None:
-    table = Table(EVERY)
-    match = table.match("GET", "/accounts/a1/things")
+    match = TABLE.match("GET", "/accounts/a1/things")
     assert match.route is not None
     assert (match.route.path, match.path) == ("/accounts/{account_id}/things", {"account_id": "a1"})
-    assert table.match("HEAD", "/user").route is not None
-    assert table.match("DELETE", "/user").methods == ("GET", "HEAD")
-    assert table.match("GET", "/accounts/a%2Fb").methods == ()
-    assert table.match("GET", "/accounts/a\n").methods == ()
+    assert TABLE.match("HEAD", "/user").route is not None
+    assert TABLE.match("DELETE", "/user").methods == ("GET", "HEAD")
+    assert TABLE.match("GET", "/accounts/a%2Fb").methods == ()
+    assert TABLE.match("GET", "/accounts/a\n").methods == ()
 
 
 def test_two_routes_of_one_kind_are_refused() -> None:
@@ -40,7 +41,7 @@ def test_two_routes_of_one_kind_are_refused() -> None:
 
 @given(st.text(max_size=60))
 def test_no_path_leads_astray(path: str) -> None:
-    match = Table(EVERY).match("GET", path)
+    match = TABLE.match("GET", path)
     assert match.route is None or match.route.shape.fullmatch(path)
 
 

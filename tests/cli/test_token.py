@@ -67,6 +67,15 @@ def test_what_cannot_be_made(halfopen: Run, tmp_path: Path, arguments: list[str]
     assert "\n" not in made.err.strip()
 
 
+def test_a_key_goes_with_an_email(halfopen: Run, tmp_path: Path) -> None:
+    first, second = (halfopen("token", "key", "user@example.com", "--data", tmp_path).out for _ in range(2))
+    accounts = Accounts.open(tmp_path)
+    assert accounts.verify_key("user@example.com", first.strip()) is Refusal.unknown
+    assert isinstance(accounts.verify_key("user@example.com", second.strip()), Principal)
+    accounts.close()
+    assert halfopen("token", "key", "nobody", "--data", tmp_path).code == 2
+
+
 def test_a_token_that_does_not_exist_cannot_be_revoked(halfopen: Run, tmp_path: Path) -> None:
     assert "halfopen token list" in halfopen("token", "revoke", "--data", tmp_path, "none").err
 

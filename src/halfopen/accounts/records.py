@@ -46,19 +46,26 @@ class Accounts:
 
     # --- users and accounts
 
-    def create_user(self, email: str, key: str | None = None) -> tuple[User, str]:
-        """Make a user who is a member of every account there is; returns the key as well, only now."""
+    def create_key(self, email: str, key: str | None = None) -> tuple[User, str]:
+        """A new key of a user, returned only now; the one before is useless from now on.
+
+        A user who does not exist is made, a member of every account. `key` is one brought along, which must be
+        as random as ours: 32 to 80 characters.
+        """
         if not credentials.EMAIL.fullmatch(email):
             raise UsageError("e-mail", email, "an address such as user@example.com")
         if key is not None and not credentials.KEY.fullmatch(key):
             raise UsageError("key", "what was given", "32 to 80 characters of 0-9, A-Z, a-z, _ and -")
         key = key or credentials.new_secret()
-        user = User(credentials.new_identifier(), email, _moment(_now()))
         with self._database.writing() as connection:
-            try:
-                _add_user(connection, user, credentials.digest(key, self._key))
-            except IntegrityError:
-                raise UsageError("e-mail", email, "an address that no user has yet") from None
+            row = connection.execute(select(USERS).where(USERS.c.email == email)).first()
+            if row is None:
+                user = User(credentials.new_identifier(), email, _moment(_now()))
+                _add_user(connection, user)
+            else:
+                user = User(row.id, row.email, _moment(row.created))
+            digest = credentials.digest(key, self._key)
+            connection.execute(update(USERS).where(USERS.c.id == user.id).values(key_digest=digest))
         return user, key
 
     def create_account(self, name: str, identifier: str | None = None) -> Account:
@@ -217,12 +224,12 @@ def _begin(connection: Connection) -> bytes:
     now = _moment(_now())
     connection.execute(insert(INSTALLATION).values(id=1, digest_key=key))
     _add_account(connection, Account(credentials.new_identifier(), "Halfopen", now))
-    _add_user(connection, User(credentials.new_identifier(), FIRST_USER, now), None)
+    _add_user(connection, User(credentials.new_identifier(), FIRST_USER, now))
     return key
 
 
-def _add_user(connection: Connection, user: User, key_digest: bytes | None) -> None:
-    row = {"id": user.id, "email": user.email, "key_digest": key_digest, "created": _micros(user.created)}
+def _add_user(connection: Connection, user: User) -> None:
+    row = {"id": user.id, "email": user.email, "created": _micros(user.created)}
     connection.execute(insert(USERS).values(row))
     every = connection.execute(select(ACCOUNTS.c.id)).scalars().all()
     _join(connection, [(user.id, account) for account in every])

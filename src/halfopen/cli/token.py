@@ -64,6 +64,15 @@ def add(verbs: Any) -> None:
     )
     revoke.add_argument("id", metavar="ID", help="the id of the token, from the list")
     _finish(revoke, _revoke)
+    key = deeds.add_parser(
+        "key",
+        help="make a key, for programs that know no tokens",
+        description="Make a key and print it, alone, on standard output. It is sent with the e-mail (X-Auth-Email, "
+        "X-Auth-Key), may do everything but deliver as a sensor, and takes the place of the one before.",
+        allow_abbrev=False,
+    )
+    key.add_argument("email", metavar="EMAIL", help="of the user; a new one is made")
+    _finish(key, _key)
 
 
 def _finish(deed: ArgumentParser, run: Any) -> None:
@@ -79,6 +88,17 @@ def _create(args: Namespace) -> int:
     print(token, flush=True)
     until = f" until {_minute(record.expires)} UTC" if record.expires else ""
     print(f"halfopen: token {record.id} is good{until}; it is not shown again", file=sys.stderr)
+    return 0
+
+
+def _key(args: Namespace) -> int:
+    with _accounts(args) as accounts:
+        user, key = accounts.create_key(args.email)
+    print(key, flush=True)
+    print(
+        f"halfopen: the key of {user.email} is good until the next is made; it is not shown again",
+        file=sys.stderr,
+    )
     return 0
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halfopen.accounts import credentials
@@ -22,6 +22,11 @@ FIRST_USER: Final = "admin@localhost"
 """E-mail of the user that a new installation begins with."""
 
 _USED_EVERY: Final = 60_000_000  # microseconds between two notes of a token's use
+_BY_LOOKUP: Final = (  # made once: it is asked for every request
+    select(TOKENS, USERS.c.email, USERS.c.created.label("user_created"))
+    .join(USERS)
+    .where(TOKENS.c.lookup == bindparam("lookup"))
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -159,13 +164,8 @@ class Accounts:
     def verify(self, token: str) -> Principal | Refusal:
         """Whose token this is, or why it is not accepted."""
         whole = credentials.digest(token, self._key)
-        wanted = (
-            select(TOKENS, USERS.c.email, USERS.c.created.label("user_created"))
-            .join(USERS)
-            .where(TOKENS.c.lookup == credentials.lookup(whole))
-        )
         with self._database.reading() as connection:
-            row = connection.execute(wanted).first()
+            row = connection.execute(_BY_LOOKUP, {"lookup": credentials.lookup(whole)}).first()
         if row is None or not credentials.same(row.digest, whole):
             return Refusal.unknown
         now = _now()

@@ -6,10 +6,29 @@
     ├── UsageError      a parameter: its name, its value, what is accepted
     ├── CaptureError    a capture: file, offset, what was expected there
     │   └── UnreadableError   not one byte of it can be read: why
-    └── PlacesError     a places file: its name and what is wrong with it
+    ├── PlacesError     a places file: its name and what is wrong with it
+    ├── AccountsError   the database of users and tokens: which one and what is wrong with it
+    └── RequestError    a request to the API: HTTP status, code and message of each fault
+        ├── InvalidError         400        parameters: name, value, what is accepted
+        ├── HeadersError         400/6003   headers of authentication without the right shape
+        ├── CredentialsError     400/9106   no credentials, or an e-mail and a key that do not fit
+        ├── TokenError           403/9109   an unknown token; 401/1000 where a token is to be verified
+        ├── ForbiddenError       403/10000  a principal without the permission
+        ├── RouteError           404/7003   no such route, or an identifier that cannot be one
+        ├── MissingError         404        a thing that does not exist
+        ├── MethodError          405/10405  a route without that method
+        ├── ConflictError        409        what is asked for contradicts what is there
+        ├── SizeError            413, 414, 431   more than is read
+        ├── CostError            422/2002   a query over what one may cost
+        ├── RateError            429/971    too many requests; 1015 in Radar
+        ├── FailureError         500/2000   a fault of ours
+        └── UnavailableError     503/2000   something that an answer needs is away
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 class HalfopenError(Exception):
@@ -53,3 +72,161 @@ class PlacesError(HalfopenError):
         super().__init__(f"{file}: {reason}")
         self.file = file
         self.reason = reason
+
+
+class AccountsError(HalfopenError):
+    """A database of users and tokens that cannot be opened or used."""
+
+    def __init__(self, database: str, reason: str) -> None:
+        super().__init__(f"{database}: {reason}")
+        self.database = database
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a request: the API's code, words, and where given what it follows from."""
+
+    code: int
+    message: str
+    chain: tuple[Fault, ...] = ()
+
+
+class RequestError(HalfopenError):
+    """A request that is not answered with what it asked for: an HTTP status and every fault."""
+
+    def __init__(self, status: int, *faults: Fault) -> None:
+        super().__init__("; ".join(fault.message for fault in faults))
+        self.status = status
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One parameter of a request that cannot be used: its name, the value as received, what is accepted.
+
+    `accepted` completes the sentence ``location: "xx1" is not ...``; a message of another form is
+    given whole in `words`.
+    """
+
+    name: str
+    value: str
+    accepted: str = ""
+    words: str = ""
+
+    def __str__(self) -> str:
+        shown = self.value if len(self.value) <= 100 else f"{self.value[:100]}..."
+        return (
+            f"{self.name}: {self.words}" if self.words else f'{self.name}: "{shown}" is not {self.accepted}'
+        )
+
+
+class InvalidError(RequestError):
+    """400: parameters that cannot be used, all of them; `code` is the service's own (2001 in Radar)."""
+
+    def __init__(self, rejected: Sequence[Rejected], code: int = 2001) -> None:
+        super().__init__(400, *(Fault(code, str(each)) for each in rejected))
+        self.rejected = tuple(rejected)
+
+
+class HeadersError(RequestError):
+    """400/6003: headers without the shape they must have, by name with the code of each."""
+
+    def __init__(self, *named: tuple[int, str]) -> None:
+        chain = tuple(Fault(code, f"Invalid format for {name} header") for code, name in named)
+        super().__init__(400, Fault(6003, "Invalid request headers", chain))
+
+
+class CredentialsError(RequestError):
+    """400/9106: no credentials at all, or an e-mail and a key that do not fit; `reason` is for the log."""
+
+    def __init__(self, given: bool, reason: str = "missing") -> None:
+        missing = "Missing X-Auth-Key, X-Auth-Email or Authorization headers"
+        super().__init__(400, Fault(9106, "Authentication failed (status: 400)" if given else missing))
+        self.reason = reason
+
+
+class TokenError(RequestError):
+    """A token that is not accepted: 403/9109, and 401/1000 where it was to be verified; `reason` is for the log."""
+
+    def __init__(self, verifying: bool = False, reason: str = "unknown") -> None:
+        self.reason = reason
+        if verifying:
+            super().__init__(401, Fault(1000, "Invalid API Token"))
+        else:
+            super().__init__(403, Fault(9109, "Invalid access token"))
+
+
+class ForbiddenError(RequestError):
+    """403/10000: the principal has no permission for this, or not in this account."""
+
+    def __init__(self) -> None:
+        super().__init__(403, Fault(10000, "Authentication error"))
+
+
+class RouteError(RequestError):
+    """404/7003 and 7000: no route has this path, or an identifier in it cannot be one."""
+
+    def __init__(self, path: str) -> None:
+        shown = path if len(path) <= 200 else f"{path[:200]}..."
+        where = f"Could not route to {shown}, perhaps your object identifier is invalid?"
+        super().__init__(404, Fault(7003, where), Fault(7000, "No route for that URI"))
+
+
+class MissingError(RequestError):
+    """404: a thing that does not exist, with the service's own code and words."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(404, Fault(code, message))
+
+
+class MethodError(RequestError):
+    """405/10405: the route exists, but not with this method; `allowed` are those it has."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__(405, Fault(10405, "Method not allowed for this authentication scheme"))
+        self.allowed = tuple(allowed)
+
+
+class ConflictError(RequestError):
+    """409: what is asked for contradicts what is there, with the service's own code and words."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(409, Fault(code, message))
+
+
+class SizeError(RequestError):
+    """A part of a request that is larger than what is read: 414 for the address, 431 headers, 413 the body."""
+
+    def __init__(self, status: int, part: str, most: int, unit: str = "bytes") -> None:
+        code = 6003 if status == 431 else 2001
+        super().__init__(status, Fault(code, f"{part}: more than {most:,} {unit}"))
+
+
+class CostError(RequestError):
+    """422/2002: a query over what one may cost; `message` says what makes it cheaper."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(422, Fault(2002, message))
+
+
+class RateError(RequestError):
+    """429: too many requests; the next one is answered after `retry_after` seconds."""
+
+    def __init__(self, retry_after: int, code: int = 971) -> None:
+        super().__init__(429, Fault(code, "Please wait and consider throttling your request speed"))
+        self.retry_after = retry_after
+
+
+class FailureError(RequestError):
+    """500/2000: a fault of ours; the log has it under the id of the request."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(500, Fault(2000, f"Internal error; the log of the server has it as {request_id}"))
+
+
+class UnavailableError(RequestError):
+    """503/2000: something that the answer needs is away for now."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(503, Fault(2000, f"{what} is not available"))

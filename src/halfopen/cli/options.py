@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from halfopen.errors import UsageError
 from halfopen.model import SECOND
 
 if TYPE_CHECKING:
     from halfopen.connections.limits import Limits
+
+_HOURS: Final = {"h": 1, "d": 24, "w": 168}
 
 
 def seconds(name: str) -> Callable[[str], int]:
@@ -49,6 +52,21 @@ def ports(name: str) -> Callable[[str], frozenset[int]]:
         if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 65535 for part in parts):
             raise UsageError(name, text, "ports from 1 to 65535, separated by commas")
         return frozenset(map(int, parts))
+
+    return read
+
+
+def days(name: str) -> Callable[[str], timedelta]:
+    """Hours, days or weeks: a number and one of h, d, w."""
+
+    def read(text: str) -> timedelta:
+        number, unit = text[:-1], text[-1:]
+        if (
+            not (number.isascii() and number.isdigit() and len(number) <= 4 and int(number))
+            or unit not in _HOURS
+        ):
+            raise UsageError(name, text, "a time such as 12h, 30d or 52w")
+        return timedelta(hours=int(number) * _HOURS[unit])
 
     return read
 
@@ -90,6 +108,14 @@ def add_places(verb: ArgumentParser) -> None:
     verb.add_argument(
         "--places", metavar="DIR|FILE", action="append", default=[],
         help="MMDB files for network and country of the client; may be repeated, for each of them the first that knows answers",
+    )  # fmt: skip
+
+
+def add_data(verb: ArgumentParser) -> None:
+    """Add ``--data``."""
+    verb.add_argument(
+        "--data", metavar="DIR",
+        help="where this installation keeps what it knows (default: $XDG_DATA_HOME/halfopen, ~/.local/share/halfopen)",
     )  # fmt: skip
 
 

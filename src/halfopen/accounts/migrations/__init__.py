@@ -1,0 +1,1 @@
+"""The way of the tables from one revision to the next (Alembic)."""

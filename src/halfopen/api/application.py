@@ -1,0 +1,221 @@
+"""From a table of routes to an application: every request passes the same doors in the same order.
+
+1. sizes of target and headers: 414, 431. 2. rate of the address: 429. 3. credentials: 400, 401, 403.
+4. rate of the principal: 429. 5. path: 404. 6. method: 405. 7. permission and account: 403. 8. size of the
+body: 413. 9. parameters: 400. 10. the handler.
+
+Credentials come before the path, so that who has none learns nothing about what there is. Cloudflare's own
+order is not known; of what section 0 of the wire says, all stays true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from halfopen.accounts import Principal
+from halfopen.api.access import FAULTS, AccessLog, seen
+from halfopen.api.authentication import Verifier, authenticated, credentials
+from halfopen.api.envelope import CONTENT_TYPE, failure
+from halfopen.api.errors import CORE, Answer, Service, answer_to
+from halfopen.api.health import health
+from halfopen.api.limits import Buckets, Limits, neighbourhood
+from halfopen.api.parameters import read_query, rejected
+from halfopen.api.routes import Call, Match, Route, Table
+from halfopen.errors import (
+    AccountsError,
+    CredentialsError,
+    FailureError,
+    ForbiddenError,
+    InvalidError,
+    MethodError,
+    RateError,
+    RequestError,
+    RouteError,
+    SizeError,
+    TokenError,
+    UnavailableError,
+)
+
+PREFIX: Final = "/client/v4"
+"""Where the API lies; the end of the base URL that clients are given."""
+
+_VERIFIERS: Final = 8  # threads for credentials, apart from those of handlers, which may be slow
+_HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+T = TypeVar("T")
+
+
+def application(
+    routes: Sequence[Route],
+    verifier: Verifier,
+    limits: Limits | None = None,
+    missing: Callable[[], Sequence[str]] = tuple,
+    beside: Sequence[BaseRoute] = (),
+) -> Starlette:
+    """The application of a table of routes.
+
+    `missing` names what the server still waits for, nothing where it is ready (/readyz). `beside` are Starlette's own routes
+    outside of the API: pages, metrics.
+    """
+    app = Starlette(
+        routes=[*health(missing), *beside, Mount(PREFIX, app=Api(routes, verifier, limits or Limits()))],
+        middleware=[Middleware(AccessLog)],
+        exception_handlers={404: _outside, 405: _outside},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+@dataclass
+class _Progress:
+    """How far a request has come: whom its errors are told by, and what it adds to the headers."""
+
+    service: Service
+    headers: dict[str, str]
+
+
+class Api:
+    """The API below its prefix, as an ASGI application."""
+
+    def __init__(self, routes: Sequence[Route], verifier: Verifier, limits: Limits) -> None:
+        self._table = Table(routes)
+        self._verifier = verifier
+        self._limits = limits
+        self._addresses = Buckets(limits.address, "address")
+        self._principals = Buckets(limits.principal, "default")
+        self._verifiers: CapacityLimiter | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await WebSocketClose()(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        path = scope["path"].removeprefix(PREFIX)
+        match = self._table.match(request.method, path)
+        progress = _Progress(CORE, {})
+        try:
+            answer = await self._answer(request, path, match, progress)
+        except ClientDisconnect:
+            return
+        except RequestError as error:
+            answer = answer_to(error, progress.service)
+            if isinstance(error, TokenError | CredentialsError):
+                seen(scope).refused = error.reason
+        except AccountsError:
+            FAULTS.exception("request %s", seen(scope).request_id)
+            answer = answer_to(UnavailableError("the database of accounts"), progress.service)
+        except Exception:
+            FAULTS.exception("request %s", seen(scope).request_id)
+            answer = answer_to(FailureError(seen(scope).request_id), progress.service)
+        await _response(request, answer, progress.headers)(scope, receive, send)
+
+    async def _answer(self, request: Request, path: str, match: Match, progress: _Progress) -> Answer:
+        self._check_sizes(request)
+        address = request.client.host if request.client else ""
+        self._take(self._addresses, neighbourhood(address), progress)
+        principal = await self._principal(request, match)
+        seen(request.scope).who = str(principal)
+        route = match.route
+        if route is not None:
+            progress.service = route.service  # not before: its way of telling errors would give it away
+        self._take(self._principals, str(principal), progress)
+        if route is None:
+            raise MethodError(match.methods) if match.methods else RouteError(path)
+        if not principal.may(route.opened_by):
+            raise ForbiddenError
+        account = None
+        if "account_id" in match.path:
+            account = await self._verifying(
+                lambda: self._verifier.account(principal, match.path["account_id"])
+            )
+            if account is None:
+                raise ForbiddenError
+        most = self._limits.body if route.longest_body is None else route.longest_body
+        call = Call(
+            principal=principal,
+            path=match.path,
+            query=read_query(request.scope["query_string"], self._limits.fields),
+            headers=request.headers,
+            body=await _body(request, most),
+            request_id=seen(request.scope).request_id,
+            base_url=str(request.base_url.replace(path="")).rstrip("/"),
+            account=account,
+        )
+        return await to_thread.run_sync(_checked, route, call)
+
+    async def _principal(self, request: Request, match: Match) -> Principal:
+        given = credentials(request.scope["headers"])
+        verifying = match.route is not None and match.route.verifies
+        return await self._verifying(lambda: authenticated(given, self._verifier, verifying))
+
+    async def _verifying(self, question: Callable[[], T]) -> T:
+        if self._verifiers is None:
+            self._verifiers = CapacityLimiter(_VERIFIERS)
+        return await to_thread.run_sync(question, limiter=self._verifiers)
+
+    def _check_sizes(self, request: Request) -> None:
+        scope = request.scope
+        if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > self._limits.target:
+            raise SizeError(414, "URL", self._limits.target)
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > self._limits.headers:
+            raise SizeError(431, "headers", self._limits.headers)
+
+    def _take(self, buckets: Buckets, who: str, progress: _Progress) -> None:
+        standing = buckets.take(who)
+        progress.headers.update(buckets.headers(standing))
+        if not standing.granted:
+            raise RateError(standing.retry_after, progress.service.throttled)
+
+
+def _checked(route: Route, call: Call) -> Answer:
+    """The handler's answer, once nothing is wrong with the parameters; else everything that is."""
+    found = rejected(route.parameters, call.query)
+    known = {(each.name, each.value) for each in found}
+    found += [each for each in route.check(call) if (each.name, each.value) not in known]
+    if found:
+        raise InvalidError(found, route.service.rejected)
+    return route.handler(call)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The body of a request, read no further than it may be long. None is looked for in a GET."""
+    if request.method in ("GET", "HEAD"):
+        return b""
+    said = request.headers.get("content-length", "0")
+    if not (said.isascii() and said.isdigit()) or len(said) > 18 or int(said) > most:
+        raise SizeError(413, "body", most)
+    parts, length = [], 0
+    async for part in request.stream():
+        length += len(part)
+        if length > most:
+            raise SizeError(413, "body", most)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _response(request: Request, answer: Answer, more: Mapping[str, str]) -> Response:
+    headers = {**_HEADERS, **more, **answer.headers, "content-type": answer.content_type}
+    response = Response(answer.body, answer.status, headers)
+    if request.method == "HEAD":
+        response.body = b""  # the length stays that of the body a GET would get
+    return response
+
+
+async def _outside(request: Request, error: Exception) -> Response:
+    """What is not there, outside of the API: told in the same envelope."""
+    allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
+    fault: RequestError = MethodError(allowed.split(", ")) if allowed else RouteError(request.url.path)
+    headers = {**_HEADERS, "content-type": CONTENT_TYPE} | ({"allow": allowed} if allowed else {})
+    return Response(failure(fault.faults), fault.status, headers)

@@ -1,0 +1,40 @@
+"""Settings that do not belong to one room: where an installation keeps what it knows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from halfopen.errors import UsageError
+
+ACCOUNTS_URL: Final = "HALFOPEN_ACCOUNTS_URL"
+"""Environment variable: a database for users and tokens instead of SQLite in the data directory. Not an
+argument, because it holds a password and arguments can be seen by everybody on the machine."""
+
+
+def default_data() -> Path:
+    """The data directory of this user: ``$XDG_DATA_HOME/halfopen``, else ``~/.local/share/halfopen``."""
+    home = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    base = Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share"
+    return base / "halfopen"
+
+
+def data_directory(given: str | Path | None = None) -> Path:
+    """The data directory that was asked for, else this user's; made with mode 0700 where it does not exist.
+
+    Raises UsageError where it cannot be made or is no directory.
+    """
+    path = Path(given).absolute() if given is not None else default_data()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UsageError("--data", path, f"a directory that can be made ({error.strerror})") from None
+    return path
+
+
+def accounts_url() -> str | None:
+    """The database of the accounts that the environment names, None: SQLite in the data directory."""
+    return os.environ.get(ACCOUNTS_URL) or None

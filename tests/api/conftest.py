@@ -1,0 +1,127 @@
+"""A server on loopback, with tokens for it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from halfopen.accounts import Account, Accounts, Principal
+from tests.house.project import ROOT
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a server listens, what its log is, and the accounts it serves."""
+
+    url: str
+    data: Path
+    log: Path
+    accounts: Accounts
+    tokens: dict[str, str]
+    foreign: Account
+    email: str
+    key: str
+
+    @property
+    def api(self) -> str:
+        return f"{self.url}/client/v4"
+
+    def get(self, path: str, token: str = "radar", **more: object) -> httpx.Response:
+        return self.ask("GET", path, token, **more)
+
+    def ask(self, method: str, path: str, token: str = "radar", **more: object) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.tokens[token]}"}
+        return httpx.request(method, f"{self.api}{path}", headers=headers, timeout=10, **more)  # type: ignore[arg-type]
+
+
+@contextmanager
+def running(data: Path, rate: str) -> Iterator[Server]:
+    """Run granian on a new data directory; it is killed at the end."""
+    data.mkdir(mode=0o700)
+    accounts = Accounts.open(data)
+    user, key = accounts.create_key("user@example.com")
+    foreign = accounts.create_account("Another")
+    (own, *_) = accounts.accounts(principal_of(accounts))
+    tokens = {
+        name: accounts.create_token(permissions, **more)[0]  # type: ignore[arg-type]
+        for name, permissions, more in (
+            ("radar", ["radar:read"], {}),
+            ("user", ["User Details Read"], {}),
+            ("admin", ["admin"], {}),
+            ("sensor", ["sensor:write"], {"sensor": "web-1"}),
+            ("scoped", ["admin"], {"account": own.id}),
+        )
+    }
+    tokens["expired"], _ = accounts.create_token(["admin"], expires=timedelta(microseconds=50_000))
+    tokens["revoked"], revoked = accounts.create_token(["admin"])
+    accounts.revoke_token(revoked.id)
+    tokens["unknown"] = "x" * 40
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = os.environ | {
+        "HALFOPEN_TEST_DATA": str(data), "HALFOPEN_TEST_RATE": rate,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
+    }  # fmt: skip
+    log = data / "log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--host", "127.0.0.1",
+                "--port", str(port), "--no-ws", "tests.api.served:app",
+            ],
+            env=env, stdout=stream, stderr=stream,
+        )  # fmt: skip
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(url, process, log)
+        yield Server(url, data, log, accounts, tokens, foreign, user.email, key)
+    finally:
+        process.terminate()
+        process.wait(10)
+        accounts.close()
+
+
+def principal_of(accounts: Accounts) -> Principal:
+    token, record = accounts.create_token(["admin"], name="set-up")
+    principal = accounts.verify(token)
+    accounts.revoke_token(record.id)
+    assert isinstance(principal, Principal)
+    return principal
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text()
+        try:
+            if httpx.get(f"{url}/healthz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail(log.read_text())
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that grants more than the tests ask."""
+    with running(tmp_path_factory.mktemp("api") / "data", "100000/10") as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that grants each principal three requests, and one more each second."""
+    with running(tmp_path_factory.mktemp("busy") / "data", "3/3") as found:
+        yield found

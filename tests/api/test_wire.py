@@ -1,0 +1,238 @@
+"""What goes over the wire: section 0 of the specification, in bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import Server
+from tests.api.served import SUMMARY
+
+VERIFY = "/user/tokens/verify"
+
+
+def told(answer: httpx.Response, status: int, *codes: int, result: Any = None) -> list[dict[str, Any]]:
+    """The faults of an answer, which has all that every error has."""
+    body = answer.json()
+    assert answer.status_code == status, body
+    assert answer.headers["content-type"] == "application/json"
+    assert list(body) == ["success", "errors", "messages", "result"]
+    assert (body["success"], body["messages"], body["result"]) == (False, [], result)
+    assert [each["code"] for each in body["errors"]] == list(codes)
+    assert ("retry-after" in answer.headers) == (status == 429)
+    assert "Traceback" not in answer.text
+    errors: list[dict[str, Any]] = body["errors"]
+    return errors
+
+
+def test_an_answer_has_the_whole_envelope(server: Server) -> None:
+    answer = server.get(SUMMARY, params={"location": ["US", "", "-pt"]})
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.content == (
+        b'{"success":true,"errors":[],"messages":[],"result":{"location":["US","","-pt"]}}'
+    )
+
+
+@pytest.mark.parametrize("path", [VERIFY, SUMMARY, "/accounts", "/no/such/route", "/"])
+def test_without_credentials_every_path_answers_alike(server: Server, path: str) -> None:
+    for method in ("GET", "POST", "OPTIONS"):
+        answer = httpx.request(method, server.api + path)
+        (error,) = told(answer, 400, 9106)
+        assert error["message"] == "Missing X-Auth-Key, X-Auth-Email or Authorization headers"
+
+
+@pytest.mark.parametrize(
+    ("headers", "chain"),
+    [
+        ({"Authorization": "Bearer short"}, [6111]),
+        ({"Authorization": "x" * 40}, [6111]),
+        ({"Authorization": "Basic " + "x" * 40}, [6111]),
+        ({"Authorization": "Bearer " + "x" * 81}, [6111]),
+        ({"X-Auth-Email": "nobody", "X-Auth-Key": "short"}, [6102, 6103]),
+        ({"X-Auth-Email": "a@example.com", "X-Auth-Key": "short"}, [6103]),
+    ],
+)
+def test_headers_of_a_bad_shape(server: Server, headers: dict[str, str], chain: list[int]) -> None:
+    (error,) = told(httpx.get(f"{server.api}/accounts", headers=headers), 400, 6003)
+    assert error["message"] == "Invalid request headers"
+    assert [each["code"] for each in error["error_chain"]] == chain
+    if 6111 in chain:
+        assert error["error_chain"][0]["message"] == "Invalid format for Authorization header"
+
+
+@pytest.mark.parametrize("token", ["unknown", "expired", "revoked"])
+def test_a_token_that_is_not_good(server: Server, token: str) -> None:
+    for path in ("/accounts", SUMMARY, "/no/such/route"):
+        (error,) = told(server.get(path, token), 403, 9109)
+        assert error["message"] == "Invalid access token"
+    (error,) = told(server.get(VERIFY, token), 401, 1000)
+    assert error["message"] == "Invalid API Token"
+
+
+def test_a_good_token_is_verified(server: Server) -> None:
+    body = server.get(VERIFY).json()
+    assert body["success"] is True
+    assert body["messages"] == []
+    assert body["result"]["status"] == "active"
+    assert list(body["result"]) == ["id", "status"]
+    assert len(body["result"]["id"]) == 32
+
+
+def test_the_older_scheme(server: Server) -> None:
+    good = {"X-Auth-Email": server.email, "X-Auth-Key": server.key}
+    user = httpx.get(f"{server.api}/user", headers=good).json()["result"]
+    assert user["email"] == server.email
+    (error,) = told(httpx.get(f"{server.api}/user", headers=good | {"X-Auth-Key": "x" * 40}), 400, 9106)
+    assert error["message"] == "Authentication failed (status: 400)"
+    told(httpx.get(f"{server.api}/user", headers=good | {"X-Auth-Email": "b@example.com"}), 400, 9106)
+    told(httpx.get(f"{server.api}/user", headers={"X-Auth-Email": server.email}), 400, 9106)
+    told(httpx.get(server.api + VERIFY, headers=good), 401, 1000)
+
+
+def test_no_permission(server: Server) -> None:
+    (error,) = told(server.get("/user"), 403, 10000)
+    assert error["message"] == "Authentication error"
+    told(server.get(SUMMARY, "sensor"), 403, 10000)
+    assert server.get(SUMMARY, "user").status_code == 200  # A22: either of Cloudflare's or ours
+    assert server.get(SUMMARY, "admin").status_code == 200
+    told(server.ask("POST", "/echo", "admin", content=b"a"), 403, 10000)  # no sensor
+
+
+def test_no_such_route_and_no_such_method(server: Server) -> None:
+    first, second = told(server.get("/no/such/route"), 404, 7003, 7000)
+    assert first["message"] == "Could not route to /no/such/route, perhaps your object identifier is invalid?"
+    assert second["message"] == "No route for that URI"
+    told(server.get("/accounts/" + "a" * 33), 404, 7003, 7000)
+    told(server.get("/accounts/"), 404, 7003, 7000)
+    answer = server.ask("PUT", SUMMARY)
+    told(answer, 405, 10405)
+    assert answer.headers["allow"] == "GET, HEAD"
+    assert server.ask("GET", "/echo").headers["allow"] == "POST, DELETE"
+
+
+def test_outside_of_the_api_the_envelope_stays(server: Server) -> None:
+    told(httpx.get(f"{server.url}/nothing"), 404, 7003, 7000)
+    told(httpx.post(f"{server.url}/healthz"), 405, 10405)
+
+
+def test_every_fault_is_in_one_answer_and_in_json(server: Server) -> None:
+    answer = server.get(
+        SUMMARY, params={"location": ["US", "string", "-PT1"], "format": "CSV", "dateStart": "2026-01-01"}
+    )
+    errors = told(answer, 400, 2001, 2001, 2001, result={})
+    assert [each["message"] for each in errors] == [
+        'location: "string" is not an ISO 3166-1 alpha-2 code',
+        'location: "-PT1" is not an ISO 3166-1 alpha-2 code',
+        "dateStart: given without dateEnd",
+    ]
+    told(server.get(SUMMARY + "?format=XML&format=CSV"), 400, 2001, result={})
+    told(server.get(SUMMARY, params={"location": "US\n"}), 400, 2001, result={})
+
+
+def test_what_is_not_declared_is_left_aside(server: Server) -> None:
+    answer = server.get(SUMMARY, params={"normalization": "x", "format": "csv"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.text == "a,b\r\n1,2\r\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"), [("missing", 404, 1003), ("conflict", 409, 1013), ("cost", 422, 2002)]
+)
+def test_errors_of_handlers(server: Server, kind: str, status: int, code: int) -> None:
+    told(server.get(f"/trouble/{kind}", "admin"), status, code)
+
+
+def test_a_fault_of_ours_is_in_the_log_alone(server: Server) -> None:
+    answer = server.get("/trouble/bug", "admin")
+    (error,) = told(answer, 500, 2000)
+    identifier = answer.headers["x-request-id"]
+    assert identifier in error["message"]
+    assert "secret" not in answer.text
+    log = server.log.read_text()
+    assert f"request {identifier}" in log
+    assert "RuntimeError: secret of the server" in log
+
+
+def test_sizes(server: Server) -> None:
+    told(server.get(SUMMARY, params={"a": "b" * 5000}), 414, 2001)
+    told(server.get(SUMMARY + "?" + "a&" * 600), 414, 2001, result=None)
+    headers = {"Authorization": f"Bearer {server.tokens['radar']}", "X-Long": "a" * 9000}
+    told(httpx.get(server.api + SUMMARY, headers=headers), 431, 6003)
+    assert server.ask("POST", "/echo", "sensor", content=b"a" * 1000).status_code == 200
+    told(server.ask("POST", "/echo", "sensor", content=b"a" * 1001), 413, 2001)
+    told(server.ask("POST", "/echo", "sensor", content=iter([b"a" * 600] * 2)), 413, 2001)
+
+
+def test_a_head_is_a_get_without_its_body(server: Server) -> None:
+    head, get = server.ask("HEAD", SUMMARY), server.get(SUMMARY)
+    assert head.status_code == 200
+    assert head.content == b""
+    assert head.headers["content-length"] == str(len(get.content))
+    assert httpx.head(f"{server.url}/healthz").status_code == 200
+
+
+def test_a_delete_without_a_body_as_sdks_send_it(server: Server) -> None:
+    headers = {"Authorization": f"Bearer {server.tokens['radar']}", "Content-Type": "application/json"}
+    answer = httpx.delete(f"{server.api}/echo", headers=headers)
+    assert (answer.status_code, answer.json()["result"]) == (200, None)
+
+
+def test_accounts(server: Server) -> None:
+    every = server.get("/accounts", "admin").json()
+    assert [each["name"] for each in every["result"]] == ["Halfopen", "Another"]
+    assert every["result_info"] == {"count": 2, "page": 1, "per_page": 20, "total_count": 2}
+    own = every["result"][0]
+    assert [each["id"] for each in server.get("/accounts", "scoped").json()["result"]] == [own["id"]]
+    second = server.get("/accounts", "admin", params={"page": 2, "per_page": 1}).json()
+    assert [each["name"] for each in second["result"]] == ["Another"]
+    past = server.get("/accounts", params={"page": 3}).json()
+    assert (past["result"], past["result_info"]["total_count"]) == ([], 2)
+    told(server.get("/accounts", params={"page": 0, "per_page": 51}), 400, 1001, 1001)
+    assert server.get("/accounts", params={"direction": "desc"}).json()["result"][0]["name"] == "Another"
+    assert len(server.get("/accounts", params={"name": "Another"}).json()["result"]) == 1
+    assert server.get(f"/accounts/{own['id']}", "scoped").json()["result"] == own
+
+
+def test_an_account_of_others_is_told_as_one_that_is_not_there(server: Server) -> None:
+    foreign, unknown = (server.get(f"/accounts/{each}", "scoped") for each in (server.foreign.id, "0" * 32))
+    told(foreign, 403, 10000)
+    assert foreign.content == unknown.content
+    told(server.get(f"/accounts/{server.foreign.id}/things", "scoped"), 403, 10000)
+    assert server.get(f"/accounts/{server.foreign.id}/things", "admin").status_code == 200
+
+
+def test_a_token_is_useless_as_soon_as_it_is_revoked(server: Server) -> None:
+    token, record = server.accounts.create_token(["radar:read"])
+    headers = {"Authorization": f"Bearer {token}"}
+    assert httpx.get(f"{server.api}/accounts", headers=headers).status_code == 200
+    server.accounts.revoke_token(record.id)
+    told(httpx.get(f"{server.api}/accounts", headers=headers), 403, 9109)
+
+
+def test_health(server: Server) -> None:
+    assert httpx.get(f"{server.url}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{server.url}/readyz").json() == {"status": "ok"}
+    (server.data / "waiting").touch()
+    try:
+        answer = httpx.get(f"{server.url}/readyz")
+        assert (answer.status_code, answer.json()) == (503, {"status": "waiting", "missing": ["store"]})
+    finally:
+        (server.data / "waiting").unlink()
+
+
+def test_one_line_of_log_for_each_request(server: Server) -> None:
+    answer = server.get(SUMMARY + "?location=US", "revoked", follow_redirects=False)
+    identifier = answer.headers["x-request-id"]
+    (line,) = [each for each in server.log.read_text().splitlines() if f'"{identifier}"' in each]
+    said = json.loads(line)
+    assert said["status"] == 403
+    assert said["refused"] == "revoked"
+    assert said["path"] == f"/client/v4{SUMMARY}"
+    assert said["bytes"] == len(answer.content)
+    assert server.tokens["revoked"] not in server.log.read_text()
+    assert "who" not in said
+    good = server.get(VERIFY)
+    assert f'"who":"token:{good.json()["result"]["id"]}"' in server.log.read_text()

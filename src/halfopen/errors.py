@@ -4,12 +4,16 @@
 
     HalfopenError
     ├── UsageError      a parameter: its name, its value, what is accepted
+    ├── ParametersError   a request of the API: every parameter of it that cannot be used
     ├── CaptureError    a capture: file, offset, what was expected there
     │   └── UnreadableError   not one byte of it can be read: why
     └── PlacesError     a places file: its name and what is wrong with it
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class HalfopenError(Exception):
@@ -24,6 +28,26 @@ class UsageError(HalfopenError):
         self.name = name
         self.value = value
         self.accepted = accepted
+
+
+class Fault(NamedTuple):
+    """A parameter of a request, what was received, and what is accepted: words that follow "is not"."""
+
+    name: str
+    value: str
+    accepted: str
+
+    def __str__(self) -> str:
+        value = self.value if len(self.value) <= 100 else f"{self.value[:100]}..."
+        return f'{self.name}: "{value}" is not {self.accepted}'
+
+
+class ParametersError(HalfopenError):
+    """A request with parameters that cannot be used: all of them at once (A11)."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)
 
 
 class CaptureError(HalfopenError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 _MILLION: Final = 10**6
@@ -13,8 +14,9 @@ _WHOLE: Final = 100 * _MILLION
 def percentages(weights: Sequence[float]) -> list[str]:
     """The share of each weight in their sum (%), with at most 6 decimals; they add up to exactly 100.
 
-    What flooring leaves over goes to the largest remainders, of equal ones to the first. All are "0"
-    where there is no weight.
+    What flooring leaves over goes to the largest remainders, of equal ones to the first; those are equal
+    that differ by less than a millionth of the last digit, for sums of 1 / rate depend on their order by
+    that much. All are "0" where there is no weight.
     """
     whole = _integers(weights)
     total = sum(whole)
@@ -22,8 +24,9 @@ def percentages(weights: Sequence[float]) -> list[str]:
         return ["0"] * len(whole)
     parts = [divmod(weight * _WHOLE, total) for weight in whole]
     shares = [quotient for quotient, _ in parts]
-    left = _WHOLE - sum(shares)
-    for index in sorted(range(len(parts)), key=lambda index: -parts[index][1])[:left]:
+    for index in _largest_first([remainder for _, remainder in parts], total // _MILLION)[
+        : _WHOLE - sum(shares)
+    ]:
         shares[index] += 1
     return [_text(share) for share in shares]
 
@@ -38,6 +41,15 @@ def raw_value(weight: float) -> str:
     """A weighted count, rounded half up to at most 6 decimals."""
     numerator, denominator = weight.as_integer_ratio()
     return _text(_rounded(numerator * _MILLION, denominator))
+
+
+def _largest_first(values: Sequence[int], close: int) -> list[int]:
+    """Indices by falling value; neighbours that differ by at most `close` stay in their own order."""
+    order = sorted(range(len(values)), key=lambda index: -values[index])
+    rank = dict.fromkeys(order[:1], 0)
+    for larger, smaller in pairwise(order):
+        rank[smaller] = rank[larger] + (values[larger] - values[smaller] > close)
+    return sorted(rank, key=lambda index: (rank[index], index))
 
 
 def _integers(weights: Sequence[float]) -> list[int]:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from string import ascii_uppercase
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.errors import Fault, ParametersError
+from halfopen.radar import vocabulary
 from halfopen.radar.parameters import Question, question_of
 from halfopen.radar.vocabulary import ENDPOINTS, Format, Normalization
 from halfopen.radar.windows import DAY, Window
@@ -165,9 +168,36 @@ def test_groups_are_limited() -> None:
     assert question(("limitPerGroup", "3"), path="summary/continent").limit == 3
     assert question(("limit", "3"), path="top/ases").limit == 3
     assert "number from 1 to 100" in faults(("limitPerGroup", "0"), path="summary/asn")[0]
-    many = [("dateRange", "31d"), ("aggInterval", "15m"), ("limitPerGroup", "100")]
-    many += [("name", str(i)) for i in range(10)]
-    assert "1,000,000 numbers" in faults(*many, path="timeseries_groups/asn")[0]
+
+
+def test_time_series_are_limited() -> None:
+    month = [("dateRange", "31d"), ("aggInterval", "15m")]
+    ten = [("name", str(i)) for i in range(10)]
+    assert len(question(*month, *ten).series) == 10
+    assert question(*month, ("limitPerGroup", "50"), path="timeseries_groups/asn").limit == 50
+    for more, path in (([("limitPerGroup", "100")], "asn"), (ten, "tag")):
+        assert "at most 200,000 numbers" in faults(*month, *more, path=f"timeseries_groups/{path}")[0]
+
+
+def test_dates_that_are_empty_are_as_good_as_none() -> None:
+    assert question(("dateRange", ""), ("dateStart", ""), ("dateEnd", "")) == question()
+    assert question(("dateRange", ""), START, END) == question(START, END)
+    assert 'dateRange: "" is not' in faults(("dateRange", "7d"), ("dateRange", ""))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("location", "\u00df"), ("continent", "\u017fa"), ("ipVersion", "\u0131pv4"), ("signature", "data_rstac\u212a"),
+     ("asn", "\u0663"), ("serverPort", "\u00b2"), ("format", "c\u017fv")],
+)  # fmt: skip
+def test_letters_that_only_become_ascii_in_another_case_are_refused(name: str, text: str) -> None:
+    assert len(faults((name, text))) == 1
+
+
+def test_all_codes_of_iso_3166_are_known() -> None:
+    codes = [a + b for a in ascii_uppercase for b in ascii_uppercase]
+    known = [code for code in codes if vocabulary.LOCATION.read(code)]
+    assert len(known) == 249 + 1  # and XK, Kosovo
 
 
 NAMES = st.sampled_from(

@@ -32,13 +32,12 @@ MOST_CHARACTERS: Final = 16_384
 MOST_NAME: Final = 100
 """Characters of a series' name."""
 MOST_GROUPS: Final = 100
-MOST_POINTS: Final = 1_000_000
-"""Numbers in one answer."""
+MOST_NUMBERS: Final = 200_000
+"""In one time series answer."""
 
 _FEW: Final = 10
 """Groups shown where a dimension has no end of values and the request says nothing."""
 
-_OPEN_ENDED: Final = frozenset({Dimension.asn, Dimension.location, Dimension.server_port, Dimension.sensor})
 _FILTERS: Final = (
     vocabulary.ASN,
     vocabulary.LOCATION,
@@ -95,11 +94,11 @@ def question_of(endpoint: Endpoint, pairs: Iterable[tuple[str, str]], now: int) 
         query.word("normalization", Normalization, (Normalization.PERCENTAGE, Normalization.RAW_VALUES)),
         _limit(query, endpoint),
     )
-    if endpoint.form is Form.timeseries_groups and question.limit and not query.faults:
-        points = sum(len(buckets(window, interval)) for window in windows) * question.limit
-        if points > MOST_POINTS:
+    if endpoint.form is Form.timeseries_groups and not query.faults:
+        groups = question.limit or vocabulary.GROUPS[endpoint.by]
+        if groups * sum(len(buckets(window, interval)) for window in windows) > MOST_NUMBERS:
             query.fault(
-                "limitPerGroup", str(question.limit), f"small enough: at most {MOST_POINTS:,} numbers"
+                "limitPerGroup", str(groups), f"small enough: at most {MOST_NUMBERS:,} numbers in an answer"
             )
     if query.faults:
         raise ParametersError(list(query.faults))
@@ -140,7 +139,7 @@ class _Query:
     def word(self, name: str, words: type[Word], accepted: tuple[Word, ...]) -> Word:
         """A word, of which the first is the default."""
         text = self.scalar(name)
-        found = next((word for word in accepted if word.value == text.upper()), None)
+        found = next((word for word in accepted if text.isascii() and word.value == text.upper()), None)
         if text and found is None:
             self.fault(name, text, f"one of {', '.join(accepted)}")
         return found or accepted[0]
@@ -287,4 +286,4 @@ def _limit(query: _Query, endpoint: Endpoint) -> int | None:
         return query.number("limit", MOST_GROUPS, _FEW)
     if endpoint.by is Dimension.stage:
         return None
-    return query.number("limitPerGroup", MOST_GROUPS, _FEW if endpoint.by in _OPEN_ENDED else None)
+    return query.number("limitPerGroup", MOST_GROUPS, None if endpoint.by in vocabulary.GROUPS else _FEW)

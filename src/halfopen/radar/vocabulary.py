@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic
 
 from halfopen.connections.rules import SIGNATURES, Tag, signature_id
+from halfopen.model import STAGES
 from halfopen.places.continents import CONTINENTS, continent_of
 from halfopen.store.query import Dimension, Value
 
@@ -66,45 +67,54 @@ class Filter(Generic[Value]):
     read: Callable[[str], Value | None]
 
 
-_IP_VERSIONS: Final = {"4": 4, "IPV4": 4, "6": 6, "IPV6": 6}
-_SIGNATURES: Final = frozenset(signature_id(number) for number in range(len(SIGNATURES) + 1))
-_TAGS: Final = frozenset(tag.name for tag in Tag)
+def _number(least: int, most: int) -> Callable[[str], int | None]:
+    def read(text: str) -> int | None:
+        if not (text.isascii() and text.isdigit() and len(text) <= 10):
+            return None
+        return int(text) if least <= int(text) <= most else None
+
+    return read
 
 
-def _number(text: str, least: int, most: int) -> int | None:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        return None
-    return int(text) if least <= int(text) <= most else None
-
-
-def _one_of(words: frozenset[str]) -> Callable[[str], str | None]:
-    return lambda text: text if text in words else None
-
-
-def _lower(read: Callable[[str], str | None]) -> Callable[[str], str | None]:
-    return lambda text: read(text.lower())
+def _word(words: Mapping[str, Value]) -> Callable[[str], Value | None]:
+    """Reads a word in any case; the keys are in upper case."""
+    # Without this some letters of other scripts become ASCII in upper case.
+    return lambda text: words.get(text.upper()) if text.isascii() else None
 
 
 def _location(text: str) -> str | None:
     code = text.upper()
-    return code if continent_of(code) else None
+    return code if text.isascii() and continent_of(code) else None
 
 
-ASN: Final = Filter("asn", "an AS number from 1 to 4294967295", lambda text: _number(text, 1, 2**32 - 1))
+def _sensor(text: str) -> str | None:
+    return text if 0 < len(text) <= 64 and text.isprintable() else None
+
+
+def _listed(words: Iterable[str]) -> str:
+    return f"one of {', '.join(words)}"
+
+
+_CONTINENTS: Final = {code: code for code in sorted(CONTINENTS)}
+_SIGNATURES: Final = {text.upper(): text for text in map(signature_id, range(len(SIGNATURES) + 1))}
+_TAGS: Final = {tag.name.upper(): tag.name for tag in Tag}
+
+ASN: Final = Filter("asn", "an AS number from 1 to 4294967295", _number(1, 2**32 - 1))
 LOCATION: Final = Filter("location", "an ISO 3166-1 alpha-2 code", _location)
-CONTINENT: Final = Filter(
-    "continent",
-    f"one of {', '.join(sorted(CONTINENTS))}",
-    lambda text: text.upper() if text.upper() in CONTINENTS else None,
+CONTINENT: Final = Filter("continent", _listed(_CONTINENTS), _word(_CONTINENTS))
+IP_VERSION: Final = Filter(
+    "ipVersion", _listed(("IPv4", "IPv6")), _word({"4": 4, "IPV4": 4, "6": 6, "IPV6": 6})
 )
-IP_VERSION: Final = Filter("ipVersion", "one of IPv4, IPv6", lambda text: _IP_VERSIONS.get(text.upper()))
-SERVER_PORT: Final = Filter("serverPort", "a port from 0 to 65535", lambda text: _number(text, 0, 65535))
-SIGNATURE: Final = Filter(
-    "signature", f"one of {', '.join(sorted(_SIGNATURES))}", _lower(_one_of(_SIGNATURES))
-)
-TAG: Final = Filter("tag", f"one of {', '.join(sorted(_TAGS))}", _lower(_one_of(_TAGS)))
-SENSOR: Final = Filter(
-    "sensor",
-    "the name of a sensor, at most 64 printable characters",
-    lambda text: text if 0 < len(text) <= 64 and text.isprintable() else None,
-)
+SERVER_PORT: Final = Filter("serverPort", "a port from 0 to 65535", _number(0, 65535))
+SIGNATURE: Final = Filter("signature", _listed(_SIGNATURES.values()), _word(_SIGNATURES))
+TAG: Final = Filter("tag", _listed(_TAGS.values()), _word(_TAGS))
+SENSOR: Final = Filter("sensor", "the name of a sensor, at most 64 printable characters", _sensor)
+
+GROUPS: Final = {
+    Dimension.stage: len(STAGES),
+    Dimension.signature: len(_SIGNATURES),
+    Dimension.tag: len(_TAGS),
+    Dimension.continent: len(_CONTINENTS),
+    Dimension.ip_version: 2,
+}
+"""How many values there are of the dimensions that have an end."""

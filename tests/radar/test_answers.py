@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from halfopen.errors import ParametersError, UsageError
 from halfopen.radar.annotations import DATA_SOURCES, EVENT_TYPES, Annotation
@@ -85,6 +87,28 @@ def test_summary(pairs: list[tuple[str, str]], wanted: Wanted) -> None:
 
 
 STAGES_IN_JSON = ["no_match", "post_syn", "post_ack", "post_psh", "later_in_flow"]
+
+
+SEEN = st.builds(
+    Seen,
+    st.integers(WEEK[1] - 2 * 86400, WEEK[1] + 3600),
+    st.sampled_from(STAGES),
+    st.sampled_from([1.0, 0.5, 0.3, 0.7, 0.01]),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(SEEN, max_size=30))
+def test_a_day_of_any_connections(seen: list[Seen]) -> None:
+    dataset = Memory(seen, closed=WEEK[1])
+    answer = result("summary", ("dateRange", "1d"), of=dataset)
+    assert answer["summary_0"] == by_stage(dataset, WEEK[1] - 86400, WEEK[1])
+    serie = result("timeseries_groups", ("dateRange", "1d"), of=dataset)["serie_0"]
+    starts = range(WEEK[1] - 86400, WEEK[1], 900)
+    inside = [one for one in seen if starts.start <= one.time < starts.stop]
+    assert [at(text) for text in serie["timestamps"]] == (list(starts) if inside else [])
+    for index, text in enumerate(serie["timestamps"]):
+        assert {stage: serie[stage][index] for stage in STAGES} == by_stage(dataset, at(text), at(text) + 900)
 
 
 def test_summary_by_stage_is_the_summary() -> None:

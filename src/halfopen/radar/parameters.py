@@ -89,9 +89,9 @@ def question_of(endpoint: Endpoint, pairs: Iterable[tuple[str, str]], now: int) 
     question = Question(
         endpoint,
         tuple(Series(*parts) for parts in zip(names, windows, filters, strict=True)),
-        query.word("format", Format, (Format.JSON, Format.CSV)),
+        query.word("format", (Format.JSON, Format.CSV)),
         interval,
-        query.word("normalization", Normalization, (Normalization.PERCENTAGE, Normalization.RAW_VALUES)),
+        query.word("normalization", (Normalization.PERCENTAGE, Normalization.RAW_VALUES)),
         _limit(query, endpoint),
     )
     if endpoint.form is Form.timeseries_groups and not query.faults:
@@ -136,7 +136,7 @@ class _Query:
             self.fault(name, ",".join(values), "one value")
         return values[0] if values else ""
 
-    def word(self, name: str, words: type[Word], accepted: tuple[Word, ...]) -> Word:
+    def word(self, name: str, accepted: tuple[Word, ...]) -> Word:
         """A word, of which the first is the default."""
         text = self.scalar(name)
         found = next((word for word in accepted if text.isascii() and word.value == text.upper()), None)

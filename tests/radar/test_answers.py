@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -406,3 +407,31 @@ def test_no_key_where_the_dataset_changed_meanwhile() -> None:
             return super().state()
 
     assert ask("summary", of=Growing()).key is None
+
+
+@pytest.mark.parametrize("path", sorted(ENDPOINTS))
+@pytest.mark.parametrize("normalization", ["PERCENTAGE", "RAW_VALUES"])
+def test_every_endpoint_answers_in_both_formats(path: str, normalization: str) -> None:
+    pairs = [
+        ("normalization", normalization),
+        ("asn", "-64501"),
+        ("name", "a"),
+        ("name", "b"),
+        ("aggInterval", "1d"),
+    ]
+    answer = result(path, *pairs, of=WHOLE)
+    assert json.loads(json.dumps(answer)) == answer
+    assert list(answer) == ["a", "b", "meta"]
+    lines = rows(path, *pairs, of=WHOLE)
+    assert len({len(line) for line in lines}) == 1
+    cells = {cell for line in lines[1:] for cell in line}
+    assert cells >= set(numbers(answer["a"])) | set(numbers(answer["b"]))
+
+
+def numbers(series: Any) -> Iterator[str]:
+    """All values of a series, whatever its form."""
+    if isinstance(series, str):
+        yield series
+    else:
+        for part in series.values() if isinstance(series, dict) else series:
+            yield from numbers(part if not isinstance(part, int) else str(part))

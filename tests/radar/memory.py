@@ -47,20 +47,18 @@ class Seen:
 
 
 def passes(filters: Filters, one: Seen) -> bool:
-    for dimension in Dimension:
-        if dimension is Dimension.stage:
-            continue
-        choice: Choice[str] = Choice(
-            *(frozenset(map(str, side)) for side in _sides(getattr(filters, dimension.value)))
-        )
-        has = set(one.keys(dimension))
-        if (choice.include and not has & choice.include) or has & choice.exclude:
-            return False
+    for dimension in FILTERED:
+        choice: Choice[int] | Choice[str] = getattr(filters, dimension.value)
+        if choice:
+            has = set(one.keys(dimension))
+            if choice.include and not has & {str(value) for value in choice.include}:
+                return False
+            if has & {str(value) for value in choice.exclude}:
+                return False
     return True
 
 
-def _sides(choice: Choice[str]) -> tuple[frozenset[str], frozenset[str]]:
-    return choice.include, choice.exclude
+FILTERED = [dimension for dimension in Dimension if dimension is not Dimension.stage]
 
 
 @dataclass

@@ -75,4 +75,3 @@ def _clients(high: Any, low: Any, privacy: Privacy) -> Any:
             return addresses(*privacy.truncated(high, low))
         case Address.full:
             return addresses(high, low)
-

@@ -1,0 +1,181 @@
+"""The answers of ``/radar/tcp_resets_timeouts``: a question put to a dataset, in the shape of Radar's (A6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from typing import Any, Final
+
+from halfopen.radar.annotations import Annotation, concerning, gap_annotation
+from halfopen.radar.confidence import level
+from halfopen.radar.counting import OTHER, Counted, counted
+from halfopen.radar.numbers import percentage, percentages, raw_value
+from halfopen.radar.parameters import Question, Series, question_of
+from halfopen.radar.table import table
+from halfopen.radar.vocabulary import Endpoint, Form, Format, Normalization
+from halfopen.radar.windows import stamp
+from halfopen.store.query import Choice, Dataset, Dimension, Filters, Gap, State
+
+_UNITS: Final = [{"name": "*", "value": "connections"}]
+_JSON_STAGES: Final = ("no_match", "post_syn", "post_ack", "post_psh", "later_in_flow")
+_RANK: Final = {
+    Dimension.asn: ("clientASN", "clientASName"),
+    Dimension.location: ("clientCountryAlpha2", "clientCountryName"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an answer tells beside the counts.
+
+    `page` is the absolute URL of this installation's page of annotations, `name_of` the name of an AS
+    number or a location (by the text of it; empty where nobody knows), `names` the version of those names.
+    """
+
+    annotations: Sequence[Annotation]
+    page: str
+    name_of: Callable[[Dimension, str], str]
+    names: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`result` of the envelope, or the text of a CSV file; one of the two.
+
+    `key` is that of a cache (A23); None where the dataset changed meanwhile, and nothing may be kept.
+    """
+
+    result: dict[str, Any] | None
+    csv: str | None
+    key: str | None
+
+
+def answer(
+    endpoint: Endpoint,
+    pairs: Iterable[tuple[str, str]],
+    dataset: Dataset,
+    surroundings: Surroundings,
+    now: int,
+) -> Answer:
+    """Answer a request at the time `now` (s). Raises InvalidError."""
+    return reply(question_of(endpoint, pairs, now), dataset, surroundings)
+
+
+def reply(question: Question, dataset: Dataset, surroundings: Surroundings) -> Answer:
+    """Answer a question that was read before, by whoever looked for its `cache_key` first."""
+    state = dataset.state()
+    counts = [counted(question, series, dataset, state.closed) for series in question.series]
+    normalization = question.normalization
+    if question.endpoint.by is Dimension.tag and normalization is Normalization.PERCENTAGE:
+        normalization = Normalization.OVERLAPPED_PERCENTAGE
+    shown: dict[str, Any] = {}
+    for one in counts:
+        shown[one.series.name] = _series(question, one, normalization, surroundings)
+    result = csv = None
+    if question.format is Format.CSV:
+        csv = table(shown, _fields(question))
+    else:
+        result = shown | {"meta": _meta(question, counts, normalization, dataset, state, surroundings)}
+    unchanged = dataset.state() == state
+    return Answer(result, csv, cache_key(question, state, surroundings) if unchanged else None)
+
+
+def cache_key(question: Question, state: State, surroundings: Surroundings) -> str:
+    """Equal for equal answers: the question, its windows, the state of the dataset, annotations and names."""
+    series = [(one.name, one.window, _sorted(one.filters)) for one in question.series]
+    rest = (question.endpoint, question.format, question.interval, question.normalization, question.limit)
+    told = (tuple(surroundings.annotations), surroundings.page, surroundings.names)
+    return sha256(repr((series, rest, state, told)).encode()).hexdigest()
+
+
+def _sorted(filters: Filters) -> list[tuple[list[Any], list[Any]]]:
+    choices: list[Choice[Any]] = [getattr(filters, field.name) for field in fields(filters)]
+    return [(sorted(choice.include), sorted(choice.exclude)) for choice in choices]
+
+
+def _fields(question: Question) -> tuple[str, ...]:
+    return (*_RANK[question.endpoint.by], "value") if question.endpoint.form is Form.top else ()
+
+
+def _series(
+    question: Question, one: Counted, normalization: Normalization, surroundings: Surroundings
+) -> dict[str, Any] | list[Any]:
+    form, groups = question.endpoint.form, list(one.groups)
+    if question.endpoint.by is Dimension.stage and question.format is Format.JSON:
+        groups = list(_JSON_STAGES)
+    buckets: Sequence[int] = () if form is Form.timeseries_groups and one.empty else one.buckets
+    rows = [
+        _numbers(
+            [one.groups[group].get(at, 0.0) for group in one.groups], one.total.get(at, 0.0), normalization
+        )
+        for at in buckets
+    ]
+    columns = dict(zip(one.groups, zip(*rows, strict=True), strict=True)) if rows else {}
+    if form is Form.timeseries_groups:
+        lists = {group: list(columns.get(group, ())) for group in groups}
+        return {"timestamps": [stamp(at) for at in buckets], **lists}
+    if form is Form.summary:
+        return {group: columns[group][0] for group in groups}
+    by = question.endpoint.by
+    code, name = _RANK[by]
+    return [
+        {
+            code: int(group) if by is Dimension.asn else group,
+            name: surroundings.name_of(by, group),
+            "value": columns[group][0],
+        }
+        for group in groups
+        if group != OTHER
+    ]
+
+
+def _numbers(weights: Sequence[float], total: float, normalization: Normalization) -> list[str]:
+    match normalization:
+        case Normalization.PERCENTAGE:
+            return percentages(weights)
+        case Normalization.OVERLAPPED_PERCENTAGE:
+            return [percentage(weight, total) for weight in weights]
+    return [raw_value(weight) for weight in weights]
+
+
+def _meta(
+    question: Question,
+    counts: Sequence[Counted],
+    normalization: Normalization,
+    dataset: Dataset,
+    state: State,
+    surroundings: Surroundings,
+) -> dict[str, Any]:
+    silences: dict[Gap, None] = {}
+    levels = []
+    for one in counts:
+        gaps = _gaps(dataset, one.series)
+        silences |= dict.fromkeys(gaps)
+        levels.append(level(one.stages, question.interval.seconds, one.series.window, gaps))
+    asked = [(series.window, series.filters) for series in question.series]
+    told = concerning([*surroundings.annotations, *map(gap_annotation, silences)], asked)
+    windows = [series.window for series in question.series]
+    meta: dict[str, Any] = {
+        "dateRange": [{"startTime": stamp(window.start), "endTime": stamp(window.end)} for window in windows],
+        "confidenceInfo": {
+            "annotations": [one.record(state.closed, surroundings.page) for one in told],
+            "level": min(levels),
+        },
+        "normalization": normalization.value,
+        "lastUpdated": stamp(state.updated),
+        "units": _UNITS,
+    }
+    if question.endpoint.form is Form.timeseries_groups:
+        meta["aggInterval"] = question.interval.name
+    return meta
+
+
+def _gaps(dataset: Dataset, series: Series) -> list[Gap]:
+    """Gaps of the sensors that the series counts."""
+    sensor = series.filters.sensor
+    return [
+        gap
+        for gap in dataset.gaps(series.window.start, series.window.end)
+        if gap.sensor not in sensor.exclude and (not sensor.include or gap.sensor in sensor.include)
+    ]

@@ -1,0 +1,120 @@
+"""The words that a request may use: endpoints, formats, and the values of each filter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Generic
+
+from halfopen.connections.rules import SIGNATURES, Tag, signature_id
+from halfopen.model import STAGES
+from halfopen.places.continents import CONTINENTS, continent_of
+from halfopen.store.query import Dimension, Value
+
+
+class Form(StrEnum):
+    """What an answer looks like."""
+
+    summary = "summary"
+    timeseries_groups = "timeseries_groups"
+    top = "top"
+
+
+class Format(StrEnum):
+    """In what an answer is written."""
+
+    JSON = "JSON"
+    CSV = "CSV"
+
+
+class Normalization(StrEnum):
+    """What the numbers are (Radar's names)."""
+
+    PERCENTAGE = "PERCENTAGE"
+    RAW_VALUES = "RAW_VALUES"
+    OVERLAPPED_PERCENTAGE = "OVERLAPPED_PERCENTAGE"  # said of tags; cannot be asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A path below ``/radar/tcp_resets_timeouts/``."""
+
+    form: Form
+    by: Dimension = Dimension.stage
+
+
+ENDPOINTS: Final = {
+    "summary": Endpoint(Form.summary),
+    "timeseries_groups": Endpoint(Form.timeseries_groups),
+    **{
+        f"{form}/{by}": Endpoint(form, by)
+        for form in (Form.summary, Form.timeseries_groups)
+        for by in Dimension
+    },
+    "top/ases": Endpoint(Form.top, Dimension.asn),
+    "top/locations": Endpoint(Form.top, Dimension.location),
+}
+"""Every path that `answers.answer` serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter(Generic[Value]):
+    """A filter: its parameter, what is accepted, and how one value is read (None: it is not accepted)."""
+
+    name: str
+    accepted: str
+    read: Callable[[str], Value | None]
+
+
+def _number(least: int, most: int) -> Callable[[str], int | None]:
+    def read(text: str) -> int | None:
+        if not (text.isascii() and text.isdigit() and len(text) <= 10):
+            return None
+        return int(text) if least <= int(text) <= most else None
+
+    return read
+
+
+def _word(words: Mapping[str, Value]) -> Callable[[str], Value | None]:
+    """Reads a word in any case; the keys are in upper case."""
+    # Without this some letters of other scripts become ASCII in upper case.
+    return lambda text: words.get(text.upper()) if text.isascii() else None
+
+
+def _location(text: str) -> str | None:
+    code = text.upper()
+    return code if text.isascii() and continent_of(code) else None
+
+
+def _sensor(text: str) -> str | None:
+    return text if 0 < len(text) <= 64 and text.isprintable() else None
+
+
+def _listed(words: Iterable[str]) -> str:
+    return f"one of {', '.join(words)}"
+
+
+_CONTINENTS: Final = {code: code for code in sorted(CONTINENTS)}
+_SIGNATURES: Final = {text.upper(): text for text in map(signature_id, range(len(SIGNATURES) + 1))}
+_TAGS: Final = {tag.name.upper(): tag.name for tag in Tag}
+
+ASN: Final = Filter("asn", "an AS number from 1 to 4294967295", _number(1, 2**32 - 1))
+LOCATION: Final = Filter("location", "an ISO 3166-1 alpha-2 code", _location)
+CONTINENT: Final = Filter("continent", _listed(_CONTINENTS), _word(_CONTINENTS))
+IP_VERSION: Final = Filter(
+    "ipVersion", _listed(("IPv4", "IPv6")), _word({"4": 4, "IPV4": 4, "6": 6, "IPV6": 6})
+)
+SERVER_PORT: Final = Filter("serverPort", "a port from 0 to 65535", _number(0, 65535))
+SIGNATURE: Final = Filter("signature", _listed(_SIGNATURES.values()), _word(_SIGNATURES))
+TAG: Final = Filter("tag", _listed(_TAGS.values()), _word(_TAGS))
+SENSOR: Final = Filter("sensor", "the name of a sensor, at most 64 printable characters", _sensor)
+
+GROUPS: Final = {
+    Dimension.stage: len(STAGES),
+    Dimension.signature: len(_SIGNATURES),
+    Dimension.tag: len(_TAGS),
+    Dimension.continent: len(_CONTINENTS),
+    Dimension.ip_version: 2,
+}
+"""How many values there are of the dimensions that have an end."""

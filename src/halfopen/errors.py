@@ -6,7 +6,8 @@
     ├── UsageError      a parameter: its name, its value, what is accepted
     ├── CaptureError    a capture: file, offset, what was expected there
     │   └── UnreadableError   not one byte of it can be read: why
-    └── PlacesError     a places file: its name and what is wrong with it
+    ├── PlacesError     a places file: its name and what is wrong with it
+    └── StoreError      a store: where it lies and why it cannot be used so
 """
 
 from __future__ import annotations
@@ -52,4 +53,13 @@ class PlacesError(HalfopenError):
     def __init__(self, file: str, reason: str) -> None:
         super().__init__(f"{file}: {reason}")
         self.file = file
+        self.reason = reason
+
+
+class StoreError(HalfopenError):
+    """A store that is none, cannot be written, is damaged, or is asked for what it cannot do."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
         self.reason = reason

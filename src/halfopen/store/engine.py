@@ -17,11 +17,11 @@ class Engine:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "parquet_metadata_cache": "true",
         }
         if threads is not None:
             config["threads"] = threads
         self._database = duckdb.connect(":memory:", config=config)
+        self._database.execute("SET parquet_metadata_cache = true")  # files never change under their names
         self._own = threading.local()
 
     def ask(self, query: str, sources: Mapping[str, Any], values: Sequence[object] = ()) -> Any:
@@ -35,12 +35,12 @@ class Engine:
         for name, source in sources.items():
             if isinstance(source, list):
                 files = ", ".join(_quoted(path) for path in source)
-                names[name] = f"read_parquet([{files}], hive_partitioning = false, filename = true)"
+                names[name] = f"read_parquet([{files}], hive_partitioning = false)"
             else:
                 names[name] = f"source_{threading.get_ident()}_{name}"
                 cursor.register(names[name], source)
         try:
-            return cursor.execute(query.format(**names), list(values)).to_arrow_table()
+            return cursor.sql(query.format(**names), params=list(values)).to_arrow_table()
         finally:
             for name, source in sources.items():
                 if not isinstance(source, list):

@@ -43,14 +43,20 @@ class Layout:
 
 # Delta knows no unsigned numbers: each type is the signed one that holds all values.
 _EVIDENCE: Final = (
-    Column("ttl_delta", pa.int32(), "largest change of TTL or hop limit, null where there is nothing to compare"),
+    Column(
+        "ttl_delta", pa.int32(), "largest change of TTL or hop limit, null where there is nothing to compare"
+    ),
     Column("ip_id_delta", pa.int32(), "largest change of the IP-ID, null where there is nothing to compare"),
-    Column("seq_relation", pa.string(), "where the first reset's sequence number stands; null without a reset"),
+    Column(
+        "seq_relation", pa.string(), "where the first reset's sequence number stands; null without a reset"
+    ),
     Column("seq_delta", pa.int32(), "that number minus the next expected, null without a reset"),
     Column("resets", pa.int16(), "RST without ACK"),
     Column("reset_acks", pa.int16(), "RST with ACK"),
     Column("reset_echoes", pa.int16(), "resets that repeat the one before"),
-    Column("gap", pa.float64(), "seconds before the reset, or of silence at the end; null where there is none"),
+    Column(
+        "gap", pa.float64(), "seconds before the reset, or of silence at the end; null where there is none"
+    ),
     Column("data_after_reset", pa.int16(), "packets with data after the first reset"),
     Column("duplicates", pa.int64(), "packets captured twice"),
     Column("left_out", pa.string(), "why there is no stage; null where there is one"),
@@ -106,7 +112,11 @@ ROLLUPS: Final = Layout(
         Column("tags", pa.int64(), "as in connections"),
         Column("ip_version", pa.int8(), "as in connections"),
         Column("server_port", pa.int32(), "as in connections"),
-        Column("ingested", pa.int64(), "UTC day of the ingestion of a file, s since the epoch; 0 for a live sensor"),
+        Column(
+            "ingested",
+            pa.int64(),
+            "UTC day of the ingestion of a file, s since the epoch; 0 for a live sensor",
+        ),
         Column("connections", pa.int64(), "rows of connections"),
         Column("weight", pa.float64(), "the sum of their weights"),
         Column("squares", pa.float64(), "the sum of their squared weights"),
@@ -114,13 +124,17 @@ ROLLUPS: Final = Layout(
     ("grain", "day"),
 )
 
-KEYS: Final = tuple(c.name for c in ROLLUPS.columns if c.name not in ("grain", "day", "connections", "weight", "squares"))
+KEYS: Final = tuple(
+    c.name for c in ROLLUPS.columns if c.name not in ("grain", "day", "connections", "weight", "squares")
+)
 """The columns that tell rollup rows of one grain apart."""
 
-GIVEN_BY_COMMITTER: Final = ("day", "sensor", "incarnation", "sequence", "bucket", "ingested")
+GIVEN_BY_COMMITTER: Final = ("day", "sensor", "incarnation", "sequence", "file", "bucket", "ingested")
 """The columns of connections that the committer fills in."""
 
-INCOMING: Final = pa.schema([(c.name, c.type) for c in CONNECTIONS.columns if c.name not in GIVEN_BY_COMMITTER])
+INCOMING: Final = pa.schema(
+    [(c.name, c.type) for c in CONNECTIONS.columns if c.name not in GIVEN_BY_COMMITTER]
+)
 """The rows that a batch brings."""
 
 

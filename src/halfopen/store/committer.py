@@ -90,7 +90,7 @@ class Committer:
         Rollups do not have it yet: `follow` is the next step.
         """
         for batch in batches:
-            _check(batch)
+            check(batch)
         with self.lock:
             while True:
                 try:
@@ -225,7 +225,8 @@ def application_of(sensor: str, incarnation: str) -> str:
     return f"sensor:{sensor}/{incarnation}"
 
 
-def _check(batch: Batch) -> None:
+def check(batch: Batch) -> None:
+    """StoreError for a batch that no sensor should send."""
     if batch.rows.schema.names != INCOMING.names:
         raise StoreError(batch.sensor, "a batch has other columns than the store's")
     if batch.sequence < 1 or not 0 < batch.rate <= 1:

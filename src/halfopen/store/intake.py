@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Final
 
 from halfopen.errors import StoreError
-from halfopen.store.committer import Batch, Committer, Receipt
+from halfopen.store.committer import Batch, Committer, Receipt, check
 
 GATHERING: Final = 0.2
 """Seconds for which the first batch that waits waits for others: the fewer commits, the fewer small files."""
@@ -19,6 +19,7 @@ class Intake:
 
     def __init__(self, committer: Committer, gathering: float = GATHERING) -> None:
         self._committer, self._gathering = committer, gathering
+        self.fault: Exception | None = None  # why the rollups are behind; None while they follow
         self._waiting: list[tuple[Batch, Future[Receipt]]] = []
         self._closed = False
         self._changed = threading.Condition()
@@ -26,7 +27,11 @@ class Intake:
         self._thread.start()
 
     def put(self, batch: Batch) -> Future[Receipt]:
-        """The receipt of a batch, there once it is on the disk; StoreError in it if it could not be committed."""
+        """The receipt of a batch, there once it is on the disk; StoreError in it if it could not be committed.
+
+        StoreError at once for a batch that can never be.
+        """
+        check(batch)
         receipt: Future[Receipt] = Future()
         with self._changed:
             if self._closed:
@@ -63,4 +68,8 @@ class Intake:
             return
         for (_, waiting), receipt in zip(taken, receipts, strict=True):
             waiting.set_result(receipt)
-        self._committer.follow()
+        try:
+            self._committer.follow()
+            self.fault = None
+        except Exception as error:  # what was acknowledged stays so, and the next commit tries again
+            self.fault = error

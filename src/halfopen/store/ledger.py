@@ -80,17 +80,18 @@ _FILES: Final = pa.schema(
 class Ledger:
     """Sensors and files of one store."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._read_at: float = 0.0
+    def __init__(self, place: Place, freshness: float = 0.0) -> None:
+        """Read the ledger at `place`; an object store is asked for news every `freshness` seconds at most."""
+        self._place, self._freshness = place, freshness
+        self._read_at = -freshness
         self._stamps: dict[str, object] = {}
         self.sensors: dict[tuple[str, str], Sensor] = {}
         self.files: dict[tuple[str, int], Ingested] = {}
         self.refresh()
 
     def refresh(self) -> None:
-        """Read what has changed; an object store is asked once a second at most."""
-        if not self._place.local and time.monotonic() - self._read_at < 1 and self._read_at:
+        """Read what has changed."""
+        if not self._place.local and time.monotonic() - self._read_at < self._freshness:
             return
         self._read_at = time.monotonic()
         if self._changed("sensors.parquet"):

@@ -22,9 +22,6 @@ from halfopen.store.rollup import FOLLOWED, PRUNED, partition_of
 from halfopen.store.schema import CONNECTIONS, ROLLUPS
 from halfopen.store.tables import Table
 
-REMOTE_FRESHNESS: Final = 1.0
-"""Seconds for which a snapshot of an object store is used without a look at its log."""
-
 _STAGES: Final = pa.array([stage.name for stage in Stage])
 _SIGNATURES: Final = pa.array([signature_id(number) for number in range(len(SIGNATURES) + 1)])
 
@@ -34,12 +31,15 @@ Answer = TypeVar("Answer")
 class Reader:
     """A `query.Dataset` over the tables of one store."""
 
-    def __init__(self, place: Place, engine: Engine, clock: Callable[[], float] = time.time) -> None:
-        self._place, self._engine, self._clock = place, engine, clock
+    def __init__(
+        self, place: Place, engine: Engine, clock: Callable[[], float] = time.time, freshness: float = 1.0
+    ) -> None:
+        """Read the store at `place`; an object store is asked for news every `freshness` seconds at most."""
+        self._place, self._engine, self._clock, self._freshness = place, engine, clock, freshness
         self._lock = threading.Lock()
         self._connections = Table(place / CONNECTIONS.name, CONNECTIONS)
         self._rollups = Table(place / ROLLUPS.name, ROLLUPS)
-        self._ledger = Ledger(place)
+        self._ledger = Ledger(place, freshness)
         self._looked: dict[str, float] = {}
 
     def counts(
@@ -123,7 +123,7 @@ class Reader:
         now = time.monotonic()
         if (
             self._place.local
-            or now - self._looked.get(table.layout.name, -REMOTE_FRESHNESS) >= REMOTE_FRESHNESS
+            or now - self._looked.get(table.layout.name, -self._freshness) >= self._freshness
         ):
             table.refresh()
             self._looked[table.layout.name] = now

@@ -56,11 +56,13 @@ class Store:
         *,
         create: bool = False,
         threads: int | None = None,
+        freshness: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open the store, or with `create` make what of it is missing; StoreError if there is none.
 
-        `threads` bounds the threads of a query; `clock` gives the time in s since the epoch.
+        `threads` bounds the threads of a query; an object store is asked for news every `freshness` seconds at
+        most; `clock` gives the time in s since the epoch.
         """
         self.place = Place(where)
         self._clock = clock
@@ -69,7 +71,7 @@ class Store:
             for layout in (CONNECTIONS, ROLLUPS):
                 Table.make(self.place / layout.name, layout)
         self.engine = Engine(threads)
-        self.dataset = Reader(self.place, self.engine, clock)
+        self.dataset = Reader(self.place, self.engine, clock, freshness)
 
     def committer(self, lease: Lease | None = None) -> Committer:
         """Become the one that commits; StoreError if somebody else is."""

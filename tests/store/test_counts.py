@@ -11,7 +11,8 @@ from halfopen.store.committer import Batch
 from halfopen.store.query import QUARTER, Choice, Dimension, Filters
 from halfopen.store.store import Store
 from halfopen.store.upkeep import Upkeep
-from tests.store.rows import BEGIN, SPAN, Row, counted, random_filters, random_rows, row, table
+from tests.store.rows import BEGIN, SPAN, Row, counted, row, table
+from tests.store.strategies import random_filters, random_rows
 
 SENSORS = ("lyon", "oslo")
 STEPS = (None, 900, 3600, 86400, 604800)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.dataset
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
@@ -29,6 +28,9 @@ REWRITE: Final = "rewrite"
 
 CHECKPOINT_AFTER: Final = 50
 """Commits between two checkpoints of the log: as many files at most are read to open a table."""
+
+LISTING: Final = 60
+"""Seconds after which the log is listed whatever the next version's file says: it may have been tidied away."""
 
 # Checkpoints and log clean-up are our own: they must be on the disk before they are relied upon.
 _NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
@@ -70,6 +72,7 @@ class Table:
             raise StoreError(place.uri, f"there is no table {layout.name!r} here") from error
         except (DeltaError, OSError) as error:
             raise StoreError(place.uri, str(error)) from error
+        self._listed = time.monotonic()
         self._files: tuple[int, list[File]] = (-1, [])
         self._refuse_foreign()
 
@@ -123,8 +126,10 @@ class Table:
 
     def refresh(self) -> None:
         """Take the newest snapshot; where nothing was committed this costs a look at one file name."""
-        if self.place.local and not self._log(self.version + 1).exists():
+        now = time.monotonic()
+        if self.place.local and not self._log(self.version + 1).exists() and now - self._listed < LISTING:
             return
+        self._listed = now
         try:
             self._delta.update_incremental()
         except (DeltaError, OSError) as error:
@@ -157,7 +162,9 @@ class Table:
             return schema.empty_table()
         if self.place.local:
             return [f"{self.place.uri}/{path}" for path in chosen]
-        return pa.dataset.dataset(chosen, schema=schema, format="parquet", filesystem=self.place.files)
+        import pyarrow.dataset  # it imports pandas where there is one: a second of a start
+
+        return pyarrow.dataset.dataset(chosen, schema=schema, format="parquet", filesystem=self.place.files)
 
     def transaction(self, application: str) -> int:
         """The last version committed under an application transaction; 0 for none."""
@@ -249,8 +256,9 @@ class Table:
             self._delta.cleanup_metadata()
         except (DeltaError, OSError) as error:
             raise StoreError(self.place.uri, str(error)) from error
-        self.refresh()
-        self._sync_log(self.version)
+        before = self.version
+        self._delta.update_incremental()
+        self._sync_log(before)
         return len(gone)
 
     def _checkpoint(self) -> None:

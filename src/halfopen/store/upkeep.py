@@ -81,11 +81,16 @@ class Upkeep:
         )
 
     def vacuum(self, hours: int = VACUUM_AFTER) -> Work:
-        """Delete files that left the tables more than `hours` ago, once the rollups have followed their leaving."""
+        """Delete files that left the tables more than `hours` ago, once the rollups have followed their leaving.
+
+        `hours` must be longer than a query, a compaction and the ingestion of a file take: their files are not
+        in the table yet.
+        """
         committer = self._committer
-        with committer.lock:
-            committer.follow()
-            return Work(vacuumed=committer.connections.vacuum(hours) + committer.rollups.vacuum(hours))
+        committer.follow()
+        tables = (committer.connections, committer.rollups)
+        # Handles of its own: listing an object store may take long, and sensors should not wait for it.
+        return Work(vacuumed=sum(Table(each.place, each.layout).vacuum(hours) for each in tables))
 
     def _less(self, table: Table, test: str) -> int:
         """Let go of the rows that pass the test, all in one commit, and give their number."""

@@ -46,7 +46,7 @@ def batch_rows(sensor: str, number: int) -> list[Row]:
         row(
             chance.randrange(BEGIN, LAST),
             stage=chance.randrange(5),
-            asn=chance.randrange(3),
+            asn=64496 + chance.randrange(3),
             weight=4.0,
         )
         for _ in range(ROWS)

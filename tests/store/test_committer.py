@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,7 @@ def test_retention_counts_from_the_syn_or_from_ingestion(store: Store, clock: Cl
     Upkeep(committer).compact(2)
     before = store.dataset.state().version
     work = Upkeep(committer).prune(2 * 86400, 5 * 86400)
-    assert (work.pruned, work.pruned_rollups) == (1, 2)
+    assert (work.pruned, work.pruned_rollups) == (1, 4)  # one row in each of four grains
     assert store.dataset.connections(*ALL, limit=10).num_rows == 2
     assert total(store) == 2
     assert store.dataset.state().version != before
@@ -255,3 +256,69 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError):
         Store(tmp_path / "file" / "store", create=True)
+
+
+def test_what_is_acknowledged_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "store", create=True, threads=1)
+    committer = store.committer()
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def watched(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    committer.commit([batch(1, row())])
+    files = [Path(path).relative_to(tmp_path / "store") for path in synced]
+    data = next(path for path in files if path.suffix == ".parquet" and path.parts[0] == "connections")
+    entry = Path("connections/_delta_log/00000000000000000001.json")
+    for path in (
+        data,
+        data.parent,
+        Path("connections"),
+        entry,
+        entry.parent,
+        Path(".sensors.parquet.new"),
+        Path(),
+    ):
+        assert path in files, path
+    assert files.index(data.parent) < files.index(entry)
+    committer.close()
+    store.close()
+
+
+def test_a_reader_asks_again_when_a_file_has_vanished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store", create=True, threads=1)
+    committer = store.committer()
+    for number in (1, 2):
+        committer.commit([batch(number, row(BEGIN + number))])
+        committer.follow()
+    table = store.dataset._rollups
+    files = table.files
+    calls = []
+
+    def stale() -> object:
+        calls.append(1)
+        listed = list(files())
+        if len(calls) == 1:
+            Upkeep(committer).compact(2)
+            Upkeep(committer).vacuum(0)
+        return listed
+
+    monkeypatch.setattr(table, "files", stale)
+    assert total(store) == 2
+    assert len(calls) == 3
+    committer.close()
+    store.close()
+
+
+def test_columns_are_defined_once() -> None:
+    from halfopen.store.schema import CONNECTIONS, ROLLUPS, documented
+
+    page = list(documented())
+    for layout in (CONNECTIONS, ROLLUPS):
+        assert [name for table_, name, _, _ in page if table_ == layout.name] == layout.whole.names
+    assert all(words for _, _, _, words in page)

@@ -70,7 +70,7 @@ def test_on_any_place(store: Store) -> None:
     truth = [("lyon", each) for each in rows[:60]] + [("oslo", each) for each in rows[60:]]
     span = BEGIN + 900, BEGIN + SPAN - 900
     for by in Dimension:
-        for step in STEPS:
+        for step in (None, 3600, 604800):
             assert store.dataset.counts(Filters(), *span, step, by) == counted(
                 truth, Filters(), *span, step, by
             )

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from halfopen.store.query import Filters
+from halfopen.store.query import Dimension, Filters
 from halfopen.store.store import Store
 from tests.house.project import ROOT
 from tests.store.child import DIGEST, SENSORS, batch_rows, file_rows
@@ -86,7 +86,8 @@ def agree(where: Path, acknowledged: int, filed: int) -> tuple[int, int]:
     rows = store.dataset.connections(*ALL, limit=1_000_000)
     assert sorted(rows["start_ns"].to_pylist()) == sorted(each["start_ns"] for _, each in truth)
     for step in (900, 86400):
-        assert store.dataset.counts(*ALL, step) == counted(truth, *ALL, step)
+        for by in (Dimension.stage, Dimension.asn):  # of the world, and of its networks
+            assert store.dataset.counts(*ALL, step, by) == counted(truth, *ALL, step, by)
     committer.close()
     store.close()
     return reached["lyon"], number

@@ -8,6 +8,7 @@ from typing import Any, Final
 from halfopen.connections.rules import SIGNATURES, Tag, signature_id
 from halfopen.model import Stage
 from halfopen.store.query import Choice, Dimension, Filters
+from halfopen.store.rollup import WORLD
 
 DAY: Final = 86400
 WEEK: Final = 7 * DAY
@@ -15,6 +16,9 @@ MONDAY: Final = 259200
 """Seconds from the Monday before the epoch to the epoch."""
 
 SIGNATURE_NUMBERS: Final = {signature_id(number): number for number in range(len(SIGNATURES) + 1)}
+
+PLACED: Final = (Dimension.asn, Dimension.location, Dimension.continent)
+"""The dimensions that the grains of the world do not have."""
 
 DECIDED: Final = f"stage <> {int(Stage.undecided)}"
 """Connections without a stage are in the store, but no count has them (D11)."""
@@ -29,8 +33,16 @@ def bucket(step: int | None, start: int) -> str:
     return f"bucket - bucket % {step}"
 
 
-def parts(start: int, end: int, step: int | None) -> list[tuple[str, int, int]]:
+def parts(
+    filters: Filters, start: int, end: int, step: int | None, by: Dimension
+) -> list[tuple[str, int, int]]:
     """(grain, start, end) of the stretches that together are the span: whole days where the step allows it."""
+    placed = filters.asn or filters.location or filters.continent
+    kind = "" if placed or by in PLACED else WORLD
+    return [(grain + kind, first, last) for grain, first, last in _stretches(start, end, step)]
+
+
+def _stretches(start: int, end: int, step: int | None) -> list[tuple[str, int, int]]:
     first, last = start + -start % DAY, end - end % DAY
     if (step is not None and step % DAY) or first >= last:
         return [("15m", start, end)] if start < end else []
@@ -99,7 +111,7 @@ def counts(
 
 def source_name(grain: str, start: int) -> str:
     """Name of the source of one stretch."""
-    return f"g{grain}_{start}"
+    return f"g{grain.replace('-', '_')}_{start}"
 
 
 def _stage(key: Any) -> str:

@@ -46,7 +46,7 @@ class Reader:
         self, filters: Filters, start: int, end: int, step: int | None, by: Dimension = Dimension.stage
     ) -> Sequence[Cell]:
         """As `query.Dataset.counts`. Undecided connections do not count (D11)."""
-        grains = questions.parts(start, end, step)
+        grains = questions.parts(filters, start, end, step, by)
         if not grains:
             return []
         query, values = questions.counts(by, step, start, filters, grains)

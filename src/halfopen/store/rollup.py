@@ -1,4 +1,4 @@
-"""Rollups follow connections: what each committed version added, less what it removed, in both grains."""
+"""Rollups follow connections: what each committed version added, less what it removed, in all grains."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ _DAYS: Final = f"""
 PARTITION: Final = {"15m": "day", "1d": "month"}
 """What one partition of a grain spans."""
 
+WORLD: Final = "-world"
+"""Ends the names of the grains without network and place: few rows for the questions asked most."""
+
+_WORLD: Final = f"""
+    SELECT {KEY_LIST.replace("asn, location, continent", "0::BIGINT AS asn, '' AS location, '' AS continent")},
+           sum(connections)::BIGINT AS connections, sum(weight) AS weight, sum(squares) AS squares
+    FROM {{rows}} GROUP BY ALL HAVING {SOMETHING} ORDER BY bucket
+"""
+
 
 class Follower:
     """Brings rollups up to connections, exactly once: each commit carries the version followed, and is refused
@@ -97,14 +106,17 @@ def _append(connections: Table, rollups: Table, engine: Engine, changes: Sequenc
         },
     )
     days = engine.ask(_DAYS, {"quarters": quarters})
-    files = [*written(rollups, quarters, "15m"), *written(rollups, days, "1d")]
+    files = []
+    for grain, rows in (("15m", quarters), ("1d", days)):
+        world = engine.ask(_WORLD, {"rows": rows})
+        files += [*written(rollups, rows, grain), *written(rollups, world, grain + WORLD)]
     rollups.commit(DATA, {FOLLOWED: last}, files)
 
 
 def written(rollups: Table, rows: Any, grain: str) -> list[File]:
     """New files of one grain, one for each partition that `rows` fall into."""
     days = pc.cast(pc.divide(rows["bucket"], 86400).cast("int32"), "date32")
-    starts = days if grain == "15m" else pc.floor_temporal(days, unit=PARTITION[grain])
+    starts = pc.floor_temporal(days, unit=PARTITION[grain.removesuffix(WORLD)])
     return [
         rollups.write(rows.filter(pc.equal(starts, day)), {"grain": grain, "day": day.as_py().isoformat()})
         for day in pc.unique(starts)
@@ -114,4 +126,4 @@ def written(rollups: Table, rows: Any, grain: str) -> list[File]:
 def partition_of(grain: str, time: int) -> str:
     """The partition that holds a time (s) in a grain."""
     day = date.fromordinal(date(1970, 1, 1).toordinal() + time // 86400)
-    return (day if grain == "15m" else day.replace(day=1)).isoformat()
+    return (day if PARTITION[grain.removesuffix(WORLD)] == "day" else day.replace(day=1)).isoformat()

@@ -100,7 +100,7 @@ ROLLUPS: Final = Layout(
     "rollups",
     "What the connections add up to. Rows with equal keys add; a row may be negative where a file was replaced.",
     (
-        Column("grain", pa.string(), "15m or 1d; partition"),
+        Column("grain", pa.string(), "15m or 1d; with -world: without network and place; partition"),
         Column("day", pa.date32(), "UTC day of the bucket (15m), first day of its month (1d); partition"),
         Column("bucket", pa.int64(), "begin of the quarter of an hour or of the UTC day, s since the epoch"),
         Column("sensor", pa.string(), "as in connections"),

@@ -265,7 +265,7 @@ def test_what_is_acknowledged_is_on_the_disk(tmp_path: Path, monkeypatch: pytest
     fsync = os.fsync
 
     def watched(handle: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", watched)

@@ -250,7 +250,8 @@ def _stamped(
     }
     schema = CONNECTIONS.whole
     columns = [given[name] if name in given else rows[name] for name in schema.names]
-    return pa.Table.from_arrays(columns, names=schema.names).cast(schema)
+    stamped = pa.Table.from_arrays(columns, names=schema.names)
+    return stamped if stamped.schema.equals(schema) else stamped.cast(schema)
 
 
 def _same(value: object, count: int, kind: Any) -> Any:

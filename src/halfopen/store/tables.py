@@ -29,6 +29,12 @@ REWRITE: Final = "rewrite"
 CHECKPOINT_AFTER: Final = 50
 """Commits between two checkpoints of the log: as many files at most are read to open a table."""
 
+CONFIGURATION: Final = {
+    "delta.logRetentionDuration": "interval 6 hours",
+    "delta.deletedFileRetentionDuration": "interval 25 hours",
+}
+"""A commit each second makes many log entries: what is older than the first, `Table.vacuum` tidies away."""
+
 LISTING: Final = 60
 """Seconds after which the log is listed whatever the next version's file says: it may have been tidied away."""
 
@@ -73,6 +79,7 @@ class Table:
         except (DeltaError, OSError) as error:
             raise StoreError(place.uri, str(error)) from error
         self._listed = time.monotonic()
+        self._known: tuple[int, dict[str, int]] = (-1, {})
         self._files: tuple[int, list[File]] = (-1, [])
         self._refuse_foreign()
 
@@ -88,6 +95,7 @@ class Table:
                 partition_by=list(layout.partitions),
                 name=f"halfopen {layout.name} {FORMAT}",  # Delta knows no properties of other makers
                 description=layout.words,
+                configuration=CONFIGURATION,
             )
         except (DeltaError, OSError) as error:
             raise StoreError(place.uri, f"cannot be written: {error}") from error
@@ -168,7 +176,12 @@ class Table:
 
     def transaction(self, application: str) -> int:
         """The last version committed under an application transaction; 0 for none."""
-        return self._delta.transaction_version(application) or 0
+        if self._known[0] != self.version:
+            self._known = self.version, {}
+        known = self._known[1]
+        if application not in known:  # half a millisecond for each
+            known[application] = self._delta.transaction_version(application) or 0
+        return known[application]
 
     def write(self, rows: Any, partition: Mapping[str, str]) -> File:
         """Write a data file; it belongs to the table once it is committed."""
@@ -221,6 +234,8 @@ class Table:
         except (DeltaError, OSError) as error:
             raise StoreError(self.place.uri, f"cannot be written: {error}") from error
         self._delta.update_incremental()
+        if self.version == before + 1 and self._known[0] == before:
+            self._known = self.version, {**self._known[1], **numbers}  # nobody else came in between
         self._sync_log(before + 1)
         if self.version // CHECKPOINT_AFTER != before // CHECKPOINT_AFTER:
             self._checkpoint()

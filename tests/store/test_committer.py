@@ -322,3 +322,25 @@ def test_columns_are_defined_once() -> None:
     for layout in (CONNECTIONS, ROLLUPS):
         assert [name for table_, name, _, _ in page if table_ == layout.name] == layout.whole.names
     assert all(words for _, _, _, words in page)
+
+
+def test_a_commit_that_fails_is_no_race(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deltalake.exceptions import CommitFailedError
+
+    class Broken:
+        def __init__(self, whole: object) -> None:
+            self.whole = whole
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.whole, name)
+
+        def create_write_transaction(self, *_: object, **__: object) -> None:
+            raise CommitFailedError("no space left")
+
+    committer = store.committer()
+    with monkeypatch.context() as patch:
+        patch.setattr(committer.connections, "_delta", Broken(committer.connections._delta))
+        with pytest.raises(StoreError, match="no space left"):
+            committer.commit([batch(1, row())])
+    assert committer.commit([batch(1, row())])[0].taken
+    committer.close()

@@ -230,6 +230,8 @@ class Table:
             )
         except CommitFailedError as error:
             self.refresh()
+            if self.version == before:  # nobody came first: the commit itself failed
+                raise StoreError(self.place.uri, f"cannot be written: {error}") from error
             raise Overtaken(str(error)) from error
         except (DeltaError, OSError) as error:
             raise StoreError(self.place.uri, f"cannot be written: {error}") from error

@@ -78,6 +78,11 @@ class Committer:
         with self.lock:
             self._lease.release()
 
+    def forget(self, sensor: str) -> None:
+        """Let go of a sensor that will not come back: its rows stay, it is missed no longer."""
+        with self.lock:
+            self.ledger.forget(sensor)
+
     def follow(self) -> int:
         """Bring the rollups up to the connections; gives the number of versions that held data."""
         with self.lock:

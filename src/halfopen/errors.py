@@ -7,6 +7,7 @@
     ├── CaptureError    a capture: file, offset, what was expected there
     │   └── UnreadableError   not one byte of it can be read: why
     ├── PlacesError     a places file: its name and what is wrong with it
+    ├── StoreError      a store: where it lies and why it cannot be used so
     ├── AccountsError   the database of users and tokens: which one and what is wrong with it
     └── RequestError    a request to the API: HTTP status, code and message of each fault
         ├── InvalidError         400        parameters: name, value, what is accepted
@@ -71,6 +72,15 @@ class PlacesError(HalfopenError):
     def __init__(self, file: str, reason: str) -> None:
         super().__init__(f"{file}: {reason}")
         self.file = file
+        self.reason = reason
+
+
+class StoreError(HalfopenError):
+    """A store that is none, cannot be written, is damaged, or is asked for what it cannot do."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
         self.reason = reason
 
 

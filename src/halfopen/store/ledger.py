@@ -1,0 +1,202 @@
+"""What is known of sensors and of files: two small Parquet files beside the tables, replaced as a whole.
+
+The committer alone writes them. Of sensors they say how far each has come and what it missed; a lost update is
+mended by the next batch. The record of a file is written before its rows are committed and counts only once the
+application transaction of the file has reached its number.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from halfopen.store.place import Place
+from halfopen.store.query import QUARTER, Gap
+
+LATENESS: Final = 30 * 60
+"""Seconds after its end at which a bucket closes, whoever is missing; a sensor silent for longer is not live (D15)."""
+
+GAPS_KEPT: Final = 1000
+"""Past gaps remembered for each sensor; the oldest go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """How far one incarnation of a sensor has come. Times in s since the epoch."""
+
+    name: str
+    incarnation: str
+    since: int  # when it was first heard of, or from when on it watched
+    seen: int  # when it was last heard of
+    watermark: int  # all SYNs before this time are final and delivered
+    added: int  # when rows of it were last added; 0 for never
+    rate: float  # sampling rate, 0 < rate <= 1
+    drops: int  # packets that it lost, as it counts them
+    gaps: list[list[int]] = field(default_factory=list)  # [start, end) in which it did not watch
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """One ingestion of a capture file."""
+
+    digest: str
+    number: int  # 1, and one more for each replacement
+    sensor: str
+    options: str  # what it was ingested with, as text
+    rows: int
+    ingested: int  # s since the epoch
+    end: int  # end of its last bucket, s since the epoch
+
+
+Row = TypeVar("Row", Sensor, Ingested)
+
+_SENSORS: Final = pa.schema(
+    [
+        ("name", pa.string()),
+        ("incarnation", pa.string()),
+        *((name, pa.int64()) for name in ("since", "seen", "watermark", "added")),
+        ("rate", pa.float64()),
+        ("drops", pa.int64()),
+        ("gaps", pa.list_(pa.list_(pa.int64()))),
+    ]
+)
+_FILES: Final = pa.schema(
+    [
+        ("digest", pa.string()),
+        ("number", pa.int64()),
+        ("sensor", pa.string()),
+        ("options", pa.string()),
+        *((name, pa.int64()) for name in ("rows", "ingested", "end")),
+    ]
+)
+
+
+class Ledger:
+    """Sensors and files of one store."""
+
+    def __init__(self, place: Place, freshness: float = 0.0) -> None:
+        """Read the ledger at `place`; an object store is asked for news every `freshness` seconds at most."""
+        self._place, self._freshness = place, freshness
+        self._read_at = -freshness
+        self._stamps: dict[str, object] = {}
+        self.sensors: dict[tuple[str, str], Sensor] = {}
+        self.files: dict[tuple[str, int], Ingested] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read what has changed."""
+        if not self._place.local and time.monotonic() - self._read_at < self._freshness:
+            return
+        self._read_at = time.monotonic()
+        if self._changed("sensors.parquet"):
+            self.sensors = {
+                (each.name, each.incarnation): each for each in self._rows("sensors.parquet", Sensor)
+            }
+        if self._changed("files.parquet"):
+            self.files = {(each.digest, each.number): each for each in self._rows("files.parquet", Ingested)}
+
+    def put_sensors(self, sensors: Iterable[Sensor]) -> None:
+        """Set and keep some sensors."""
+        self.sensors.update({(each.name, each.incarnation): each for each in sensors})
+        self._keep("sensors.parquet", list(self.sensors.values()), _SENSORS)
+
+    def forget(self, name: str) -> None:
+        """Drop all incarnations of a sensor that will not come back."""
+        self.sensors = {key: each for key, each in self.sensors.items() if key[0] != name}
+        self.put_sensors(())
+
+    def put_file(self, record: Ingested, committed: int) -> None:
+        """Keep the record of an ingestion about to be committed, beside the `committed` one of the same file."""
+        kept = {
+            key: each for key, each in self.files.items() if key[0] != record.digest or key[1] == committed
+        }
+        self.files = {**kept, (record.digest, record.number): record}
+        self._keep("files.parquet", list(self.files.values()), _FILES)
+
+    def _changed(self, name: str) -> bool:
+        if not self._place.local:
+            return True
+        try:
+            found = (self._place.local / name).stat()
+        except OSError:
+            return False
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        changed = self._stamps.get(name) != stamp
+        self._stamps[name] = stamp
+        return changed
+
+    def _rows(self, name: str, kind: type[Row]) -> list[Row]:
+        raw = self._place.read(name)
+        if raw is None:
+            return []
+        return [kind(**row) for row in pa.parquet.read_table(io.BytesIO(raw)).to_pylist()]
+
+    def _keep(self, name: str, rows: Sequence[Row], schema: Any) -> None:
+        self._place.write(name, pa.Table.from_pylist([asdict(row) for row in rows], schema), replace=True)
+
+
+def heard(
+    before: Sensor | None,
+    name: str,
+    incarnation: str,
+    now: int,
+    watermark: int,
+    since: int | None,
+    rate: float,
+    drops: int,
+    rows: int,
+) -> Sensor:
+    """The sensor after a batch. A `since` past its watermark says that it did not watch in between."""
+    if before is None:
+        begun = watermark if since is None else since
+        return Sensor(name, incarnation, begun, now, watermark, now if rows else 0, rate, drops)
+    gaps = before.gaps
+    if since is not None and since > before.watermark:
+        gaps = [*gaps, [before.watermark, since]][-GAPS_KEPT:]
+    return replace(
+        before,
+        seen=max(now, before.seen),
+        watermark=max(watermark, before.watermark),
+        added=now if rows else before.added,
+        rate=rate,
+        drops=drops,
+        gaps=gaps,
+    )
+
+
+def closed(sensors: Iterable[Sensor], ends_of_files: Iterable[int], now: int) -> int:
+    """The time (s) up to which buckets are closed (D15)."""
+    late = _quarter(now - LATENESS)
+    live = [each.watermark for each in sensors if each.seen > now - LATENESS]
+    if live:
+        return max(late, _quarter(min(min(live), now)))
+    return max(late, max(ends_of_files, default=0))
+
+
+def missed(sensors: Mapping[tuple[str, str], Sensor], start: int, end: int, now: int) -> list[Gap]:
+    """Gaps that touch start <= t < end: those between an incarnation's watches and to its successor's, and those
+    of sensors whose watermark has stayed behind the last closed bucket."""
+    found = []
+    late = _quarter(now - LATENESS)
+    names = {each.name for each in sensors.values()}
+    for name in sorted(names):
+        lives = sorted((each for each in sensors.values() if each.name == name), key=lambda each: each.since)
+        reached = lives[0].watermark
+        for each in lives:
+            found += [Gap(name, first, last) for first, last in each.gaps]
+            if each.since > reached:
+                found.append(Gap(name, reached, each.since))
+            reached = max(reached, each.watermark)
+        if reached < late:
+            found.append(Gap(name, reached, late))
+    return [gap for gap in found if gap.start < end and gap.end > start]
+
+
+def _quarter(time_: int) -> int:
+    return time_ - time_ % QUARTER

@@ -1,0 +1,108 @@
+"""Where a store lies: a local directory or a prefix of an object store, behind one set of operations."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.fs
+import pyarrow.parquet
+from deltalake.exceptions import DeltaError
+from deltalake.fs import DeltaStorageHandler
+
+from halfopen.errors import StoreError
+
+COMPRESSION = "zstd"
+
+
+class Place:
+    """One directory, local or remote. Keys and endpoints of an object store come from the environment."""
+
+    def __init__(self, where: str | Path) -> None:
+        text = str(where)
+        self.local: Path | None = None if "://" in text else Path(text).absolute()
+        if urlsplit(text).scheme == "file":
+            self.local = Path(urlsplit(text).path)
+        if self.local and set("*?[") & set(str(self.local)):
+            raise StoreError(text, "a store's path must not contain *, ? or [")  # DuckDB would expand them
+        self.uri = str(self.local) if self.local else text.rstrip("/")
+        self._files: Any = None
+
+    def __truediv__(self, name: str) -> Place:
+        return Place(f"{self.uri}/{name}")
+
+    @property
+    def files(self) -> Any:
+        """The `pyarrow.fs.FileSystem` whose root is this place."""
+        if self._files is None:
+            if self.local:
+                self._files = pa.fs.SubTreeFileSystem(self.uri, pa.fs.LocalFileSystem())
+            else:
+                try:
+                    self._files = pa.fs.PyFileSystem(DeltaStorageHandler(self.uri))
+                except (DeltaError, OSError, ValueError) as error:
+                    raise StoreError(self.uri, str(error)) from error
+        return self._files
+
+    def make(self) -> None:
+        """Make the directory, durably; nothing to do in an object store."""
+        if self.local and not self.local.is_dir():
+            try:
+                self.local.mkdir(parents=True)
+            except OSError as error:
+                raise StoreError(self.uri, error.strerror or str(error)) from error
+            sync(self.local.parent)
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of one file; None where there is none."""
+        if self.local:
+            try:
+                return (self.local / name).read_bytes()
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                raise StoreError(self.uri, error.strerror or str(error)) from error
+        if self.files.get_file_info(name).type == pa.fs.FileType.NotFound:
+            return None
+        with self.files.open_input_stream(name) as stream:
+            return bytes(stream.read())
+
+    def write(self, name: str, rows: Any, *, replace: bool = False) -> int:
+        """Write `rows` as a Parquet file and give its size (bytes); it is on the disk when this returns.
+
+        With `replace` readers see the old file or the new one, never a half.
+        """
+        try:
+            if not self.local:
+                pa.parquet.write_table(rows, name, filesystem=self.files, compression=COMPRESSION)
+                return int(self.files.get_file_info(name).size)
+            target = self.local / name
+            if not target.parent.is_dir():
+                for folder in reversed([target.parent, *target.parent.parents]):
+                    if not folder.is_dir():
+                        folder.mkdir(exist_ok=True)
+                        sync(folder.parent)
+            path = target.with_name(f".{target.name}.new") if replace else target
+            with path.open("wb") as file:
+                pa.parquet.write_table(rows, file, compression=COMPRESSION)
+                file.flush()
+                os.fsync(file.fileno())
+                size = file.tell()
+            if replace:
+                path.replace(target)
+            sync(target.parent)
+            return size
+        except OSError as error:
+            raise StoreError(self.uri, error.strerror or str(error)) from error
+
+
+def sync(path: Path) -> None:
+    """What was written to a file or a directory is on the disk when this returns."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,134 @@
+"""Questions in SQL: filters, buckets and dimensions over rollups; filters over connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from halfopen.connections.rules import SIGNATURES, Tag, signature_id
+from halfopen.model import Stage
+from halfopen.store.query import Choice, Dimension, Filters
+from halfopen.store.rollup import WORLD
+
+DAY: Final = 86400
+WEEK: Final = 7 * DAY
+MONDAY: Final = 259200
+"""Seconds from the Monday before the epoch to the epoch."""
+
+SIGNATURE_NUMBERS: Final = {signature_id(number): number for number in range(len(SIGNATURES) + 1)}
+
+PLACED: Final = (Dimension.asn, Dimension.location, Dimension.continent)
+"""The dimensions that the grains of the world do not have."""
+
+DECIDED: Final = f"stage <> {int(Stage.undecided)}"
+"""Connections without a stage are in the store, but no count has them (D11)."""
+
+
+def bucket(step: int | None, start: int) -> str:
+    """The expression for the bucket of a row."""
+    if step is None:
+        return str(start)
+    if step == WEEK:
+        return f"bucket - (bucket + {MONDAY}) % {WEEK}"
+    return f"bucket - bucket % {step}"
+
+
+def parts(
+    filters: Filters, start: int, end: int, step: int | None, by: Dimension
+) -> list[tuple[str, int, int]]:
+    """(grain, start, end) of the stretches that together are the span: whole days where the step allows it."""
+    placed = filters.asn or filters.location or filters.continent
+    kind = "" if placed or by in PLACED else WORLD
+    return [(grain + kind, first, last) for grain, first, last in _stretches(start, end, step)]
+
+
+def _stretches(start: int, end: int, step: int | None) -> list[tuple[str, int, int]]:
+    first, last = start + -start % DAY, end - end % DAY
+    if (step is not None and step % DAY) or first >= last:
+        return [("15m", start, end)] if start < end else []
+    stretches = [("15m", start, first), ("1d", first, last), ("15m", last, end)]
+    return [each for each in stretches if each[1] < each[2]]
+
+
+def condition(filters: Filters) -> tuple[str, list[object]]:
+    """The condition of a filter and its values; what is unknown is never excluded."""
+    terms: list[str] = []
+    values: list[object] = []
+    numbers = (("asn", filters.asn), ("ip_version", filters.ip_version), ("server_port", filters.server_port))
+    texts = (("location", filters.location), ("continent", filters.continent), ("sensor", filters.sensor))
+    for column, chosen in (*numbers, *texts):
+        for wanted, members in ((True, chosen.include), (False, chosen.exclude)):
+            if members:
+                marks = ", ".join("?" for _ in members)
+                test = f"{column} IN ({marks})"
+                terms.append(test if wanted else f"NOT coalesce({test}, FALSE)")
+                values += sorted(members)
+    terms += _numbered(filters.signature)
+    for wanted, ids in ((True, filters.tag.include), (False, filters.tag.exclude)):
+        if ids:
+            bits = sum(1 << Tag[name] for name in ids if name in Tag.__members__)
+            terms.append(f"tags & {bits} {'<>' if wanted else '='} 0")
+    return " AND ".join(terms) or "TRUE", values
+
+
+def _numbered(chosen: Choice[str]) -> list[str]:
+    terms = []
+    for wanted, ids in ((True, chosen.include), (False, chosen.exclude)):
+        if ids:
+            found = [str(SIGNATURE_NUMBERS[name]) for name in sorted(ids) if name in SIGNATURE_NUMBERS]
+            among = f"signature IN ({', '.join(found)})" if found else "FALSE"
+            terms.append(among if wanted else f"NOT {among}")
+    return terms
+
+
+_SUMS: Final = "sum(connections)::BIGINT AS connections, sum(weight) AS weight, sum(squares) AS squares"
+
+_TAGS: Final = ", ".join(f"({int(tag)}, '{tag.name}')" for tag in Tag)
+
+
+def counts(
+    by: Dimension, step: int | None, start: int, filters: Filters, grains: list[tuple[str, int, int]]
+) -> tuple[str, list[object]]:
+    """The query over sources named by grain, and its values: bucket, key, connections, weight, squares."""
+    test, values = condition(filters)
+    column = "tags" if by is Dimension.tag else by.value
+    unions, all_values = [], []
+    for grain, first, last in grains:
+        name = "{" + source_name(grain, first) + "}"
+        unions.append(
+            f"SELECT {bucket(step, start)} AS bucket, {column} AS key, connections, weight, squares FROM {name} "
+            f"WHERE bucket >= {first} AND bucket < {last} AND {DECIDED} AND {test}"
+        )
+        all_values += values
+    query = f"SELECT bucket, key, {_SUMS} FROM ({' UNION ALL '.join(unions)}) GROUP BY ALL"
+    if by is Dimension.tag:
+        query = (
+            f"SELECT bucket, name AS key, {_SUMS} FROM ({query}) sums, (VALUES {_TAGS}) tag(bit, name) "
+            "WHERE (sums.key >> tag.bit) & 1 = 1 GROUP BY ALL"
+        )
+    return f"SELECT * FROM ({query}) WHERE connections <> 0", all_values
+
+
+def source_name(grain: str, start: int) -> str:
+    """Name of the source of one stretch."""
+    return f"g{grain.replace('-', '_')}_{start}"
+
+
+def _stage(key: Any) -> str:
+    return Stage(key).name
+
+
+def _signature(key: Any) -> str:
+    return signature_id(key)
+
+
+def _number(key: Any) -> str:
+    return str(key) if key else ""
+
+
+KEY_TEXT: Final[dict[Dimension, Callable[[Any], str]]] = {
+    Dimension.stage: _stage,
+    Dimension.signature: _signature,
+    Dimension.asn: _number,
+}
+"""How the key of a cell is told from what stands in the rollups; as text, for the dimensions not named here."""

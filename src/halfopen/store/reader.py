@@ -1,0 +1,154 @@
+"""Answers from a store, beside any number of other readers and the one that commits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from halfopen.connections.rules import SIGNATURES, signature_id, tag_names
+from halfopen.errors import StoreError
+from halfopen.model import SECOND, Stage
+from halfopen.store import questions
+from halfopen.store.engine import Engine
+from halfopen.store.ledger import Ledger, closed, missed
+from halfopen.store.place import Place
+from halfopen.store.query import Cell, Dimension, Filters, Gap, State
+from halfopen.store.rollup import FOLLOWED, PRUNED, partition_of
+from halfopen.store.schema import CONNECTIONS, ROLLUPS
+from halfopen.store.tables import Table
+
+_STAGES: Final = pa.array([stage.name for stage in Stage])
+_SIGNATURES: Final = pa.array([signature_id(number) for number in range(len(SIGNATURES) + 1)])
+
+Answer = TypeVar("Answer")
+
+
+class Reader:
+    """A `query.Dataset` over the tables of one store."""
+
+    def __init__(
+        self, place: Place, engine: Engine, clock: Callable[[], float] = time.time, freshness: float = 1.0
+    ) -> None:
+        """Read the store at `place`; an object store is asked for news every `freshness` seconds at most."""
+        self._place, self._engine, self._clock, self._freshness = place, engine, clock, freshness
+        self._lock = threading.Lock()
+        self._connections = Table(place / CONNECTIONS.name, CONNECTIONS)
+        self._rollups = Table(place / ROLLUPS.name, ROLLUPS)
+        self._ledger = Ledger(place, freshness)
+        self._looked: dict[str, float] = {}
+
+    def counts(
+        self, filters: Filters, start: int, end: int, step: int | None, by: Dimension = Dimension.stage
+    ) -> Sequence[Cell]:
+        """As `query.Dataset.counts`. Undecided connections do not count (D11)."""
+        grains = questions.parts(filters, start, end, step, by)
+        if not grains:
+            return []
+        query, values = questions.counts(by, step, start, filters, grains)
+
+        def ask() -> Any:
+            with self._lock:
+                table = self._fresh(self._rollups)
+                files = table.files()
+            sources = {}
+            for grain, first, last in grains:
+                lowest, highest = partition_of(grain, first), partition_of(grain, last - 1)
+                sources[questions.source_name(grain, first)] = table.source(
+                    f.path
+                    for f in files
+                    if f.partition["grain"] == grain and lowest <= f.partition["day"] <= highest
+                )
+            return self._engine.ask(query, sources, values)
+
+        text = questions.KEY_TEXT.get(by, str)
+        columns = self._again(ask).to_pydict()
+        cells = [
+            Cell(bucket, text(key), connections, weight, squares)
+            for bucket, key, connections, weight, squares in zip(
+                *(columns[name] for name in ("bucket", "key", "connections", "weight", "squares")),
+                strict=True,
+            )
+        ]
+        return sorted(cells, key=lambda cell: (cell.bucket, cell.key))
+
+    def connections(self, filters: Filters, start: int, end: int, limit: int, offset: int = 0) -> Any:
+        """Single connections with start <= SYN < end (s), newest first, as a `pyarrow.Table`.
+
+        The columns are those of `schema.CONNECTIONS`, but stage, signature and tags are told by their names.
+        """
+        test, values = questions.condition(filters)
+        first, last = start * SECOND, end * SECOND
+        query = (
+            f"SELECT * FROM {{rows}} WHERE start_ns >= {first} AND start_ns < {last} AND {test} "
+            f"ORDER BY start_ns DESC, sensor, incarnation, sequence, client_port, server_port, client, server, end_ns "
+            f"LIMIT {limit} OFFSET {offset}"
+        )
+        lowest, highest = partition_of("15m", start), partition_of("15m", max(start, end - 1))
+
+        def ask() -> Any:
+            with self._lock:
+                table = self._fresh(self._connections)
+                files = table.files()
+            chosen = [f.path for f in files if lowest <= f.partition["day"] <= highest]
+            return self._engine.ask(query, {"rows": table.source(chosen)}, values)
+
+        return _named(self._again(ask))
+
+    def state(self) -> State:
+        """How far the dataset has come."""
+        now = int(self._clock())
+        with self._lock:
+            rollups = self._fresh(self._rollups)
+            self._ledger.refresh()
+            sensors = list(self._ledger.sensors.values())
+            files = list(self._ledger.files.values())
+            reached, pruned = rollups.transaction(FOLLOWED), rollups.transaction(PRUNED)
+            version = f"{rollups.identity}.{reached}.{pruned}"
+        updated = max([*(each.added for each in sensors), *(each.ingested for each in files)], default=0)
+        return State(version, closed(sensors, (each.end for each in files), now), updated)
+
+    def gaps(self, start: int, end: int) -> Sequence[Gap]:
+        """Gaps that touch start <= t < end."""
+        with self._lock:
+            self._ledger.refresh()
+            sensors = dict(self._ledger.sensors)
+        return missed(sensors, start, end, int(self._clock()))
+
+    def _fresh(self, table: Table) -> Table:
+        now = time.monotonic()
+        if (
+            self._place.local
+            or now - self._looked.get(table.layout.name, -self._freshness) >= self._freshness
+        ):
+            table.refresh()
+            self._looked[table.layout.name] = now
+        return table
+
+    def _again(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask once more if a file vanished in between: vacuum took it, and the newest snapshot is without it."""
+        try:
+            return ask()
+        except (duckdb.IOException, duckdb.InvalidInputException, OSError):
+            self._looked.clear()
+        try:
+            return ask()
+        except (duckdb.Error, OSError) as error:
+            raise StoreError(self._place.uri, str(error)) from error
+
+
+def _named(rows: Any) -> Any:
+    """The rows with names in the place of numbers and bits."""
+    tags = pa.array([tag_names(bits) for bits in rows["tags"].to_pylist()], pa.list_(pa.string()))
+    told = {
+        "stage": _STAGES.take(rows["stage"].combine_chunks()),
+        "signature": _SIGNATURES.take(rows["signature"].combine_chunks()),
+        "tags": tags,
+    }
+    for name, column in told.items():
+        rows = rows.set_column(rows.schema.get_field_index(name), name, column)
+    return rows

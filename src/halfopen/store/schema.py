@@ -1,0 +1,145 @@
+"""The columns of the two tables: the one definition behind their Arrow schemas and their page of the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+FORMAT: Final = 1
+"""Version of what is defined here; a store with a newer one is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, its Arrow type and what it says."""
+
+    name: str
+    type: Any
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One table: its name, its columns, and by which of them its files are parted."""
+
+    name: str
+    words: str
+    columns: tuple[Column, ...]
+    partitions: tuple[str, ...]
+
+    @property
+    def whole(self) -> Any:
+        """The Arrow schema of the table as other engines see it."""
+        return pa.schema([(column.name, column.type) for column in self.columns])
+
+    @property
+    def written(self) -> Any:
+        """The Arrow schema of its files: Delta keeps the partition columns out of them."""
+        return pa.schema([(c.name, c.type) for c in self.columns if c.name not in self.partitions])
+
+
+# Delta knows no unsigned numbers: each type is the signed one that holds all values.
+_EVIDENCE: Final = (
+    Column(
+        "ttl_delta", pa.int32(), "largest change of TTL or hop limit, null where there is nothing to compare"
+    ),
+    Column("ip_id_delta", pa.int32(), "largest change of the IP-ID, null where there is nothing to compare"),
+    Column(
+        "seq_relation", pa.string(), "where the first reset's sequence number stands; null without a reset"
+    ),
+    Column("seq_delta", pa.int32(), "that number minus the next expected, null without a reset"),
+    Column("resets", pa.int16(), "RST without ACK"),
+    Column("reset_acks", pa.int16(), "RST with ACK"),
+    Column("reset_echoes", pa.int16(), "resets that repeat the one before"),
+    Column(
+        "gap", pa.float64(), "seconds before the reset, or of silence at the end; null where there is none"
+    ),
+    Column("data_after_reset", pa.int16(), "packets with data after the first reset"),
+    Column("duplicates", pa.int64(), "packets captured twice"),
+    Column("left_out", pa.string(), "why there is no stage; null where there is one"),
+)
+
+CONNECTIONS: Final = Layout(
+    "connections",
+    "The truth: one row for each sampled connection.",
+    (
+        Column("day", pa.date32(), "UTC day of the first SYN; partition"),
+        Column("sensor", pa.string(), "name of the sensor, or the one given to a capture file"),
+        Column("incarnation", pa.string(), "UUID of the sensor's spool, or the file's digest"),
+        Column("sequence", pa.int64(), "number of the batch within the incarnation, from 1"),
+        Column("file", pa.string(), "digest of the capture file; null for a live sensor"),
+        Column("start_ns", pa.int64(), "first SYN, ns since the epoch"),
+        Column("end_ns", pa.int64(), "last inbound packet, ns since the epoch"),
+        Column("bucket", pa.int64(), "begin of the first SYN's quarter of an hour, s since the epoch"),
+        Column("client", pa.string(), "the client's address as far as it is kept; null if not"),
+        Column("client_port", pa.int32(), "the client's port"),
+        Column("server", pa.string(), "the server's address"),
+        Column("server_port", pa.int32(), "the server's port"),
+        Column("ip_version", pa.int8(), "4 or 6"),
+        Column("packets", pa.int16(), "inbound packets kept, at most ten"),
+        Column("stage", pa.int8(), "number of model.Stage; 5 for undecided"),
+        Column("signature", pa.int8(), "number of the signature, 0 for none"),
+        Column("rules_version", pa.int32(), "version of the rules that judged it"),
+        Column("tags", pa.int64(), "bits of connections.rules.Tag"),
+        Column("weight", pa.float64(), "how many connections it stands for: 1 / sampling rate"),
+        *_EVIDENCE,
+        Column("trigger_kind", pa.string(), "which name was visible: sni or host; null for none"),
+        Column("trigger", pa.string(), "that name as far as it is kept"),
+        Column("asn", pa.int64(), "the client's network; null where unknown"),
+        Column("location", pa.string(), "the client's country, ISO 3166-1 alpha-2; null where unknown"),
+        Column("continent", pa.string(), "the client's continent, two letters; null where unknown"),
+        Column("ingested", pa.int64(), "when it was committed, s since the epoch"),
+    ),
+    ("day",),
+)
+
+ROLLUPS: Final = Layout(
+    "rollups",
+    "What the connections add up to. Rows with equal keys add; a row may be negative where a file was replaced.",
+    (
+        Column("grain", pa.string(), "15m or 1d; with -world: without network and place; partition"),
+        Column("day", pa.date32(), "UTC day of the bucket (15m), first day of its month (1d); partition"),
+        Column("bucket", pa.int64(), "begin of the quarter of an hour or of the UTC day, s since the epoch"),
+        Column("sensor", pa.string(), "as in connections"),
+        Column("asn", pa.int64(), "the client's network; 0 where unknown"),
+        Column("location", pa.string(), "the client's country; empty where unknown"),
+        Column("continent", pa.string(), "the client's continent; empty where unknown"),
+        Column("stage", pa.int8(), "as in connections"),
+        Column("signature", pa.int8(), "as in connections"),
+        Column("tags", pa.int64(), "as in connections"),
+        Column("ip_version", pa.int8(), "as in connections"),
+        Column("server_port", pa.int32(), "as in connections"),
+        Column(
+            "ingested",
+            pa.int64(),
+            "UTC day of the ingestion of a file, s since the epoch; 0 for a live sensor",
+        ),
+        Column("connections", pa.int64(), "rows of connections"),
+        Column("weight", pa.float64(), "the sum of their weights"),
+        Column("squares", pa.float64(), "the sum of their squared weights"),
+    ),
+    ("grain", "day"),
+)
+
+KEYS: Final = tuple(
+    c.name for c in ROLLUPS.columns if c.name not in ("grain", "day", "connections", "weight", "squares")
+)
+"""The columns that tell rollup rows of one grain apart."""
+
+GIVEN_BY_COMMITTER: Final = ("day", "sensor", "incarnation", "sequence", "file", "bucket", "ingested")
+"""The columns of connections that the committer fills in."""
+
+INCOMING: Final = pa.schema(
+    [(c.name, c.type) for c in CONNECTIONS.columns if c.name not in GIVEN_BY_COMMITTER]
+)
+"""The rows that a batch brings."""
+
+
+def documented() -> Iterator[tuple[str, str, str, str]]:
+    """Rows for the docs: table, column, type, words."""
+    for layout in (CONNECTIONS, ROLLUPS):
+        for column in layout.columns:
+            yield layout.name, column.name, str(column.type), column.words

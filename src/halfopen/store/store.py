@@ -1,0 +1,113 @@
+"""The front door of the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from halfopen.store.committer import Committer
+from halfopen.store.engine import Engine
+from halfopen.store.lease import Lease
+from halfopen.store.ledger import Ingested, Ledger, Sensor
+from halfopen.store.place import Place
+from halfopen.store.reader import Reader
+from halfopen.store.rollup import FOLLOWED
+from halfopen.store.schema import CONNECTIONS, FORMAT, ROLLUPS
+from halfopen.store.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What a table amounts to."""
+
+    name: str
+    version: int
+    rows: int
+    files: int
+    bytes: int
+    first_day: str | None  # of its partitions, ISO 8601
+    last_day: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a store amounts to."""
+
+    place: str
+    format: int
+    tables: tuple[TableFacts, ...]
+    followed: int  # version of connections that the rollups hold
+    sensors: tuple[Sensor, ...]
+    files: tuple[Ingested, ...]
+
+
+class Store:
+    """A store at a local directory or an object store URL (``s3://bucket/prefix``).
+
+    Keys, region and endpoint of an object store come from the environment, as object stores' own tools name
+    them (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...).
+    """
+
+    def __init__(
+        self,
+        where: str | Path,
+        *,
+        create: bool = False,
+        threads: int | None = None,
+        freshness: float = 1.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open the store, or with `create` make what of it is missing; StoreError if there is none.
+
+        `threads` bounds the threads of a query; an object store is asked for news every `freshness` seconds at
+        most; `clock` gives the time in s since the epoch.
+        """
+        self.place = Place(where)
+        self._clock = clock
+        if create:
+            self.place.make()
+            for layout in (CONNECTIONS, ROLLUPS):
+                Table.make(self.place / layout.name, layout)
+        self.engine = Engine(threads)
+        self.dataset = Reader(self.place, self.engine, clock, freshness)
+
+    def committer(self, lease: Lease | None = None) -> Committer:
+        """Become the one that commits; StoreError if somebody else is."""
+        return Committer(self.place, self.engine, lease, self._clock)
+
+    def info(self) -> Facts:
+        """What the store amounts to."""
+        ledger = Ledger(self.place)
+        tables = {layout.name: Table(self.place / layout.name, layout) for layout in (CONNECTIONS, ROLLUPS)}
+        return Facts(
+            self.place.uri,
+            FORMAT,
+            tuple(_facts(table) for table in tables.values()),
+            tables[ROLLUPS.name].transaction(FOLLOWED),
+            tuple(ledger.sensors.values()),
+            tuple(
+                each
+                for each in ledger.files.values()
+                if each.number <= tables[CONNECTIONS.name].transaction(f"file:{each.digest}")
+            ),
+        )
+
+    def close(self) -> None:
+        """Let go of the query engine."""
+        self.engine.close()
+
+
+def _facts(table: Table) -> TableFacts:
+    files = table.files()
+    days = [file.partition["day"] for file in files]
+    return TableFacts(
+        table.layout.name,
+        table.version,
+        sum(file.rows for file in files),
+        len(files),
+        sum(file.size for file in files),
+        min(days, default=None),
+        max(days, default=None),
+    )

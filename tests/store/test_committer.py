@@ -1,0 +1,348 @@
+"""Batches are taken exactly once, in order; files as a whole; rollups follow whatever happens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from halfopen.errors import StoreError
+from halfopen.store.committer import Batch
+from halfopen.store.intake import Intake
+from halfopen.store.query import Filters, Gap
+from halfopen.store.store import Store
+from halfopen.store.upkeep import Upkeep
+from tests.store.conftest import Clock
+from tests.store.rows import BEGIN, SPAN, Row, counted, row, table
+
+ALL = Filters(), BEGIN, BEGIN + SPAN
+
+
+def batch(number: int, *rows: Row, sensor: str = "lyon", incarnation: str = "one", **more: Any) -> Batch:
+    return Batch(sensor, incarnation, number, more.pop("watermark", BEGIN + 900), table(rows), **more)
+
+
+def total(store: Store) -> int:
+    quarters = sum(cell.connections for cell in store.dataset.counts(*ALL, 900))
+    assert sum(cell.connections for cell in store.dataset.counts(*ALL, 86400)) == quarters
+    return quarters
+
+
+def test_sequences_are_contiguous(store: Store) -> None:
+    committer = store.committer()
+    first, beyond, again = committer.commit([batch(1, row()), batch(3, row()), batch(1, row())])
+    assert (first.taken, first.held, first.expected) == (True, True, 2)
+    assert (beyond.taken, beyond.held, beyond.expected) == (False, False, 2)
+    assert (again.taken, again.held, again.expected) == (False, True, 2)
+    many = committer.commit([batch(2, row()), batch(3, row()), batch(1, row(), incarnation="two")])
+    assert all(each.taken for each in many)
+    committer.close()
+    committer = store.committer()
+    assert not committer.commit([batch(3, row())])[0].taken
+    assert committer.commit([batch(4)])[0].taken
+    committer.follow()
+    assert total(store) == 4
+    committer.close()
+
+
+def test_rollups_are_replayed_at_start(store: Store) -> None:
+    committer = store.committer()
+    for number in range(1, 4):
+        committer.commit([batch(number, row(BEGIN + number * 900))])
+    committer.close()
+    assert total(store) == 0
+    store.committer().close()
+    assert total(store) == 3
+    committer = store.committer()
+    assert committer.follow() == 0
+    committer.close()
+
+
+def test_one_committer(store: Store) -> None:
+    committer = store.committer()
+    with pytest.raises(StoreError, match="commits to it already"):
+        store.committer()
+    committer.close()
+    store.committer().close()
+
+
+class _NoLease:
+    def take(self) -> None: ...
+
+    def release(self) -> None: ...
+
+
+def test_committers_that_overtake_each_other_lose_and_double_nothing(store: Store) -> None:
+    committers = [store.committer(_NoLease()) for _ in range(2)]
+    taken = 0
+    for number in range(1, 5):
+        for committer in (committers[number % 2], committers[1 - number % 2]):
+            # both hold old snapshots, and both were sent the same batch
+            taken += committer.commit([batch(number, row())])[0].taken
+            committer.follow()
+    assert taken == 4
+    assert total(store) == 4
+
+
+def test_a_stale_snapshot_is_overtaken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = (store.committer(_NoLease()) for _ in range(2))
+    refresh = two.connections.refresh
+    calls: list[object] = []
+
+    def late() -> None:
+        refresh()
+        if not calls:
+            calls.append(one.commit([batch(1, row())]))
+
+    monkeypatch.setattr(two.connections, "refresh", late)
+    receipt = two.commit([batch(1, row())])[0]
+    assert (receipt.held, receipt.taken) == (True, False)
+    two.follow()
+    one.follow()
+    assert total(store) == 1
+
+
+def test_a_file_comes_whole_and_once(store: Store) -> None:
+    committer = store.committer()
+    parts = [table([row(), row(BEGIN + 86400)]), table([row(BEGIN + 2 * 86400)])]
+    committer.commit([batch(1, row())])
+    first = committer.ingest("digest", "lab", "{}", iter(parts))
+    assert (first.rows, first.number) == (3, 1)
+    assert committer.ingest("digest", "lab", "{}", iter(parts)) == first
+    with pytest.raises(StoreError, match="other options"):
+        committer.ingest("digest", "lab", "{more}", iter(parts))
+    committer.follow()
+    assert total(store) == 4
+    committer.close()
+
+
+def test_a_replaced_file_leaves_nothing_behind(store: Store) -> None:
+    committer = store.committer()
+    committer.ingest("other", "lab", "", [table([row(BEGIN + 60)])])
+    committer.ingest("digest", "lab", "", [table([row(weight=0.1 + 0.2), row(BEGIN + 86400, stage=3)])])
+    committer.follow()
+    Upkeep(committer).compact(2)  # rows of both in one file
+    replaced = committer.ingest("digest", "lab", "x", [table([row(BEGIN + 900, stage=4)])], replace=True)
+    assert replaced.number == 2
+    committer.follow()
+    truth = [("lab", row(BEGIN + 60)), ("lab", row(BEGIN + 900, stage=4))]
+    for merged in (False, True):
+        if merged:
+            Upkeep(committer).compact(2)
+        for step in (900, 86400):
+            assert store.dataset.counts(*ALL, step) == pytest.approx(counted(truth, *ALL, step))
+    committer.close()
+
+
+def test_a_file_whose_rows_went_by_retention_is_not_replaced(store: Store, clock: Clock) -> None:
+    committer = store.committer()
+    committer.ingest("digest", "lab", "", [table([row()])])
+    committer.follow()
+    clock.now += 100
+    assert Upkeep(committer).prune(50, 400 * 86400).pruned == 1
+    assert total(store) == 1
+    with pytest.raises(StoreError, match="gone by retention"):
+        committer.ingest("digest", "lab", "x", [table([row()])], replace=True)
+    committer.close()
+
+
+def test_a_record_without_its_commit_does_not_count(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    committer = store.committer()
+    with monkeypatch.context() as patch:
+        patch.setattr(committer.connections, "commit", _fails)
+        with pytest.raises(RuntimeError):
+            committer.ingest("digest", "lab", "old", [table([row()])])
+    assert store.info().files == ()
+    assert committer.ingest("digest", "lab", "new", [table([row()])]).options == "new"
+    assert [each.options for each in store.info().files] == ["new"]
+    committer.close()
+
+
+def _fails(*_: object, **__: object) -> None:
+    raise RuntimeError
+
+
+def test_waiting_batches_go_into_one_commit(store: Store) -> None:
+    committer = store.committer()
+    before = committer.connections.version
+    intake = Intake(committer, 0.1)
+    waiting = [intake.put(batch(1, row(), sensor=f"s{n}")) for n in range(10)]
+    with pytest.raises(StoreError, match="sequences begin at 1"):
+        intake.put(batch(0))
+    assert all(each.result(20).taken for each in waiting)
+    intake.close()
+    assert committer.connections.version == before + 1
+    assert total(store) == 10
+    committer.close()
+
+
+def test_buckets_close_by_watermarks_or_by_time(store: Store, clock: Clock) -> None:
+    now = int(clock.now) - int(clock.now) % 900
+    clock.now = now + 60
+    committer = store.committer()
+    assert store.dataset.state().closed == now - 1800
+    committer.ingest("digest", "lab", "", [table([row(now - 900)])])
+    committer.follow()
+    assert store.dataset.state().closed == now  # D15: a file closes at once
+    committer.commit([batch(1, watermark=now - 100)])
+    committer.commit([batch(1, watermark=now - 1000, sensor="oslo")])
+    assert store.dataset.state().closed == now - 1800
+    committer.commit([batch(2, watermark=now + 5, sensor="oslo")])
+    assert store.dataset.state().closed == now - 900
+    clock.now += 86400
+    assert store.dataset.state().closed == now + 86400 - 1800
+    committer.close()
+
+
+def test_gaps_of_sensors(store: Store, clock: Clock) -> None:
+    now = int(clock.now) - int(clock.now) % 900
+    clock.now = now
+    committer = store.committer()
+    committer.commit([batch(1, watermark=now - 7200)])
+    assert store.dataset.gaps(now - 86400, now) == [Gap("lyon", now - 7200, now - 1800)]
+    committer.commit([batch(2, watermark=now, since=now - 3600)])
+    assert store.dataset.gaps(now - 86400, now) == [Gap("lyon", now - 7200, now - 3600)]
+    assert store.dataset.gaps(now - 3600, now) == []
+    committer.forget("lyon")
+    assert store.dataset.gaps(now - 86400, now) == []
+    committer.close()
+
+
+def test_retention_counts_from_the_syn_or_from_ingestion(store: Store, clock: Clock) -> None:
+    committer = store.committer()
+    clock.now = BEGIN + 10 * 86400 + 5000
+    committer.ingest("digest", "lab", "", [table([row()])])
+    committer.commit([batch(1, row(), row(BEGIN + 9 * 86400))])
+    committer.follow()
+    Upkeep(committer).compact(2)
+    before = store.dataset.state().version
+    work = Upkeep(committer).prune(2 * 86400, 5 * 86400)
+    assert (work.pruned, work.pruned_rollups) == (1, 4)  # one row in each of four grains
+    assert store.dataset.connections(*ALL, limit=10).num_rows == 2
+    assert total(store) == 2
+    assert store.dataset.state().version != before
+    clock.now += 6 * 86400
+    Upkeep(committer).prune(2 * 86400, 5 * 86400)
+    assert total(store) == 0
+    assert store.info().tables[0].files == 0
+    Upkeep(committer).vacuum(0)
+    committer.close()
+
+
+@pytest.mark.parametrize("trouble", ["nothing", "foreign", "newer", "vectors"])
+def test_what_is_no_store_is_refused(tmp_path: Path, trouble: str) -> None:
+    from deltalake import DeltaTable
+
+    from halfopen.store.schema import CONNECTIONS
+
+    place = tmp_path / "connections"
+    if trouble != "nothing":
+        name = "halfopen connections 2" if trouble == "newer" else "halfopen connections 1"
+        vectors = {"delta.enableDeletionVectors": "true"} if trouble == "vectors" else None
+        DeltaTable.create(
+            str(place), CONNECTIONS.whole, name=None if trouble == "foreign" else name, configuration=vectors
+        )
+    words = {
+        "nothing": "no table",
+        "foreign": "not one of ours",
+        "newer": "newer",
+        "vectors": "deletion vectors",
+    }
+    with pytest.raises(StoreError, match=words[trouble]):
+        Store(tmp_path)
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError):
+        Store(tmp_path / "file" / "store", create=True)
+
+
+def test_what_is_acknowledged_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "store", create=True, threads=1)
+    committer = store.committer()
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def watched(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    committer.commit([batch(1, row())])
+    files = [Path(path).relative_to(tmp_path / "store") for path in synced]
+    data = next(path for path in files if path.suffix == ".parquet" and path.parts[0] == "connections")
+    entry = Path("connections/_delta_log/00000000000000000001.json")
+    for path in (
+        data,
+        data.parent,
+        Path("connections"),
+        entry,
+        entry.parent,
+        Path(".sensors.parquet.new"),
+        Path(),
+    ):
+        assert path in files, path
+    assert files.index(data.parent) < files.index(entry)
+    committer.close()
+    store.close()
+
+
+def test_a_reader_asks_again_when_a_file_has_vanished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store", create=True, threads=1)
+    committer = store.committer()
+    for number in (1, 2):
+        committer.commit([batch(number, row(BEGIN + number))])
+        committer.follow()
+    table = store.dataset._rollups
+    files = table.files
+    calls = []
+
+    def stale() -> object:
+        calls.append(1)
+        listed = list(files())
+        if len(calls) == 1:
+            Upkeep(committer).compact(2)
+            Upkeep(committer).vacuum(0)
+        return listed
+
+    monkeypatch.setattr(table, "files", stale)
+    assert total(store) == 2
+    assert len(calls) == 3
+    committer.close()
+    store.close()
+
+
+def test_columns_are_defined_once() -> None:
+    from halfopen.store.schema import CONNECTIONS, ROLLUPS, documented
+
+    page = list(documented())
+    for layout in (CONNECTIONS, ROLLUPS):
+        assert [name for table_, name, _, _ in page if table_ == layout.name] == layout.whole.names
+    assert all(words for _, _, _, words in page)
+
+
+def test_a_commit_that_fails_is_no_race(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deltalake.exceptions import CommitFailedError
+
+    class Broken:
+        def __init__(self, whole: object) -> None:
+            self.whole = whole
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.whole, name)
+
+        def create_write_transaction(self, *_: object, **__: object) -> None:
+            raise CommitFailedError("no space left")
+
+    committer = store.committer()
+    with monkeypatch.context() as patch:
+        patch.setattr(committer.connections, "_delta", Broken(committer.connections._delta))
+        with pytest.raises(StoreError, match="no space left"):
+            committer.commit([batch(1, row())])
+    assert committer.commit([batch(1, row())])[0].taken
+    committer.close()

@@ -1,0 +1,102 @@
+"""Counts equal plain Python, whatever the rows, filters, spans and steps."""
+
+from __future__ import annotations
+
+import tempfile
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from halfopen.store.committer import Batch
+from halfopen.store.query import QUARTER, Choice, Dimension, Filters
+from halfopen.store.store import Store
+from halfopen.store.upkeep import Upkeep
+from tests.store.rows import BEGIN, SPAN, Row, counted, row, table
+from tests.store.strategies import random_filters, random_rows
+
+SENSORS = ("lyon", "oslo")
+STEPS = (None, 900, 3600, 86400, 604800)
+QUARTERS = st.integers(0, SPAN // QUARTER).map(lambda n: BEGIN + n * QUARTER)
+
+
+def fill(store: Store, batches: list[tuple[str, list[Row]]]) -> None:
+    committer = store.committer()
+    numbers = dict.fromkeys(SENSORS, 0)
+    for sensor, rows in batches:
+        numbers[sensor] += 1
+        committer.commit([Batch(sensor, "one", numbers[sensor], BEGIN + SPAN, table(rows))])
+    committer.follow()
+    committer.close()
+
+
+@settings(max_examples=12)
+@given(
+    batches=st.lists(st.tuples(st.sampled_from(SENSORS), random_rows()), min_size=1, max_size=3),
+    questions=st.lists(
+        st.tuples(random_filters(), QUARTERS, QUARTERS, st.sampled_from(STEPS), st.sampled_from(Dimension)),
+        min_size=12,
+        max_size=12,
+    ),
+    compacted=st.booleans(),
+)
+def test_any_question_about_any_rows(
+    batches: list[tuple[str, list[Row]]],
+    questions: list[tuple[Filters, int, int, int | None, Dimension]],
+    compacted: bool,
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder, create=True, threads=1)
+        fill(store, batches)
+        if compacted:
+            committer = store.committer()
+            Upkeep(committer).compact(2)
+            committer.close()
+        truth = [(sensor, each) for sensor, rows in batches for each in rows]
+        for filters, start, end, step, by in [
+            *questions,
+            (Filters(), BEGIN, BEGIN + SPAN, None, Dimension.tag),
+        ]:
+            assert store.dataset.counts(filters, start, end, step, by) == counted(
+                truth, filters, start, end, step, by
+            )
+        store.close()
+
+
+def test_on_any_place(store: Store) -> None:
+    rows = [
+        row(BEGIN + n * 7000, stage=n % 5, asn=64496 + n % 3, tags=1 << n % 8, weight=8.0) for n in range(100)
+    ]
+    fill(store, [("lyon", rows[:60]), ("oslo", rows[60:])])
+    truth = [("lyon", each) for each in rows[:60]] + [("oslo", each) for each in rows[60:]]
+    span = BEGIN + 900, BEGIN + SPAN - 900
+    for by in Dimension:
+        for step in (None, 3600, 604800):
+            assert store.dataset.counts(Filters(), *span, step, by) == counted(
+                truth, Filters(), *span, step, by
+            )
+
+
+def test_ids_that_nobody_has_pass_nothing(store: Store) -> None:
+    fill(store, [("lyon", [row()])])
+    for filters in (
+        Filters(signature=Choice(frozenset({"no_such"}))),
+        Filters(tag=Choice(frozenset({"no_such"}))),
+    ):
+        assert store.dataset.counts(filters, BEGIN, BEGIN + 900, None) == []
+    without = Filters(
+        signature=Choice(exclude=frozenset({"no_such"})), tag=Choice(exclude=frozenset({"no_such"}))
+    )
+    assert len(store.dataset.counts(without, BEGIN, BEGIN + 900, None)) == 1
+
+
+def test_single_connections(store: Store) -> None:
+    rows = [row(BEGIN + n, client_port=n + 1, asn=64496 + n % 2, stage=n % 6) for n in range(20)]
+    fill(store, [("lyon", rows)])
+    filters = Filters(asn=Choice(frozenset({64496})))
+    first = store.dataset.connections(filters, BEGIN, BEGIN + 900, limit=4)
+    then = store.dataset.connections(filters, BEGIN, BEGIN + 900, limit=100, offset=4)
+    assert first["client_port"].to_pylist() == [19, 17, 15, 13]
+    assert then["client_port"].to_pylist() == [11, 9, 7, 5, 3, 1]
+    assert first["stage"].to_pylist() == ["no_match", "later_in_flow", "post_ack", "no_match"]
+    assert first["signature"].to_pylist() == ["syn_timeout"] * 4
+    assert first["tags"].to_pylist() == [["timeout"]] * 4

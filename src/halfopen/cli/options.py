@@ -119,6 +119,19 @@ def add_data(verb: ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_store(verb: ArgumentParser) -> None:
+    """Add ``--store``."""
+    verb.add_argument(
+        "--store", metavar="DIR|URL",
+        help="where the dataset lies: a directory or s3://bucket/prefix (default: store in the data directory)",
+    )  # fmt: skip
+
+
+def store(args: Namespace, data: Path) -> str:
+    """Where the dataset lies."""
+    return str(args.store or data / "store")
+
+
 def limits(args: Namespace) -> Limits:
     """The limits that the options ask for."""
     from halfopen.connections.limits import Limits

@@ -1,0 +1,187 @@
+"""``halfopen ingest``: captures into the dataset."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from halfopen.cli import options
+from halfopen.cli.text import printable
+from halfopen.errors import HalfopenError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from halfopen.capture.source import Capture
+    from halfopen.pipeline import Judge, Judged
+    from halfopen.privacy import Privacy
+
+_TOGETHER: Final = 200_000
+"""Rows of a part: few files, in bounded memory."""
+
+_HOUR: Final = 3600
+
+_NAMES_OF_ANSWERS: Final = ("other", "timestamps", "meta")
+"""Words that answers use themselves, beside the names of sensors."""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    verb = verbs.add_parser(
+        "ingest",
+        help="put captures into the dataset",
+        description="Judge captures and put their connections into the dataset. A file is known by its content: "
+        "what is there already is left as it is.",
+        epilog="Exit codes: 0 done, what is damaged or missing is reported; 1 nothing was readable, or a file is "
+        "there with other options and not --replace; 2 the command line cannot be used.",
+        allow_abbrev=False,
+    )
+    verb.add_argument("files", metavar="FILE", nargs="+", help="a capture, a directory or a pattern")
+    options.add_data(verb)
+    options.add_store(verb)
+    verb.add_argument("--sensor", metavar="NAME", default="captures", help="under which name (default: captures)")
+    verb.add_argument(
+        "--replace", action="store_true", help="put a file that is there with other options in the place of itself"
+    )
+    verb.add_argument(
+        "--shift-end", choices=("now",), metavar="now",
+        help="move each capture so that its last packet lies in the last hour that is over",
+    )  # fmt: skip
+    verb.add_argument(
+        "--keep-clients", choices=("full", "truncated", "hash", "none"), default="truncated",
+        help="what is kept of clients' addresses: all, the /24 or /48 (default), a keyed hash, or nothing",
+    )  # fmt: skip
+    verb.add_argument(
+        "--keep-names", choices=("full", "domain", "hash", "none"), default="domain",
+        help="what is kept of the names asked for: all, the registrable domain (default), a keyed hash, or nothing",
+    )  # fmt: skip
+    options.add_limits(verb)
+    options.add_places(verb)
+    verb.set_defaults(run=run)
+
+
+def run(args: Namespace) -> int:
+    """Judge each capture and commit it as a whole."""
+    from halfopen.capture.source import open_captures
+    from halfopen.config import data_directory
+    from halfopen.pipeline import Judge, cores
+    from halfopen.places import Places
+    from halfopen.store.store import Store
+
+    if args.sensor in _NAMES_OF_ANSWERS or not (args.sensor.isprintable() and 0 < len(args.sensor) <= 64):
+        raise UsageError("--sensor", args.sensor, f"up to 64 printable characters, not {', '.join(_NAMES_OF_ANSWERS)}")
+    if args.joined:
+        raise UsageError("--joined", "with ingest", "files one by one, each known by its content")
+    data = data_directory(args.data)
+    places = Places.open(args.places) if args.places else None
+    privacy = _privacy(args, data)
+    captures = open_captures(args.files)
+    judge = Judge(options.limits(args), places, cores())
+    refused = False
+    store = Store(options.store(args, data), create=True)
+    with closing(store), closing(store.committer()) as committer:
+        for capture in captures:
+            if capture.problems or capture.name == "-":
+                judge.account.add(capture, judge.account.counters * 0)
+                continue
+            try:
+                words = _ingest(args, committer, capture, judge, privacy)
+            except StoreError as error:
+                refused, words = True, str(error)
+            print(f"{printable(capture.name)}: {printable(words)}")
+        committer.follow()
+    for problem in judge.account.problems:
+        print(f"halfopen: {printable(str(problem))}", file=sys.stderr)
+    if judge.account.captures and not judge.account.readable:
+        raise HalfopenError("nothing was readable")
+    return 1 if refused else 0
+
+
+def _ingest(args: Namespace, committer: Any, capture: Capture, judge: Judge, privacy: Privacy) -> str:
+    """Ingest one capture; gives what became of it in words."""
+    import pyarrow as pa
+
+    from halfopen.capture.source import open_captures
+    from halfopen.ingest import digest, incoming
+    from halfopen.store.schema import INCOMING
+
+    known = digest(capture.name)
+    judged = [0]
+
+    def parts() -> Iterator[Any]:
+        shift = _shift(open_captures([capture.name])[0]) if args.shift_end else 0
+
+        def work(batches: Iterator[Judged]) -> Iterator[Any]:
+            return incoming(batches, privacy, file=known, shift=shift)
+
+        waiting: list[Any] = []
+        with closing(judge.run([capture], work)) as made:
+            for batch in made:
+                waiting.append(batch)
+                judged[0] += batch.num_rows
+                if sum(each.num_rows for each in waiting) >= _TOGETHER:
+                    yield pa.Table.from_batches(waiting, INCOMING)
+                    waiting = []
+        if waiting:
+            yield pa.Table.from_batches(waiting, INCOMING)
+
+    record = committer.ingest(known, args.sensor, _options(args), parts(), replace=args.replace)
+    if not judged[0] and record.rows:
+        return f"there already, {record.rows:,} connections"
+    return f"{record.rows:,} connections"
+
+
+def _shift(capture: Capture) -> int:
+    """How far (ns) a capture is moved, so that its last packet is the last second of the last whole hour."""
+    from halfopen.model import SECOND
+
+    for _ in capture.batches():
+        pass
+    end = int(time.time()) // _HOUR * _HOUR - 1
+    return (end - capture.clock // SECOND) * SECOND
+
+
+def _options(args: Namespace) -> str:
+    """All that decides what rows a file gives, as text that is equal for equal options."""
+    from halfopen.connections.rules import RULES_VERSION
+
+    return json.dumps(
+        {
+            "rules_version": RULES_VERSION,
+            "sensor": args.sensor,
+            "shift_end": args.shift_end,
+            "clients": args.keep_clients,
+            "names": args.keep_names,
+            "idle_timeout": args.idle_timeout,
+            "server_ports": sorted(args.server_port),
+            "server_nets": sorted(map(str, args.server_net)),
+            "places": [str(place) for place in args.places],
+        },
+        sort_keys=True,
+    )
+
+
+def _privacy(args: Namespace, data: Path) -> Privacy:
+    from halfopen.privacy import Address, Name, Privacy
+
+    key = _key(data / "hash.key") if "hash" in (args.keep_clients, args.keep_names) else b""
+    return Privacy(Address(args.keep_clients), Name(args.keep_names), key)
+
+
+def _key(path: Path) -> bytes:
+    """The key of hashes; made at its first use, readable by this user alone."""
+    from halfopen.privacy import KEY_BYTES
+
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        key = os.urandom(KEY_BYTES)
+        file.write(key)
+    return key

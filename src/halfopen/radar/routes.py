@@ -1,0 +1,167 @@
+"""The routes of ``/radar/tcp_resets_timeouts``: parameters as the document says them, answers kept by their key."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any, Final
+
+from halfopen.accounts.permissions import RADAR
+from halfopen.api.envelope import success
+from halfopen.api.errors import RADAR as RADAR_SERVICE
+from halfopen.api.errors import Answer
+from halfopen.api.parameters import Parameter
+from halfopen.api.routes import Call, Route
+from halfopen.errors import InvalidError, Rejected
+from halfopen.radar.answers import Surroundings, cache_key, reply
+from halfopen.radar.parameters import Question, question_of
+from halfopen.radar.vocabulary import ENDPOINTS, Endpoint, Form
+from halfopen.radar.windows import INTERVALS
+from halfopen.store.query import Dataset, Dimension
+
+PATH: Final = "/radar/tcp_resets_timeouts"
+
+_MOST_KEPT: Final = 64 << 20
+"""Bytes of answers kept; the ones asked for longest ago go first."""
+
+_CSV: Final = "text/csv; charset=utf-8"
+
+_LISTS: Final = (
+    Parameter("name", "Name of each series in the answer.", "a name", repeated=True),
+    Parameter(
+        "dateRange", "Window of each series, ending now; with `control` that of the weeks before.",
+        "a range such as 7d, 52w or 7dcontrol", repeated=True,
+    ),
+    Parameter("dateStart", "Begin of the window of each series (ISO 8601).", "a time", repeated=True, format="date-time"),
+    Parameter("dateEnd", "End of the window of each series (ISO 8601).", "a time", repeated=True, format="date-time"),
+    Parameter("asn", "Networks of each series, separated by commas; - excludes.", "AS numbers", repeated=True),
+    Parameter("location", "Countries of each series, separated by commas; - excludes.", "ISO 3166-1 alpha-2 codes", repeated=True),
+    Parameter("continent", "Continents of each series, separated by commas; - excludes.", "continent codes", repeated=True),
+    Parameter("ipVersion", "IP versions of each series; - excludes.", "IPv4 or IPv6", repeated=True),
+    Parameter("serverPort", "Ports of the servers, of each series; - excludes.", "ports", repeated=True),
+    Parameter("signature", "Signatures of each series; - excludes.", "signature ids", repeated=True),
+    Parameter("tag", "Tags of each series: any of them; - excludes.", "tags", repeated=True),
+    Parameter("sensor", "Sensors of each series; - excludes.", "names of sensors", repeated=True),
+)  # fmt: skip
+_FORMAT: Final = Parameter(
+    "format", "Form of the answer.", "JSON or CSV", values=("JSON", "CSV"), any_case=True
+)
+_NORMALIZATION: Final = Parameter(
+    "normalization", "What the numbers are.", "PERCENTAGE or RAW_VALUES",
+    values=("PERCENTAGE", "RAW_VALUES"), any_case=True,
+)  # fmt: skip
+_TOKENS: Final = tuple(interval.token for interval in INTERVALS)
+_INTERVAL: Final = Parameter(
+    "aggInterval", "Length of a bucket.", f"one of {', '.join(_TOKENS)}", values=_TOKENS, any_case=True
+)  # fmt: skip
+_PER_GROUP: Final = Parameter(
+    "limitPerGroup", "Groups shown; the others are added up.", "a number from 1 to 100", "integer", least=1, most=100
+)  # fmt: skip
+_LIMIT: Final = Parameter("limit", "Rows shown.", "a number from 1 to 100", "integer", least=1, most=100)
+
+_RESULT: Final[dict[str, Any]] = {"type": "object", "required": ["meta"], "properties": {"meta": {"type": "object"}}}
+
+
+def radar_routes(
+    dataset: Dataset,
+    surroundings: Callable[[str], Surroundings],
+    clock: Callable[[], float] = time.time,
+) -> Iterator[Route]:
+    """Every answer about the dataset. `surroundings` are made for the URL at which a client found the server."""
+    kept = _Kept()
+    for path, endpoint in ENDPOINTS.items():
+        yield Route(
+            "GET",
+            f"{PATH}/{path}",
+            partial(_answer, endpoint, dataset, surroundings, clock, kept),
+            _summary(endpoint),
+            _RESULT,
+            RADAR,
+            service=RADAR_SERVICE,
+            parameters=_parameters(endpoint),
+            check=partial(_rejected, endpoint, clock),
+            tags=("Radar TCP Resets and Timeouts",),
+            content_types=("application/json", _CSV.partition(";")[0]),
+        )
+
+
+def _parameters(endpoint: Endpoint) -> tuple[Parameter, ...]:
+    own: tuple[Parameter, ...] = ()
+    if endpoint.form is Form.timeseries_groups:
+        own += (_INTERVAL,)
+    if endpoint.form is Form.top:
+        own += (_LIMIT,)
+    elif endpoint.by is not Dimension.stage:
+        own += (_PER_GROUP,)
+    return (*_LISTS, _FORMAT, _NORMALIZATION, *own)
+
+
+def _summary(endpoint: Endpoint) -> str:
+    match endpoint.form:
+        case Form.summary:
+            return f"Shares of connections by {endpoint.by.value}"
+        case Form.timeseries_groups:
+            return f"Shares of connections by {endpoint.by.value}, over time"
+        case Form.top:
+            return f"Where connections are cut most, by {endpoint.by.value}"
+
+
+def _question(endpoint: Endpoint, call: Call, clock: Callable[[], float]) -> Question:
+    pairs = ((name, value) for name, values in call.query.items() for value in values)
+    return question_of(endpoint, pairs, int(clock()))
+
+
+def _rejected(endpoint: Endpoint, clock: Callable[[], float], call: Call) -> Sequence[Rejected]:
+    try:
+        _question(endpoint, call, clock)
+    except InvalidError as error:
+        return error.rejected
+    return ()
+
+
+def _answer(
+    endpoint: Endpoint,
+    dataset: Dataset,
+    surroundings: Callable[[str], Surroundings],
+    clock: Callable[[], float],
+    kept: _Kept,
+    call: Call,
+) -> Answer:
+    question = _question(endpoint, call, clock)
+    around = surroundings(call.base_url)
+    if (known := kept.get(cache_key(question, dataset.state(), around))) is not None:
+        return known
+    made = reply(question, dataset, around)
+    answer = (
+        Answer(success(made.result)) if made.csv is None else Answer(made.csv.encode(), content_type=_CSV)
+    )
+    if made.key is not None:
+        kept.put(made.key, answer)
+    return answer
+
+
+class _Kept:
+    """Answers by their key (A23), up to `_MOST_KEPT` bytes."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._size = 0
+        self._lock = Lock()
+
+    def get(self, key: str) -> Answer | None:
+        with self._lock:
+            if key in self._answers:
+                self._answers.move_to_end(key)
+            return self._answers.get(key)
+
+    def put(self, key: str, answer: Answer) -> None:
+        with self._lock:
+            if key not in self._answers:
+                self._answers[key] = answer
+                self._size += len(answer.body)
+            while self._size > _MOST_KEPT:
+                _, oldest = self._answers.popitem(last=False)
+                self._size -= len(oldest.body)

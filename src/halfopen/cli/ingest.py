@@ -44,9 +44,13 @@ def add(verbs: Any) -> None:
     verb.add_argument("files", metavar="FILE", nargs="+", help="a capture, a directory or a pattern")
     options.add_data(verb)
     options.add_store(verb)
-    verb.add_argument("--sensor", metavar="NAME", default="captures", help="under which name (default: captures)")
     verb.add_argument(
-        "--replace", action="store_true", help="put a file that is there with other options in the place of itself"
+        "--sensor", metavar="NAME", default="captures", help="under which name (default: captures)"
+    )
+    verb.add_argument(
+        "--replace",
+        action="store_true",
+        help="put a file that is there with other options in the place of itself",
     )
     verb.add_argument(
         "--shift-end", choices=("now",), metavar="now",
@@ -74,7 +78,9 @@ def run(args: Namespace) -> int:
     from halfopen.store.store import Store
 
     if args.sensor in _NAMES_OF_ANSWERS or not (args.sensor.isprintable() and 0 < len(args.sensor) <= 64):
-        raise UsageError("--sensor", args.sensor, f"up to 64 printable characters, not {', '.join(_NAMES_OF_ANSWERS)}")
+        raise UsageError(
+            "--sensor", args.sensor, f"up to 64 printable characters, not {', '.join(_NAMES_OF_ANSWERS)}"
+        )
     if args.joined:
         raise UsageError("--joined", "with ingest", "files one by one, each known by its content")
     data = data_directory(args.data)

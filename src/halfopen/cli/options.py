@@ -13,6 +13,8 @@ from halfopen.errors import UsageError
 from halfopen.model import SECOND
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from halfopen.connections.limits import Limits
 
 _HOURS: Final = {"h": 1, "d": 24, "w": 168}

@@ -21,7 +21,9 @@ def add(verbs: Any) -> None:
     )
     options.add_data(verb)
     options.add_store(verb)
-    verb.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
+    verb.add_argument(
+        "--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default: 127.0.0.1)"
+    )
     verb.add_argument(
         "--port", metavar="N", type=options.count("--port", 65535), default="8787", help="default: 8787"
     )  # fmt: skip
@@ -35,7 +37,7 @@ def run(args: Namespace) -> int:
     from granian.log import LogLevels
 
     from halfopen.config import data_directory
-    from halfopen.server.app import DATA, STORE
+    from halfopen.server import DATA, STORE
 
     data = data_directory(args.data)
     os.environ |= {DATA: str(data), STORE: options.store(args, data)}

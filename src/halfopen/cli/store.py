@@ -83,5 +83,7 @@ def _prune(args: Namespace) -> int:
         upkeep = Upkeep(committer)
         work = upkeep.prune(*map(int, keep))
         vacuumed = upkeep.vacuum().vacuumed
-    print(f"removed: {work.pruned:,} connections, {work.pruned_rollups:,} rows of rollups, {vacuumed:,} files")
+    print(
+        f"removed: {work.pruned:,} connections, {work.pruned_rollups:,} rows of rollups, {vacuumed:,} files"
+    )
     return 0

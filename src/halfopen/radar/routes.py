@@ -62,7 +62,11 @@ _PER_GROUP: Final = Parameter(
 )  # fmt: skip
 _LIMIT: Final = Parameter("limit", "Rows shown.", "a number from 1 to 100", "integer", least=1, most=100)
 
-_RESULT: Final[dict[str, Any]] = {"type": "object", "required": ["meta"], "properties": {"meta": {"type": "object"}}}
+_RESULT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["meta"],
+    "properties": {"meta": {"type": "object"}},
+}
 
 
 def radar_routes(

@@ -1,1 +1,7 @@
 """The HTTP server: the routes put together."""
+
+from typing import Final
+
+DATA: Final = "HALFOPEN_DATA"
+STORE: Final = "HALFOPEN_STORE"
+"""Environment variables in which `halfopen serve` tells its workers where data directory and dataset lie."""

@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,11 +23,9 @@ from halfopen.api.openapi import document
 from halfopen.config import accounts_url
 from halfopen.radar.answers import Surroundings
 from halfopen.radar.routes import radar_routes
+from halfopen.server import DATA, STORE
 from halfopen.store.query import Dimension
 from halfopen.store.store import Store
-
-DATA: Final = "HALFOPEN_DATA"
-STORE: Final = "HALFOPEN_STORE"
 
 
 def create() -> Starlette:

@@ -6,6 +6,7 @@ BIN := .venv/bin
 UV := .tools/uv
 
 DEMO := captures/demo.pcap.gz
+DEMO_DATA := .demo
 # Address and port of one client whose connection was cut by several resets, out of ndjson.
 A_CUT_CLIENT := /"psh_rstacks"/{s/.*"client":"\([0-9.]*\)","client_port":\([0-9]*\).*/\1:\2/p;q}
 
@@ -25,7 +26,7 @@ PYTEST := $(BIN)/pytest -rs -n 2 --dist worksteal
 .PHONY: help demo test lint bench docs captures clean
 
 help:
-	@echo 'make demo      how the connections of the example capture died'
+	@echo 'make demo      how the connections of the example capture died, and their dataset served'
 	@echo 'make test      the whole test suite'
 	@echo 'make lint      format, lint, types, import layers'
 	@echo 'make bench     speed and memory, beside other tools where they are installed'
@@ -47,6 +48,17 @@ demo: .venv/.runtime
 	@echo '  $(BIN)/halfopen classify $(DEMO) --places captures/places --format ndjson | head'
 	@echo '  $(BIN)/halfopen signatures'
 	@echo '  $(BIN)/halfopen classify YOUR.pcap'
+	@echo
+	@echo 'The same as a dataset with an API, moved to the last hour:'
+	@rm -rf $(DEMO_DATA)
+	@$(BIN)/halfopen ingest $(DEMO) --places captures/places --shift-end now --data $(DEMO_DATA)
+	@token=$$($(BIN)/halfopen token create --permission radar:read --data $(DEMO_DATA) 2>/dev/null) && \
+	    printf '\n%s\n\n%s\n%s\n%s\n\n' 'With the official Python SDK (pip install cloudflare), while the server below runs:' \
+	        'from cloudflare import Cloudflare' \
+	        "client = Cloudflare(base_url='http://127.0.0.1:8787/client/v4', api_token='$$token')" \
+	        'print(client.radar.tcp_resets_timeouts.summary().summary_0)'
+	@if [ -t 1 ]; then echo 'Serving until Ctrl-C ...'; exec $(BIN)/halfopen serve --data $(DEMO_DATA); \
+	    else echo 'Then: $(BIN)/halfopen serve --data $(DEMO_DATA)'; fi
 
 test: .venv/.dev
 	$(PYTEST) $(ARGS)
@@ -68,7 +80,7 @@ captures: .venv/.dev
 	$(BIN)/python captures/make.py $(ARGS)
 
 clean:
-	rm -rf .venv .tools .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools $(DEMO_DATA) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 
 $(UV): uv.lock scripts/bootstrap.py
 	@$(PYTHON) scripts/bootstrap.py

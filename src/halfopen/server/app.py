@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -15,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Page
 
-from halfopen import __version__
 from halfopen.accounts import Accounts
 from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
@@ -38,7 +38,7 @@ def create() -> Starlette:
     accounts = Accounts.open(Path(os.environ[DATA]), accounts_url())
     store = Store(os.environ[STORE], create=True)
     routes = [*identity_routes(accounts), *radar_routes(store.dataset, _surroundings)]
-    described = document(routes, __version__)
+    described = document(routes, version("halfopen"))
 
     async def openapi(_: Request) -> Response:
         return JSONResponse(described)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from halfopen.capture.source import Capture
     from halfopen.pipeline import Judge, Judged
     from halfopen.privacy import Privacy
+    from halfopen.radar.annotations import Annotation
+    from halfopen.radar.notes import Notes
 
 _TOGETHER: Final = 200_000
 """Rows of a part: few files, in bounded memory."""
@@ -54,7 +56,7 @@ def add(verbs: Any) -> None:
     )
     verb.add_argument(
         "--shift-end", choices=("now",), metavar="now",
-        help="move each capture so that its last packet lies in the last hour that is over",
+        help="move each capture so that its last packet lies in the last hour that is over; an annotation tells readers",
     )  # fmt: skip
     verb.add_argument(
         "--keep-clients", choices=("full", "truncated", "hash", "none"), default="truncated",
@@ -75,6 +77,7 @@ def run(args: Namespace) -> int:
     from halfopen.config import data_directory
     from halfopen.pipeline import Judge, cores
     from halfopen.places import Places
+    from halfopen.radar.notes import Notes
     from halfopen.store.store import Store
 
     if args.sensor in _NAMES_OF_ANSWERS or not (args.sensor.isprintable() and 0 < len(args.sensor) <= 64):
@@ -88,6 +91,7 @@ def run(args: Namespace) -> int:
     privacy = _privacy(args, data)
     captures = open_captures(args.files)
     judge = Judge(options.limits(args), places, cores())
+    notes = Notes(data)
     refused = False
     store = Store(options.store(args, data), create=True)
     with closing(store), closing(store.committer()) as committer:
@@ -96,7 +100,7 @@ def run(args: Namespace) -> int:
                 judge.account.add(capture, judge.account.counters * 0)
                 continue
             try:
-                words = _ingest(args, committer, capture, judge, privacy)
+                words = _ingest(args, committer, capture, judge, privacy, notes)
             except StoreError as error:
                 refused, words = True, str(error)
             print(f"{printable(capture.name)}: {printable(words)}")
@@ -108,7 +112,9 @@ def run(args: Namespace) -> int:
     return 1 if refused else 0
 
 
-def _ingest(args: Namespace, committer: Any, capture: Capture, judge: Judge, privacy: Privacy) -> str:
+def _ingest(
+    args: Namespace, committer: Any, capture: Capture, judge: Judge, privacy: Privacy, notes: Notes
+) -> str:
     """Ingest one capture; gives what became of it in words."""
     import pyarrow as pa
 
@@ -118,6 +124,7 @@ def _ingest(args: Namespace, committer: Any, capture: Capture, judge: Judge, pri
 
     known = digest(capture.name)
     judged = [0]
+    times: list[int] = []
 
     def parts() -> Iterator[Any]:
         shift = _shift(open_captures([capture.name])[0]) if args.shift_end else 0
@@ -130,15 +137,22 @@ def _ingest(args: Namespace, committer: Any, capture: Capture, judge: Judge, pri
             for batch in made:
                 waiting.append(batch)
                 judged[0] += batch.num_rows
+                if shift and batch.num_rows:
+                    times[:] = _reach(times, batch)
                 if sum(each.num_rows for each in waiting) >= _TOGETHER:
                     yield pa.Table.from_batches(waiting, INCOMING)
                     waiting = []
         if waiting:
             yield pa.Table.from_batches(waiting, INCOMING)
+        if times:
+            # Before the rows are committed: rows that were moved are never without the mark.
+            notes.add(_moved(times[0], times[1], shift, args.sensor), about=known)
 
     record = committer.ingest(known, args.sensor, _options(args), parts(), replace=args.replace)
     if not judged[0] and record.rows:
         return f"there already, {record.rows:,} connections"
+    if not times:
+        notes.remove_about(known)  # the rows before these may have been moved
     return f"{record.rows:,} connections"
 
 
@@ -150,6 +164,25 @@ def _shift(capture: Capture) -> int:
         pass
     end = int(time.time()) // _HOUR * _HOUR - 1
     return (end - capture.clock // SECOND) * SECOND
+
+
+def _reach(times: list[int], batch: Any) -> list[int]:
+    """Begin and end (ns) of the connections of a batch and of those before."""
+    import pyarrow.compute as pc
+
+    start, end = pc.min(batch["start_ns"]).as_py(), pc.max(batch["end_ns"]).as_py()
+    return [min([start, *times[:1]]), max([end, *times[1:]])]
+
+
+def _moved(start: int, end: int, shift: int, sensor: str) -> Annotation:
+    """What readers are told of a capture that was moved by `shift` and now lies from `start` to `end` (ns)."""
+    from halfopen.model import SECOND
+    from halfopen.radar.annotations import Annotation
+    from halfopen.radar.windows import stamp
+
+    taken = [stamp((time - shift) // SECOND) for time in (start, end)]
+    words = f"A capture of {taken[0]} to {taken[1]} was moved to this time."
+    return Annotation(words, start // SECOND, end // SECOND + 1, event_type="PIPELINE", tags=(sensor,))
 
 
 def _options(args: Namespace) -> str:

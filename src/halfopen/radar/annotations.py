@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from halfopen.errors import UsageError
 from halfopen.radar.windows import Window, stamp
@@ -66,6 +67,8 @@ class Annotation:
             raise UsageError("dataSource", self.data_source, ", ".join(DATA_SOURCES))
         if self.event_type not in EVENT_TYPES:
             raise UsageError("eventType", self.event_type, ", ".join(EVENT_TYPES))
+        if self.linked_url and not _is_link(self.linked_url):
+            raise UsageError("linkedUrl", self.linked_url, "an absolute URL of http or https")
         if self.end is not None and self.end < self.start:
             raise UsageError("endDate", stamp(self.end), "a time not before startDate")
 
@@ -94,6 +97,15 @@ def _any_chosen(choice: Choice[Value], values: tuple[Value, ...]) -> bool:
     """Whether a filter lets one of the values through; no values stand for all."""
     allowed = [value for value in values if value not in choice.exclude]
     return not values or any(not choice.include or value in choice.include for value in allowed)
+
+
+def _is_link(text: str) -> bool:
+    """Whether it may stand in a page: no script, nothing relative."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and text.isprintable() and " " not in text
 
 
 def gap_annotation(gap: Gap) -> Annotation:

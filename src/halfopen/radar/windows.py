@@ -75,7 +75,13 @@ def relative_window(text: str, now: int) -> Window | None:
 
 
 def time_of(text: str) -> int | None:
-    """An ISO 8601 time (UTC where no zone is given) in s, floored to 15 minutes. None: not such a text.
+    """An ISO 8601 time in s, floored to 15 minutes. None: not such a text."""
+    seconds = second_of(text)
+    return None if seconds is None else seconds - seconds % QUARTER
+
+
+def second_of(text: str) -> int | None:
+    """An ISO 8601 time (UTC where no zone is given) in s. None: not such a text.
 
     A date alone is its midnight.
     """
@@ -90,8 +96,7 @@ def time_of(text: str) -> int | None:
     if hours > 23 or minutes > 59:
         return None
     east = -1 if match[7] == "-" else 1
-    seconds = int(at.timestamp()) - east * (hours * HOUR + minutes * 60)
-    return seconds - seconds % QUARTER
+    return int(at.timestamp()) - east * (hours * HOUR + minutes * 60)
 
 
 def default_interval(duration: int) -> Interval:

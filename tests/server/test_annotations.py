@@ -1,0 +1,157 @@
+"""Annotations over HTTP: the list beside the answers, and the page for readers."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from cloudflare import Cloudflare
+from starlette.applications import Starlette
+
+from halfopen.accounts import Accounts
+from halfopen.places.countries import country_name
+from halfopen.radar.annotations import Annotation
+from halfopen.radar.notes import NAME, Notes
+from halfopen.server import DATA, STORE
+from halfopen.server.app import create
+from tests.radar.memory import at
+
+LIST = "/client/v4/radar/annotations"
+DATES = {"dateStart": "2026-08-10T00:00:00Z", "dateEnd": "2026-08-11T00:00:00Z"}
+
+
+class _InProcess(httpx.BaseTransport):
+    """Answers each request from an application in this process."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._inside = httpx.ASGITransport(app)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            answer = await self._inside.handle_async_request(request)
+            return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+        return anyio.run(ask)
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Notes:
+    return Notes(tmp_path)
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    accounts = Accounts.open(tmp_path)
+    token, _ = accounts.create_token(["radar:read"])
+    accounts.close()
+    monkeypatch.setenv(DATA, str(tmp_path))
+    monkeypatch.setenv(STORE, str(tmp_path / "store"))
+    with httpx.Client(
+        transport=_InProcess(create()),
+        base_url="http://testserver",
+        headers={"Authorization": f"Bearer {token}"},
+    ) as found:
+        yield found
+
+
+def listed(client: httpx.Client, **asked: str) -> list[Any]:
+    answer = client.get(LIST, params=asked)
+    assert answer.status_code == 200, answer.text
+    found: list[Any] = answer.json()["result"]["annotations"]
+    return found
+
+
+def test_the_list_has_the_shape_that_the_sdk_reads(client: httpx.Client, notes: Notes) -> None:
+    notes.add(
+        Annotation("Cut", at("2026-08-10"), at("2026-08-11"), locations=("PT",), asns=(64500,), tags=("a",))
+    )
+    sdk = Cloudflare(
+        base_url="http://testserver/client/v4", http_client=client, _strict_response_validation=True,
+        api_token=client.headers["Authorization"].removeprefix("Bearer "),
+    )  # fmt: skip
+    (found,) = sdk.radar.annotations.list(
+        date_start=DATES["dateStart"], date_end=DATES["dateEnd"]
+    ).annotations
+    assert (found.id, found.asns, found.locations, found.tags) == ("1", [64500], ["PT"], ["a"])
+    assert (found.start_date, found.end_date) == ("2026-08-10T00:00:00Z", "2026-08-11T00:00:00Z")
+    assert found.linked_url == "http://testserver/annotations"
+    assert [each.name for each in found.locations_details if each] == ["Portugal"]
+    assert [each.asn for each in found.asns_details] == ["64500"]
+
+
+def test_what_is_asked_for(client: httpx.Client, notes: Notes) -> None:
+    notes.add(Annotation("old", 0, 10))
+    notes.add(Annotation("event", at("2026-08-10"), at("2026-08-11"), "HTTP", "EVENT", locations=("PT",)))
+    notes.add(Annotation("open", at("2026-08-10T12:00:00Z"), data_source="ALL", asns=(64500,)))
+
+    def told(**asked: str) -> list[str]:
+        return [one["description"] for one in listed(client, **asked)]
+
+    assert told() == ["open", "event", "old"]
+    assert told(limit="1", offset="1") == ["event"]
+    assert told(**DATES) == ["open", "event"]
+    assert told(**DATES, asn="64501") == ["event"]
+    assert told(**DATES, location="us") == ["open"]
+    assert told(dataSource="HTTP") == ["open", "event"]
+    assert told(dataSource="ALL") == ["open", "event", "old"]
+    assert told(eventType="GENERAL") == ["open", "event", "old"]
+    assert told(eventType="OUTAGE") == []
+
+
+def test_every_fault_is_named_once(client: httpx.Client) -> None:
+    asked = "dateRange=7x&asn=-1&location=XX&dataSource=PHONE&limit=0&offset=-1&format=CSV&eventType=a"
+    answer = client.get(f"{LIST}?{asked}")
+    assert answer.status_code == 400
+    names = [error["message"].partition(":")[0] for error in answer.json()["errors"]]
+    assert sorted(names) == sorted(part.partition("=")[0] for part in asked.split("&"))
+    assert "2 times" in client.get(f"{LIST}?asn=1&asn=2").text
+
+
+def test_an_answer_tells_what_was_written_a_moment_ago(client: httpx.Client, notes: Notes) -> None:
+    def told() -> list[str]:
+        path = "/client/v4/radar/tcp_resets_timeouts/summary"
+        meta = client.get(path, params=DATES).json()["result"]["meta"]
+        return [one["description"] for one in meta["confidenceInfo"]["annotations"]]
+
+    assert told() == []
+    note = notes.add(Annotation("Cut", at("2026-08-10"), at("2026-08-11")))
+    assert told() == ["Cut"]
+    notes.remove(note.id)
+    assert told() == []
+
+
+def test_the_page_is_open_whole_and_without_scripts(client: httpx.Client, notes: Notes) -> None:
+    evil = "</p><script>alert('1')</script>"
+    link = 'https://x.example/?a="><b>&c'
+    notes.add(Annotation(evil, at("2026-08-10"), linked_url=link, tags=("secret-sensor",), locations=("PT",)))
+    del client.headers["Authorization"]
+    answer = client.get("/annotations")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<script" not in answer.text
+    assert "<b>" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+    assert "https://x.example/?a=&quot;&gt;&lt;b&gt;&amp;c" in answer.text
+    assert "since 2026-08-10T00:00:00Z" in answer.text
+    assert "secret-sensor" not in answer.text
+    policy = answer.headers["content-security-policy"]
+    (style,) = re.findall("<style>(.*?)</style>", answer.text)
+    assert f"style-src 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "script-src" not in policy
+
+
+def test_a_damaged_file_is_a_fault_of_ours(client: httpx.Client, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text("{")
+    assert client.get(LIST).status_code == 500
+
+
+def test_countries_have_names() -> None:
+    assert (country_name("PT"), country_name("CI"), country_name("??")) == ("Portugal", "Côte d'Ivoire", "")

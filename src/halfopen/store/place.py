@@ -118,7 +118,8 @@ class Place:
 
 
 def _endpoint() -> str:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")  # those that delta-rs knows
+    return next(filter(None, map(os.environ.get, names)), "")
 
 
 def _s3() -> Any:

@@ -17,7 +17,8 @@ COMPRESSION = "zstd"
 
 CONNECT_TIMEOUT: Final = 5
 REQUEST_TIMEOUT: Final = 30
-"""Seconds after which an object store that does not answer is given up."""
+RETRY_TIMEOUT: Final = 60
+"""Seconds after which an object store that does not answer is given up: a connection, a request, all its attempts."""
 
 
 class Place:
@@ -59,7 +60,11 @@ class Place:
         """What delta-rs is told beside the environment."""
         if self.local:
             return {}
-        options = {"connect_timeout": f"{CONNECT_TIMEOUT}s", "timeout": f"{REQUEST_TIMEOUT}s"}
+        options = {
+            "connect_timeout": f"{CONNECT_TIMEOUT}s",
+            "timeout": f"{REQUEST_TIMEOUT}s",
+            "retry_timeout": f"{RETRY_TIMEOUT}s",
+        }
         return options | ({"allow_http": "true"} if _endpoint().startswith("http://") else {})
 
     def make(self) -> None:

@@ -16,9 +16,11 @@ from halfopen.errors import StoreError
 COMPRESSION = "zstd"
 
 CONNECT_TIMEOUT: Final = 5
+SILENCE: Final = 10
 REQUEST_TIMEOUT: Final = 30
 RETRY_TIMEOUT: Final = 60
-"""Seconds after which an object store that does not answer is given up: a connection, a request, all its attempts."""
+"""Seconds after which an object store is given up: no connection, not a byte (three times: Arrow), no whole answer, no
+answer to any of the attempts (delta-rs)."""
 
 
 class Place:
@@ -135,7 +137,7 @@ def _s3() -> Any:
         scheme=endpoint.scheme or "https",
         endpoint_override=f"{endpoint.netloc}{endpoint.path.rstrip('/')}" or None,
         connect_timeout=CONNECT_TIMEOUT,
-        request_timeout=REQUEST_TIMEOUT,
+        request_timeout=SILENCE,
         allow_delayed_open=True,  # small files in one request
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
@@ -32,6 +33,7 @@ class Seen:
     request_id: str = field(default_factory=lambda: uuid4().hex)
     who: str | None = None
     refused: str | None = None
+    route: str | None = None  # its template in the table of routes
     status: int = 0
     sent: int = 0
 
@@ -42,11 +44,15 @@ def seen(scope: Scope) -> Seen:
     return known
 
 
+Observer = Callable[[Seen, float], None]
+"""Told of every request once it is over, and of the seconds it took."""
+
+
 class AccessLog:
     """ASGI middleware: around everything a server answers."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, observe: Observer | None = None) -> None:
+        self._app, self._observe = app, observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request and log it."""
@@ -71,7 +77,10 @@ class AccessLog:
                 raise  # too late for another answer: the connection is to break
             await _fail(request, sending)
         finally:
-            ACCESS.info("%s", _line(scope, request, perf_counter() - begun))
+            seconds = perf_counter() - begun
+            ACCESS.info("%s", _line(scope, request, seconds))
+            if self._observe is not None:
+                self._observe(request, seconds)
 
 
 async def _fail(request: Seen, send: Send) -> None:

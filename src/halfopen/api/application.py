@@ -20,11 +20,11 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
-from starlette.types import Receive, Scope, Send
+from starlette.types import Lifespan, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from halfopen.accounts import Principal
-from halfopen.api.access import FAULTS, AccessLog, seen
+from halfopen.api.access import FAULTS, AccessLog, Observer, seen
 from halfopen.api.authentication import Verifier, authenticated, credentials
 from halfopen.api.envelope import CONTENT_TYPE, failure
 from halfopen.api.errors import CORE, Answer, Service, answer_to
@@ -62,16 +62,20 @@ def application(
     limits: Limits | None = None,
     missing: Callable[[], Sequence[str]] = tuple,
     beside: Sequence[BaseRoute] = (),
+    observe: Observer | None = None,
+    lifespan: Lifespan[Starlette] | None = None,
 ) -> Starlette:
     """The application of a table of routes.
 
     `missing` names what the server still waits for, nothing where it is ready (/readyz). `beside` are Starlette's own routes
-    outside of the API: pages, metrics.
+    outside of the API: pages, metrics. `observe` is told of each request that is over; `lifespan` is entered before the first
+    request and left after the last.
     """
     app = Starlette(
         routes=[*health(missing), *beside, Mount(PREFIX, app=Api(routes, verifier, limits or Limits()))],
-        middleware=[Middleware(AccessLog)],
+        middleware=[Middleware(AccessLog, observe=observe)],
         exception_handlers={404: _outside, 405: _outside},
+        lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     return app
@@ -104,6 +108,7 @@ class Api:
         request = Request(scope, receive)
         path = scope["path"].removeprefix(PREFIX)
         match = self._table.match(request.method, path)
+        seen(scope).route = match.route.path if match.route else None
         progress = _Progress(CORE, {})
         try:
             answer = await self._answer(request, path, match, progress)

@@ -129,6 +129,24 @@ def add_store(verb: ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_keep(verb: ArgumentParser) -> None:
+    """Add ``--keep-connections`` and ``--keep-rollups``."""
+    for name, default in (("connections", "30d"), ("rollups", "400d")):
+        verb.add_argument(
+            f"--keep-{name}", metavar="TIME", type=days(f"--keep-{name}"), default=default,
+            help=f"how long {name} are kept, such as 12h, 30d or 52w (default: {default})",
+        )  # fmt: skip
+
+
+def keep(args: Namespace) -> tuple[int, int]:
+    """Seconds for which connections and rollups are kept."""
+    connections, rollups = (int(each.total_seconds()) for each in (args.keep_connections, args.keep_rollups))
+    if rollups < connections:
+        hours = rollups // 3600
+        raise UsageError("--keep-rollups", f"{hours}h", "a time at least as long as --keep-connections")
+    return connections, rollups
+
+
 def store(args: Namespace, data: Path) -> str:
     """Where the dataset lies."""
     return str(args.store or data / "store")

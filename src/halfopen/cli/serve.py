@@ -16,11 +16,14 @@ def add(verbs: Any) -> None:
     verb = verbs.add_parser(
         "serve",
         help="answer the API of the dataset",
-        description="Answer /client/v4 over HTTP from what was ingested; a token for it is made by `halfopen token create`.",
+        description="Answer /client/v4 over HTTP from what was ingested; a token for it is made by `halfopen token create`. "
+        "Every 15 minutes small files are put together and what is older than is to be kept is removed, unless another process "
+        "commits to the dataset just then.",
         allow_abbrev=False,
     )
     options.add_data(verb)
     options.add_store(verb)
+    options.add_keep(verb)
     verb.add_argument(
         "--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default: 127.0.0.1)"
     )
@@ -37,10 +40,16 @@ def run(args: Namespace) -> int:
     from granian.log import LogLevels
 
     from halfopen.config import data_directory
-    from halfopen.server import DATA, STORE
+    from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
 
     data = data_directory(args.data)
-    os.environ |= {DATA: str(data), STORE: options.store(args, data)}
+    keep_connections, keep_rollups = map(str, options.keep(args))
+    os.environ |= {
+        DATA: str(data),
+        STORE: options.store(args, data),
+        KEEP_CONNECTIONS: keep_connections,
+        KEEP_ROLLUPS: keep_rollups,
+    }
     server = Granian(
         "halfopen.server.app:create",
         factory=True,

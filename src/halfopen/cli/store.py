@@ -32,11 +32,7 @@ def add(verbs: Any) -> None:
         description="Remove what is older than is to be kept: of captures since they were ingested, of live sensors by the time of the SYN.",
         allow_abbrev=False,
     )  # fmt: skip
-    for name, default in (("connections", "30d"), ("rollups", "400d")):
-        prune.add_argument(
-            f"--keep-{name}", metavar="TIME", type=options.days(f"--keep-{name}"), default=default,
-            help=f"how long {name} are kept, such as 12h, 30d or 52w (default: {default})",
-        )  # fmt: skip
+    options.add_keep(prune)
     for action, run in ((info, _info), (compact, _compact), (prune, _prune)):
         options.add_data(action)
         options.add_store(action)
@@ -78,10 +74,10 @@ def _compact(args: Namespace) -> int:
 def _prune(args: Namespace) -> int:
     from halfopen.store.upkeep import Upkeep
 
-    keep = (args.keep_connections.total_seconds(), args.keep_rollups.total_seconds())
+    keep = options.keep(args)
     with _opened(args) as store, closing(store.committer()) as committer:
         upkeep = Upkeep(committer)
-        work = upkeep.prune(*map(int, keep))
+        work = upkeep.prune(*keep)
         vacuumed = upkeep.vacuum().vacuumed
     print(
         f"removed: {work.pruned:,} connections, {work.pruned_rollups:,} rows of rollups, {vacuumed:,} files"

@@ -5,3 +5,7 @@ from typing import Final
 DATA: Final = "HALFOPEN_DATA"
 STORE: Final = "HALFOPEN_STORE"
 """Environment variables in which `halfopen serve` tells its workers where data directory and dataset lie."""
+
+KEEP_CONNECTIONS: Final = "HALFOPEN_KEEP_CONNECTIONS"
+KEEP_ROLLUPS: Final = "HALFOPEN_KEEP_ROLLUPS"
+"""And for how many seconds connections and rollups are kept."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -27,14 +30,17 @@ from halfopen.radar.annotation_list import annotation_routes
 from halfopen.radar.answers import Surroundings
 from halfopen.radar.notes import Notes
 from halfopen.radar.routes import radar_routes
-from halfopen.server import DATA, STORE
+from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
 from halfopen.server.annotation_page import page
+from halfopen.server.metrics import Metrics
+from halfopen.server.upkeep import EVERY, RegularUpkeep
+from halfopen.server.vitals import Vitals
 from halfopen.store.query import Dimension
 from halfopen.store.store import Store
 
 
-def create() -> Starlette:
-    """The application of the data directory and the store that the environment names."""
+def create(every: float = EVERY) -> Starlette:
+    """The application of the data directory and the store that the environment names; upkeep `every` so many s."""
     for name in ("halfopen.access", "halfopen.faults"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
@@ -58,8 +64,26 @@ def create() -> Starlette:
     def annotations(_: Request) -> Response:
         return page(notes.all())
 
-    beside = [Page("/openapi.json", openapi), Page("/annotations", annotations)]
-    return application(routes, accounts, beside=beside)
+    upkeep = RegularUpkeep(store, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
+    vitals = Vitals(store)
+    metrics = Metrics(vitals, upkeep)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        upkeep.start()
+        try:
+            yield
+        finally:
+            await to_thread.run_sync(upkeep.stop)
+
+    return application(
+        routes,
+        accounts,
+        missing=vitals.missing,
+        beside=[Page("/openapi.json", openapi), Page("/annotations", annotations), metrics.page()],
+        observe=metrics.observe,
+        lifespan=lifespan,
+    )
 
 
 def _surroundings(notes: Notes, base_url: str) -> Surroundings:

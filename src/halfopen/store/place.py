@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet
-from deltalake.exceptions import DeltaError
-from deltalake.fs import DeltaStorageHandler
 
 from halfopen.errors import StoreError
 
 COMPRESSION = "zstd"
+
+CONNECT_TIMEOUT: Final = 5
+SILENCE: Final = 10
+REQUEST_TIMEOUT: Final = 30
+RETRY_TIMEOUT: Final = 60
+"""Seconds after which an object store is given up: no connection, not a byte (three times: Arrow), no whole answer, no
+answer to any of the attempts (delta-rs)."""
 
 
 class Place:
@@ -28,6 +33,8 @@ class Place:
             self.local = Path(urlsplit(text).path)
         if self.local and set("*?[") & set(str(self.local)):
             raise StoreError(text, "a store's path must not contain *, ? or [")  # DuckDB would expand them
+        if not self.local and urlsplit(text).scheme not in ("s3", "s3a"):
+            raise StoreError(text, "a store lies in a directory or at s3://bucket/prefix")
         self.uri = str(self.local) if self.local else text.rstrip("/")
         self._files: Any = None
 
@@ -41,11 +48,26 @@ class Place:
             if self.local:
                 self._files = pa.fs.SubTreeFileSystem(self.uri, pa.fs.LocalFileSystem())
             else:
+                # Arrow's own, not delta-rs's: that one is Python to Arrow, and threads that read through it
+                # can wait for the interpreter's lock and for each other at once.
+                url = urlsplit(self.uri)
                 try:
-                    self._files = pa.fs.PyFileSystem(DeltaStorageHandler(self.uri))
-                except (DeltaError, OSError, ValueError) as error:
+                    self._files = pa.fs.SubTreeFileSystem(f"{url.netloc}{url.path}", _s3())
+                except (OSError, ValueError) as error:
                     raise StoreError(self.uri, str(error)) from error
         return self._files
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What delta-rs is told beside the environment."""
+        if self.local:
+            return {}
+        options = {
+            "connect_timeout": f"{CONNECT_TIMEOUT}s",
+            "timeout": f"{REQUEST_TIMEOUT}s",
+            "retry_timeout": f"{RETRY_TIMEOUT}s",
+        }
+        return options | ({"allow_http": "true"} if _endpoint().startswith("http://") else {})
 
     def make(self) -> None:
         """Make the directory, durably; nothing to do in an object store."""
@@ -65,10 +87,13 @@ class Place:
                 return None
             except OSError as error:
                 raise StoreError(self.uri, error.strerror or str(error)) from error
-        if self.files.get_file_info(name).type == pa.fs.FileType.NotFound:
+        try:
+            with self.files.open_input_stream(name) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
             return None
-        with self.files.open_input_stream(name) as stream:
-            return bytes(stream.read())
+        except OSError as error:
+            raise StoreError(self.uri, str(error)) from error
 
     def write(self, name: str, rows: Any, *, replace: bool = False) -> int:
         """Write `rows` as a Parquet file and give its size (bytes); it is on the disk when this returns.
@@ -97,6 +122,24 @@ class Place:
             return size
         except OSError as error:
             raise StoreError(self.uri, error.strerror or str(error)) from error
+
+
+def _endpoint() -> str:
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")  # those that delta-rs knows
+    return next(filter(None, map(os.environ.get, names)), "")
+
+
+def _s3() -> Any:
+    """Arrow's S3; keys it finds in the environment itself."""
+    endpoint = urlsplit(_endpoint())
+    return pa.fs.S3FileSystem(
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        scheme=endpoint.scheme or "https",
+        endpoint_override=f"{endpoint.netloc}{endpoint.path.rstrip('/')}" or None,
+        connect_timeout=CONNECT_TIMEOUT,
+        request_timeout=SILENCE,
+        allow_delayed_open=True,  # small files in one request
+    )
 
 
 def sync(path: Path) -> None:

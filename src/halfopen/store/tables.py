@@ -73,7 +73,7 @@ class Table:
         self.place = place
         self.layout = layout
         try:
-            self._delta = DeltaTable(place.uri)
+            self._delta = DeltaTable(place.uri, storage_options=place.options)
         except TableNotFoundError as error:
             raise StoreError(place.uri, f"there is no table {layout.name!r} here") from error
         except (DeltaError, OSError) as error:
@@ -96,6 +96,7 @@ class Table:
                 name=f"halfopen {layout.name} {FORMAT}",  # Delta knows no properties of other makers
                 description=layout.words,
                 configuration=CONFIGURATION,
+                storage_options=place.options,
             )
         except (DeltaError, OSError) as error:
             raise StoreError(place.uri, f"cannot be written: {error}") from error

@@ -1,0 +1,99 @@
+"""/metrics for Prometheus: sums and times, of nobody in particular. Outside of the API, without a token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from halfopen.api.access import Seen
+from halfopen.server.upkeep import RegularUpkeep
+from halfopen.server.vitals import Vitals
+
+OTHER: Final = "other"
+"""Stands for every path without a route: paths are the client's own words and without end."""
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Counts requests, and tells them with what is known of store and upkeep."""
+
+    def __init__(self, vitals: Vitals, upkeep: RegularUpkeep) -> None:
+        # Its own: the registry of the process is shared with whatever else uses the library.
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "halfopen_requests", "Requests answered.", ("route", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "halfopen_request_seconds",
+            "Seconds from a request to the end of its answer.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._registry.register(_Looked(vitals, upkeep))
+
+    def observe(self, request: Seen, seconds: float) -> None:
+        """Count a request that is over."""
+        route = request.route or OTHER
+        self._requests.labels(route, str(request.status or "closed")).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def page(self) -> Route:
+        """The page to be scraped."""
+
+        async def metrics(_: Request) -> Response:
+            text = await run_in_threadpool(generate_latest, self._registry)
+            return Response(text, headers={"content-type": CONTENT_TYPE_LATEST, "cache-control": "no-store"})
+
+        return Route("/metrics", metrics)
+
+
+class _Looked(Collector):
+    """What is looked at when it is asked for."""
+
+    def __init__(self, vitals: Vitals, upkeep: RegularUpkeep) -> None:
+        self._vitals, self._upkeep = vitals, upkeep
+
+    def describe(self) -> list[Metric]:
+        """Nothing: else the store would be looked at on registration."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Store, dataset, upkeep; what is not known is left out."""
+        look = self._vitals.look()
+        yield _gauge("halfopen_store_readable", "Whether the store can be read.", int(look is not None))
+        if look is not None:
+            for name in ("rows", "bytes", "files"):
+                family = GaugeMetricFamily(
+                    f"halfopen_table_{name}", f"{name.capitalize()} of a table.", labels=["table"]
+                )
+                for table in look.tables:
+                    family.add_metric([table.name], getattr(table, name))
+                yield family
+            closed, updated = look.state.closed, look.state.updated
+            yield _gauge(
+                "halfopen_dataset_closed_timestamp_seconds", "Up to when buckets are closed.", closed
+            )
+            if updated:
+                words = "When something was last added."
+                yield _gauge("halfopen_dataset_updated_timestamp_seconds", words, updated)
+        if self._upkeep.last:
+            words = "When the last whole upkeep ended."
+            yield _gauge("halfopen_upkeep_timestamp_seconds", words, self._upkeep.last)
+        yield CounterMetricFamily(
+            "halfopen_upkeep_failures", "Runs of upkeep that failed.", self._upkeep.failures
+        )
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, words, value)

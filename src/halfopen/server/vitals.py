@@ -1,0 +1,49 @@
+"""How the store is doing, for those who watch the server: looked at now and then, however often they ask."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from halfopen.errors import StoreError
+from halfopen.store.query import State
+from halfopen.store.store import Store, TableFacts
+
+FRESH: Final = 5.0
+"""Seconds for which a look is good enough: whoever asks needs no token, so asking must cost next to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the tables amount to, and how far the dataset has come."""
+
+    tables: Sequence[TableFacts]
+    state: State
+
+
+class Vitals:
+    """Looks at one store. Safe to share among threads."""
+
+    def __init__(self, store: Store, fresh: float = FRESH) -> None:
+        self._store, self._fresh = store, fresh
+        self._lock = threading.Lock()
+        self._looked = -fresh
+        self._look: Look | None = None
+
+    def look(self) -> Look | None:
+        """The last look; None if the store could not be read."""
+        with self._lock:
+            if time.monotonic() - self._looked >= self._fresh:
+                try:
+                    self._look = Look(self._store.info().tables, self._store.dataset.state())
+                except (StoreError, OSError):
+                    self._look = None
+                self._looked = time.monotonic()
+            return self._look
+
+    def missing(self) -> Sequence[str]:
+        """What the server needs and has not."""
+        return () if self.look() else ("store",)

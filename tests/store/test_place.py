@@ -1,0 +1,57 @@
+"""Where a store may lie, and what becomes of one that does not answer."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from halfopen.errors import StoreError
+from halfopen.store import place
+from halfopen.store.place import Place
+from halfopen.store.store import Store
+
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["gs://bucket/store", "http://localhost/store", "az://bucket"])
+def test_no_other_object_stores(where: str) -> None:
+    with pytest.raises(StoreError, match="s3://bucket/prefix"):
+        Place(where)
+
+
+def nobody(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AWS_ALLOW_HTTP"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_an_object_store_that_is_away_is_told_of_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # and does not listen
+        nobody(monkeypatch, probe.getsockname()[1])
+        begun = time.monotonic()
+        with pytest.raises(StoreError):
+            Place("s3://bucket/store").read("sensors.parquet")
+        with pytest.raises(StoreError):
+            Store("s3://bucket/store")
+        assert time.monotonic() - begun < 60
+
+
+def test_an_object_store_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        nobody(monkeypatch, silent.getsockname()[1])
+        monkeypatch.setattr(place, "SILENCE", 1)
+        monkeypatch.setattr(place, "REQUEST_TIMEOUT", 1)
+        monkeypatch.setattr(place, "RETRY_TIMEOUT", 2)
+        begun = time.monotonic()
+        with pytest.raises(StoreError):
+            Place("s3://bucket/store").read("sensors.parquet")
+        with pytest.raises(StoreError):
+            Store("s3://bucket/store")
+        assert time.monotonic() - begun < 60

@@ -22,6 +22,7 @@ from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.config import accounts_url
 from halfopen.radar.answers import Surroundings
+from halfopen.radar.connections import connection_routes
 from halfopen.radar.routes import radar_routes
 from halfopen.server import DATA, STORE
 from halfopen.store.query import Dimension
@@ -37,7 +38,11 @@ def create() -> Starlette:
         logger.propagate = False
     accounts = Accounts.open(Path(os.environ[DATA]), accounts_url())
     store = Store(os.environ[STORE], create=True)
-    routes = [*identity_routes(accounts), *radar_routes(store.dataset, _surroundings)]
+    routes = [
+        *identity_routes(accounts),
+        *radar_routes(store.dataset, _surroundings),
+        *connection_routes(store.dataset),
+    ]
     described = document(routes, __version__)
 
     async def openapi(_: Request) -> Response:

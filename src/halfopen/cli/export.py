@@ -54,13 +54,15 @@ def run(args: Namespace) -> int:
     if start is not None and end is not None and end <= start:
         raise UsageError("--to", "not after --from", "a later time, both floored to a quarter of an hour")
     count = 0
-    with closing(Store(options.store(args, data_directory(args.data)))) as store:
-        with output.opened(args.out, []) as stream:
-            writer = WRITERS[form](stream, TOLD)
-            for rows in store.dataset.stream(start, end):
-                batch = told(rows)
-                count += batch.num_rows
-                writer.write(writer.encode(batch))
-            writer.close({"connections": count, "from": start, "to": end})
+    with (
+        closing(Store(options.store(args, data_directory(args.data)))) as store,
+        output.opened(args.out, []) as stream,
+    ):
+        writer = WRITERS[form](stream, TOLD)
+        for rows in store.dataset.stream(start, end):
+            batch = told(rows)
+            count += batch.num_rows
+            writer.write(writer.encode(batch))
+        writer.close({"connections": count, "from": start, "to": end})
     print(f"halfopen: {count:,} connections", file=sys.stderr)
     return 0

@@ -25,6 +25,7 @@ from halfopen.radar.answers import Surroundings
 from halfopen.radar.connections import connection_routes
 from halfopen.radar.routes import radar_routes
 from halfopen.server import DATA, STORE
+from halfopen.server.batches import batch_routes
 from halfopen.store.query import Dimension
 from halfopen.store.store import Store
 
@@ -42,6 +43,7 @@ def create() -> Starlette:
         *identity_routes(accounts),
         *radar_routes(store.dataset, _surroundings),
         *connection_routes(store.dataset),
+        *batch_routes(store),
     ]
     described = document(routes, __version__)
 

@@ -22,10 +22,18 @@ from halfopen.store.schema import INCOMING
 from halfopen.store.store import Store
 from tests.cli.conftest import spawned
 from tests.server.conftest import Serving, serving
-from tests.store.rows import Row, row, table
+from tests.store.rows import Row, table
+from tests.store.rows import row as plain
 
 NOW = int(time.time())
 RECENT = NOW - 7200
+
+
+COUNTS = ("resets", "reset_acks", "reset_echoes", "data_after_reset", "duplicates")
+
+
+def row(start: int = RECENT, **columns: Any) -> Row:
+    return plain(start, **(dict.fromkeys(COUNTS, 0) | columns))
 
 
 def stream(rows: Any, **options: Any) -> bytes:
@@ -166,8 +174,11 @@ def test_extension_types_are_only_bytes(served: Serving) -> None:
 
 def test_sizes_are_bounded(served: Serving) -> None:
     assert post(served, bytes((64 << 20) + 1), 90).status_code == 413
-    pieces = [pa.RecordBatch.from_pylist([], INCOMING)] * 10_001
-    assert post(served, stream(pa.Table.from_batches(pieces)), 90).status_code == 413
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, INCOMING) as writer:
+        for _ in range(10_001):
+            writer.write_batch(pa.RecordBatch.from_pylist([], INCOMING))
+    assert post(served, bytes(sink.getvalue()), 90).status_code == 413
     most = pa.concat_tables([table([row(server="a")] * 1000)] * 300)
     assert rows_of(stream(most), NOW).num_rows == 300_000
 

@@ -236,7 +236,8 @@ class FailureError(RequestError):
 
 
 class UnavailableError(RequestError):
-    """503/2000: something that the answer needs is away for now."""
+    """503/2000: something that the answer needs is away for now; where it is known, ask again after `retry_after` s."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, retry_after: int | None = None) -> None:
+        self.retry_after = retry_after
         super().__init__(503, Fault(2000, f"{what} is not available"))

@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 
 from halfopen.errors import StoreError
+from halfopen.server.door import Door
 from halfopen.server.upkeep import RegularUpkeep
 from halfopen.store.store import Store
 from halfopen.store.upkeep import Upkeep
@@ -35,7 +36,7 @@ def of_connections(store: Store) -> tuple[int, int]:
 
 def test_a_run_puts_together_and_removes_what_is_old(store: Store) -> None:
     assert of_connections(store) == (COMMITS + 1, COMMITS + 1)
-    upkeep = RegularUpkeep(store, 30 * DAY, 400 * DAY)
+    upkeep = RegularUpkeep(Door(store), 30 * DAY, 400 * DAY)
     assert upkeep.once()
     assert of_connections(store) == (COMMITS, 1)
     assert time.time() - upkeep.last < 60
@@ -44,7 +45,7 @@ def test_a_run_puts_together_and_removes_what_is_old(store: Store) -> None:
 
 def test_put_off_while_somebody_else_commits(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "halfopen.faults")
-    upkeep = RegularUpkeep(store, 30 * DAY, 400 * DAY)
+    upkeep = RegularUpkeep(Door(store), 30 * DAY, 400 * DAY)
     with closing(store.committer()):
         assert not upkeep.once()
     assert "put off" in caplog.text
@@ -61,7 +62,7 @@ def test_a_failure_is_one_line_and_the_next_run_comes(
 
     with monkeypatch.context() as patch:
         patch.setattr(Upkeep, "vacuum", fail)
-        upkeep = RegularUpkeep(store, 30 * DAY, 400 * DAY, every=0.01)
+        upkeep = RegularUpkeep(Door(store), 30 * DAY, 400 * DAY, every=0.01)
         upkeep.start()
         assert until(lambda: upkeep.failures > 1)
     assert until(lambda: upkeep.last > 0)
@@ -73,7 +74,7 @@ def test_a_failure_is_one_line_and_the_next_run_comes(
 
 
 def test_no_step_begins_after_a_stop(store: Store) -> None:
-    upkeep = RegularUpkeep(store, 30 * DAY, 400 * DAY, every=3600)
+    upkeep = RegularUpkeep(Door(store), 30 * DAY, 400 * DAY, every=3600)
     upkeep.start()
     begun = time.monotonic()
     upkeep.stop()

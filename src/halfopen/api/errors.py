@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from halfopen.api.envelope import CONTENT_TYPE, failure
-from halfopen.errors import MethodError, RateError, RequestError
+from halfopen.errors import MethodError, RateError, RequestError, UnavailableError
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def answer_to(error: RequestError, service: Service) -> Answer:
     headers: dict[str, str] = {}
     if isinstance(error, MethodError):
         headers["allow"] = ", ".join(error.allowed)
-    if isinstance(error, RateError):
+    if isinstance(error, RateError | UnavailableError) and error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
     result = service.result_of_400 if error.status == 400 else None
     return Answer(failure(error.faults, result), error.status, headers=headers)

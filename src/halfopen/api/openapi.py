@@ -116,7 +116,7 @@ def _parameter(parameter: Parameter, place: str) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "in": place,
-        "required": place == "path",
+        "required": place == "path" or parameter.required,
         "description": f"{parameter.description} Accepted: {parameter.accepted}.",
         "schema": parameter.schema(),
     }

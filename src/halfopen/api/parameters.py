@@ -16,7 +16,7 @@ Query = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter, all of them optional in a query.
+    """A parameter, in a query optional but where it is `required`.
 
     `accepted` completes the sentence "... is not" (A11). `values` are the only ones, where there are any; with `any_case`
     in any case. `pattern` is a regular expression that a whole value must match, and as such anchored. A `repeated` one is
@@ -34,6 +34,7 @@ class Parameter:
     least: int | None = None
     most: int | None = None
     format: str = ""
+    required: bool = False
 
     def accepts(self, value: str) -> bool:
         """Whether a single value has the declared form."""
@@ -52,6 +53,8 @@ class Parameter:
         if not self.repeated and len(values) > 1:
             yield Rejected(self.name, values[1], words=f"given {len(values)} times, accepted is one")
             return
+        if self.required and not any(values):
+            yield Rejected(self.name, "", words=f"missing, accepted is {self.accepted}")
         for value in values:
             if value and not self.accepts(value):
                 yield Rejected(self.name, value, self.accepted)

@@ -1,4 +1,4 @@
-"""The connection table as ndjson, CSV and Parquet, all written from `arrow.SCHEMA`.
+"""The connection table as ndjson, CSV and Parquet, all written from one schema, by default `arrow.SCHEMA`.
 
 A writer's `encode` runs in the thread of its capture, `write` and `close` in the main thread.
 """
@@ -24,9 +24,9 @@ ROW_GROUP: Final = 1 << 16
 
 
 class Writer(Protocol):
-    """Turns record batches of `SCHEMA` into one output."""
+    """Turns record batches of one schema into one output."""
 
-    def __init__(self, stream: IO[bytes]) -> None: ...
+    def __init__(self, stream: IO[bytes], schema: Any = SCHEMA) -> None: ...
 
     def encode(self, batch: Any) -> Any:
         """The batch as `write` takes it."""
@@ -44,14 +44,15 @@ class Writer(Protocol):
 class Ndjson:
     """One JSON object per line and connection."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], schema: Any = SCHEMA) -> None:
         self._stream = stream
+        self._schema = schema
 
     def encode(self, batch: Any) -> Any:
         """Complete lines, formatted column by column."""
         if not len(batch):
             return b""
-        _, offsets, characters = _joined([*_object(SCHEMA, batch.columns), "\n"]).buffers()
+        _, offsets, characters = _joined([*_object(self._schema, batch.columns), "\n"]).buffers()
         return characters[: int(np.frombuffer(offsets, np.int32)[len(batch)])]  # of all lines, without a gap
 
     def write(self, encoded: Any) -> None:
@@ -69,10 +70,10 @@ class Csv:
     Text is as it is, but safe for a terminal on one.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], schema: Any = SCHEMA) -> None:
         self._stream = stream
         self._terminal = stream.isatty()
-        empty = pa.RecordBatch.from_pylist([], SCHEMA)
+        empty = pa.RecordBatch.from_pylist([], schema)
         stream.write(",".join(name for name, _ in _flat(empty)).encode() + b"\r\n")
 
     def encode(self, batch: Any) -> Any:
@@ -97,8 +98,8 @@ class Csv:
 class Parquet:
     """The table as it is, with what there is to say about the run in its metadata."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._file = pa.parquet.ParquetWriter(stream, SCHEMA, compression="zstd")
+    def __init__(self, stream: IO[bytes], schema: Any = SCHEMA) -> None:
+        self._file = pa.parquet.ParquetWriter(stream, schema, compression="zstd")
         self._waiting: list[Any] = []
         self._rows = 0
 

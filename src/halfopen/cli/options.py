@@ -73,6 +73,20 @@ def days(name: str) -> Callable[[str], timedelta]:
     return read
 
 
+def time(name: str) -> Callable[[str], int]:
+    """A time in s since the epoch, floored to a quarter of an hour."""
+
+    def read(text: str) -> int:
+        from halfopen.radar.windows import time_of
+
+        found = time_of(text) if len(text) <= 64 else None
+        if found is None or found < 0:
+            raise UsageError(name, text, "an ISO 8601 time since 1970 such as 2026-08-01T00:00:00Z")
+        return found
+
+    return read
+
+
 def networks(name: str) -> Callable[[str], tuple[IPv4Network | IPv6Network, ...]]:
     """Addresses or CIDR prefixes separated by commas; bits beyond the prefix are left aside."""
 

@@ -28,10 +28,13 @@ from halfopen.config import accounts_url
 from halfopen.places.countries import country_name
 from halfopen.radar.annotation_list import annotation_routes
 from halfopen.radar.answers import Surroundings
+from halfopen.radar.connections import connection_routes
 from halfopen.radar.notes import Notes
 from halfopen.radar.routes import radar_routes
 from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
 from halfopen.server.annotation_page import page
+from halfopen.server.batches import batch_routes
+from halfopen.server.door import Door
 from halfopen.server.metrics import Metrics
 from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
@@ -49,12 +52,15 @@ def create(every: float = EVERY) -> Starlette:
     data = Path(os.environ[DATA])
     accounts = Accounts.open(data, accounts_url())
     store = Store(os.environ[STORE], create=True)
+    door = Door(store)
     notes = Notes(data)
     around = partial(_surroundings, notes)
     routes = [
         *identity_routes(accounts),
         *radar_routes(store.dataset, around),
         *annotation_routes(store.dataset, notes.all, around),
+        *connection_routes(store.dataset),
+        *batch_routes(door),
     ]
     described = document(routes, version("halfopen"))
 
@@ -64,7 +70,7 @@ def create(every: float = EVERY) -> Starlette:
     def annotations(_: Request) -> Response:
         return page(notes.all())
 
-    upkeep = RegularUpkeep(store, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
+    upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)
     metrics = Metrics(vitals, upkeep)
 
@@ -75,6 +81,7 @@ def create(every: float = EVERY) -> Starlette:
             yield
         finally:
             await to_thread.run_sync(upkeep.stop)
+            await to_thread.run_sync(door.close)
 
     return application(
         routes,

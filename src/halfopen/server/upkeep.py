@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack
 from typing import Final
 
 from halfopen.api.access import FAULTS
 from halfopen.errors import StoreError
-from halfopen.store.store import Store
+from halfopen.server.door import Door
 from halfopen.store.upkeep import Upkeep
 
 EVERY: Final = 15 * 60.0
@@ -23,11 +23,11 @@ PATIENCE: Final = 3.0
 class RegularUpkeep:
     """Compaction, retention and vacuum of one store, again and again, for as long as it is started."""
 
-    def __init__(self, store: Store, keep_connections: int, keep_rollups: int, every: float = EVERY) -> None:
+    def __init__(self, door: Door, keep_connections: int, keep_rollups: int, every: float = EVERY) -> None:
         """Keep connections and rollups for so many seconds; run every `every` seconds."""
         self.last = 0.0  # s since the epoch: when the last whole run ended; 0 for never
         self.failures = 0
-        self._store, self._keep, self._every = store, (keep_connections, keep_rollups), every
+        self._door, self._keep, self._every = door, (keep_connections, keep_rollups), every
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -42,12 +42,12 @@ class RegularUpkeep:
 
     def once(self) -> bool:
         """One run; False if it was put off, because somebody else commits, or cut short by `stop`."""
-        try:
-            committer = self._store.committer()
-        except StoreError as error:
-            FAULTS.info("upkeep is put off: %s", _line(error))
-            return False
-        with closing(committer):
+        with ExitStack() as held:
+            try:
+                committer = held.enter_context(self._door.committer())
+            except StoreError as error:
+                FAULTS.info("upkeep is put off: %s", _line(error))
+                return False
             upkeep = Upkeep(committer)
             steps: tuple[Callable[[], object], ...] = (
                 upkeep.compact,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 import duckdb
+
+_STREAMED: Final = 1 << 16
+"""Rows of one batch of a stream."""
 
 
 class Engine:
@@ -30,21 +34,14 @@ class Engine:
         `sources` are named in the query as ``{name}``: a list of local files, or anything that DuckDB reads
         (Arrow tables, Arrow datasets).
         """
-        cursor = self._cursor()
-        names = {}
-        for name, source in sources.items():
-            if isinstance(source, list):
-                files = ", ".join(_quoted(path) for path in source)
-                names[name] = f"read_parquet([{files}], hive_partitioning = false)"
-            else:
-                names[name] = f"source_{threading.get_ident()}_{name}"
-                cursor.register(names[name], source)
-        try:
+        with _named(self._cursor(), sources) as (cursor, names):
             return cursor.sql(query.format(**names), params=list(values)).to_arrow_table()
-        finally:
-            for name, source in sources.items():
-                if not isinstance(source, list):
-                    cursor.unregister(names[name])
+
+    def stream(self, query: str, sources: Mapping[str, Any], values: Sequence[object] = ()) -> Iterator[Any]:
+        """The answer, as that of `ask`, in record batches of `_STREAMED` rows made while they are taken."""
+        # A cursor of its own: the thread may ask other things meanwhile.
+        with self._database.cursor() as own, _named(own, sources) as (cursor, names):
+            yield from cursor.sql(query.format(**names), params=list(values)).to_arrow_reader(_STREAMED)
 
     def close(self) -> None:
         """Let go of the memory; queries still running in other threads end first."""
@@ -55,6 +52,27 @@ class Engine:
             self._own.cursor = self._database.cursor()
         cursor: duckdb.DuckDBPyConnection = self._own.cursor
         return cursor
+
+
+@contextmanager
+def _named(
+    cursor: duckdb.DuckDBPyConnection, sources: Mapping[str, Any]
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, dict[str, str]]]:
+    """The cursor, and how a query names the sources meanwhile."""
+    names = {}
+    for name, source in sources.items():
+        if isinstance(source, list):
+            files = ", ".join(_quoted(path) for path in source)
+            names[name] = f"read_parquet([{files}], hive_partitioning = false)"
+        else:
+            names[name] = f"source_{threading.get_ident()}_{name}"
+            cursor.register(names[name], source)
+    try:
+        yield cursor, names
+    finally:
+        for name, source in sources.items():
+            if not isinstance(source, list):
+                cursor.unregister(names[name])
 
 
 def _quoted(text: str) -> str:

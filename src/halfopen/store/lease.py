@@ -51,7 +51,11 @@ class PlaceLease:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError as error:
                     os.close(handle)
-                    raise StoreError(self._place.uri, "another process commits to it") from error
+                    raise StoreError(
+                        self._place.uri,
+                        "another process commits to it: ingest, compact and prune do while they run, a server does "
+                        "from a sensor's first batch until it is stopped",
+                    ) from error
                 self._handle = handle
             _held.add(self._place.uri)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from halfopen.connections.rules import SIGNATURES, signature_id, tag_names
 from halfopen.errors import StoreError
-from halfopen.model import SECOND, Stage
+from halfopen.model import SECOND
 from halfopen.store import questions
 from halfopen.store.engine import Engine
 from halfopen.store.ledger import Ledger, closed, missed
@@ -21,9 +20,7 @@ from halfopen.store.query import Cell, Dimension, Filters, Gap, State
 from halfopen.store.rollup import FOLLOWED, PRUNED, partition_of
 from halfopen.store.schema import CONNECTIONS, ROLLUPS
 from halfopen.store.tables import Table
-
-_STAGES: Final = pa.array([stage.name for stage in Stage])
-_SIGNATURES: Final = pa.array([signature_id(number) for number in range(len(SIGNATURES) + 1)])
+from halfopen.store.told import named
 
 Answer = TypeVar("Answer")
 
@@ -88,16 +85,44 @@ class Reader:
             f"ORDER BY start_ns DESC, sensor, incarnation, sequence, client_port, server_port, client, server, end_ns "
             f"LIMIT {limit} OFFSET {offset}"
         )
+        return named(self._again(lambda: self._engine.ask(query, {"rows": self._days(start, end)}, values)))
+
+    def numbers(self, filters: Filters, start: int, end: int) -> Sequence[tuple[int, int]]:
+        """(bucket, connections in it) where there are single connections, newest first."""
+        test, values = questions.condition(filters)
+        query = (
+            f"SELECT bucket, count(*) AS connections FROM {{rows}} "
+            f"WHERE bucket >= {start} AND bucket < {end} AND {test} GROUP BY bucket ORDER BY bucket DESC"
+        )
+        found = self._again(lambda: self._engine.ask(query, {"rows": self._days(start, end)}, values))
+        return list(zip(found["bucket"].to_pylist(), found["connections"].to_pylist(), strict=True))
+
+    def stream(self, start: int | None, end: int | None) -> Iterator[Any]:
+        """Single connections with start <= SYN < end (s), as those of `connections`, in `pyarrow.Table`s of some
+        thousand rows; None: no bound. Day after day, of one snapshot, each day in the order of its files."""
+        terms = [] if start is None else [f"start_ns >= {start * SECOND}"]
+        terms += [] if end is None else [f"start_ns < {end * SECOND}"]
+        query = f"SELECT * FROM {{rows}} WHERE {' AND '.join(terms) or 'TRUE'}"
+        with self._lock:
+            table = self._fresh(self._connections)
+            files = table.files()
+        lowest = "" if start is None else partition_of("15m", start)
+        highest = "9999" if end is None else partition_of("15m", end - 1)
+        for day in sorted({f.partition["day"] for f in files if lowest <= f.partition["day"] <= highest}):
+            paths = sorted(f.path for f in files if f.partition["day"] == day)
+            try:
+                for batch in self._engine.stream(query, {"rows": table.source(paths)}):
+                    yield named(pa.Table.from_batches([batch]))
+            except (duckdb.Error, OSError) as error:
+                raise StoreError(self._place.uri, str(error)) from error
+
+    def _days(self, start: int, end: int) -> Any:
+        """The rows of the days that start <= t < end touches."""
         lowest, highest = partition_of("15m", start), partition_of("15m", max(start, end - 1))
-
-        def ask() -> Any:
-            with self._lock:
-                table = self._fresh(self._connections)
-                files = table.files()
-            chosen = [f.path for f in files if lowest <= f.partition["day"] <= highest]
-            return self._engine.ask(query, {"rows": table.source(chosen)}, values)
-
-        return _named(self._again(ask))
+        with self._lock:
+            table = self._fresh(self._connections)
+            files = table.files()
+        return table.source(f.path for f in files if lowest <= f.partition["day"] <= highest)
 
     def state(self) -> State:
         """How far the dataset has come."""
@@ -139,16 +164,3 @@ class Reader:
             return ask()
         except (duckdb.Error, OSError) as error:
             raise StoreError(self._place.uri, str(error)) from error
-
-
-def _named(rows: Any) -> Any:
-    """The rows with names in the place of numbers and bits."""
-    tags = pa.array([tag_names(bits) for bits in rows["tags"].to_pylist()], pa.list_(pa.string()))
-    told = {
-        "stage": _STAGES.take(rows["stage"].combine_chunks()),
-        "signature": _SIGNATURES.take(rows["signature"].combine_chunks()),
-        "tags": tags,
-    }
-    for name, column in told.items():
-        rows = rows.set_column(rows.schema.get_field_index(name), name, column)
-    return rows

@@ -42,7 +42,7 @@ class Layout:
 
 
 # Delta knows no unsigned numbers: each type is the signed one that holds all values.
-_EVIDENCE: Final = (
+EVIDENCE: Final = (
     Column(
         "ttl_delta", pa.int32(), "largest change of TTL or hop limit, null where there is nothing to compare"
     ),
@@ -85,7 +85,7 @@ CONNECTIONS: Final = Layout(
         Column("rules_version", pa.int32(), "version of the rules that judged it"),
         Column("tags", pa.int64(), "bits of connections.rules.Tag"),
         Column("weight", pa.float64(), "how many connections it stands for: 1 / sampling rate"),
-        *_EVIDENCE,
+        *EVIDENCE,
         Column("trigger_kind", pa.string(), "which name was visible: sni or host; null for none"),
         Column("trigger", pa.string(), "that name as far as it is kept"),
         Column("asn", pa.int64(), "the client's network; null where unknown"),

@@ -1,0 +1,155 @@
+"""Rows that a sensor sends, from bytes that anybody could have made: nothing is taken but what the store holds.
+
+One Arrow IPC stream of `store.schema.INCOMING`, without compression (a small body cannot become a large table) and
+without dictionaries.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from halfopen.connections.rules import SIGNATURES, Tag
+from halfopen.errors import InvalidError, Rejected, SizeError
+from halfopen.model import SECOND, LeftOut, Relation, Stage, TriggerKind
+from halfopen.store.schema import INCOMING
+
+MOST_BYTES: Final = 64 << 20
+MOST_ROWS: Final = 1_000_000
+MOST_PIECES: Final = 10_000
+"""Record batches of one stream."""
+
+AHEAD: Final = 3600
+"""Seconds by which a sensor's clock may be ahead."""
+
+_NUMBERS: Final[dict[str, tuple[float, float]]] = {
+    "client_port": (0, 65535),
+    "server_port": (0, 65535),
+    "ip_version": (4, 6),
+    "packets": (0, 255),
+    "stage": (0, max(Stage)),
+    "signature": (0, len(SIGNATURES)),
+    "rules_version": (1, 65535),
+    "tags": (0, (1 << len(Tag)) - 1),
+    "weight": (1, 1e9),
+    "resets": (0, 255),
+    "reset_acks": (0, 255),
+    "reset_echoes": (0, 255),
+    "data_after_reset": (0, 255),
+    "duplicates": (0, 2**32 - 1),
+    "gap": (0, 1e10),
+    "asn": (1, 2**32 - 1),
+}
+_TEXTS: Final = {
+    "client": r"\A[0-9A-Za-z.:_-]{1,64}\z",
+    "server": r"\A[0-9A-Za-z.:_-]{1,64}\z",
+    "location": r"\A[A-Z]{2}\z",
+    "continent": r"\A[A-Z]{2}\z",
+    "seq_relation": rf"\A({'|'.join(each.name for each in Relation if each)})\z",
+    "left_out": rf"\A({'|'.join(each.name for each in LeftOut if each)})\z",
+    "trigger_kind": rf"\A({'|'.join(each.name for each in TriggerKind if each)})\z",
+}
+_LONGEST_NAME: Final = 1024  # bytes
+_MAY_LACK: Final = {*_TEXTS, "trigger", "gap", "asn", "ttl_delta", "ip_id_delta", "seq_delta"} - {"server"}
+
+
+def rows_of(body: bytes, now: int) -> Any:
+    """The table in a body at the time `now` (s). InvalidError says what is wrong, SizeError that it is too much."""
+    try:
+        _look(body)
+        with pa.ipc.open_stream(body) as stream:
+            _check_schema(stream.schema)
+            pieces, count = [], 0
+            for piece in stream:
+                count += piece.num_rows
+                if count > MOST_ROWS:
+                    raise SizeError(413, "body", MOST_ROWS, "rows")
+                piece.validate(full=True)
+                pieces.append(piece)
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+        raise _wrong(f"no Arrow IPC stream: {str(error).splitlines()[0][:200]}") from None
+    plain = [pa.RecordBatch.from_arrays(piece.columns, schema=INCOMING) for piece in pieces]
+    rows = pa.Table.from_batches(plain, INCOMING)
+    if rows.nbytes > len(body):
+        raise _wrong("columns share their bytes")
+    _check_values(rows, now)
+    return rows
+
+
+def _wrong(words: str) -> InvalidError:
+    return InvalidError([Rejected("body", "", words=words)], 1001)
+
+
+def _look(body: bytes) -> None:
+    """Refuse what only reading it would show: dictionaries and compressed buffers."""
+    messages = pa.ipc.MessageReader.open_stream(body)
+    pieces = 0
+    while True:
+        try:
+            message = messages.read_next_message()
+        except StopIteration:
+            return
+        if message.type == "record batch":
+            pieces += 1
+            if pieces > MOST_PIECES:
+                raise SizeError(413, "body", MOST_PIECES, "record batches")
+            if _compressed(message.metadata.to_pybytes()):
+                raise _wrong("compressed buffers, accepted are plain ones")
+        elif message.type != "schema":
+            raise _wrong(f"a {message.type}, accepted are record batches after one schema")
+
+
+def _compressed(metadata: bytes) -> bool:
+    """Whether the message of a record batch says that its buffers are compressed (Arrow's Message.fbs)."""
+    (root,) = struct.unpack_from("<I", metadata)
+    header = _field(metadata, root, 2)
+    (offset,) = struct.unpack_from("<I", metadata, header)
+    return _field(metadata, header + offset, 3) != 0
+
+
+def _field(raw: bytes, table: int, number: int) -> int:
+    """Where a field of a FlatBuffers table lies; 0 where the table has it not."""
+    (back,) = struct.unpack_from("<i", raw, table)
+    fields = table - back
+    (size,) = struct.unpack_from("<H", raw, fields)
+    at = 4 + 2 * number
+    if at >= size:
+        return 0
+    (offset,) = struct.unpack_from("<H", raw, fields + at)
+    return table + offset if offset else 0
+
+
+def _check_schema(schema: Any) -> None:
+    if len(schema) != len(INCOMING):
+        raise _wrong(f"{len(schema)} columns, accepted are {len(INCOMING)}")
+    for found, wanted in zip(schema, INCOMING, strict=True):
+        if found.name != wanted.name:
+            raise _wrong(f"column {found.name[:100]!r}, expected there is {wanted.name!r}")
+        if found.type != wanted.type:
+            raise _wrong(f"column {wanted.name}: {str(found.type)[:100]}, accepted is {wanted.type}")
+
+
+def _check_values(rows: Any, now: int) -> None:
+    """Refuse values that no connection has: answers are made of them for everybody."""
+    times = (0, (now + AHEAD) * SECOND)
+    for name, (least, most) in {**_NUMBERS, "start_ns": times, "end_ns": times}.items():
+        inside = pc.and_(pc.greater_equal(rows[name], least), pc.less_equal(rows[name], most))
+        if not _all(inside):
+            raise _wrong(f"column {name}: a value that is not from {least} to {most}")
+    if pc.any(pc.equal(rows["ip_version"], 5)).as_py():
+        raise _wrong("column ip_version: a value that is not 4 or 6")
+    for name, pattern in _TEXTS.items():
+        if not _all(pc.match_substring_regex(rows[name], pattern)):
+            raise _wrong(f"column {name}: a text that does not match {pattern[2:-2]}")
+    if not _all(pc.less_equal(pc.binary_length(rows["trigger"]), _LONGEST_NAME)):
+        raise _wrong(f"column trigger: a text of more than {_LONGEST_NAME:,} bytes")
+    for name in INCOMING.names:
+        if rows[name].null_count and name not in _MAY_LACK:
+            raise _wrong(f"column {name}: null")
+
+
+def _all(inside: Any) -> bool:
+    return bool(pc.all(inside, min_count=0).as_py())

@@ -126,7 +126,8 @@ def installation(spread: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     data = tmp_path_factory.mktemp("data")
     early = [MATRIX / f"{name}.pcap" for name in ("mixed_shares", "mirai", "quarter_hour", "ipv6_mirrored")]
     moved = [MATRIX / f"{name}.pcap" for name in ("data_rst", "zmap", "refused")]
-    sensors = {DEMO: "captures", spread: "edge", **dict.fromkeys(early, "matrix"), **dict.fromkeys(moved, "edge")}
+    early.append(spread)
+    sensors = {DEMO: "captures", **dict.fromkeys(early, "edge"), **dict.fromkeys(moved, "matrix")}
     permissions = {"radar": "radar:read", "other": "connections:read", "user": "User Details Read"}
     with ThreadPoolExecutor(2) as beside:
         lines = beside.submit(ran, "classify", *sensors, "--places", PLACES, "--format", "ndjson")
@@ -138,9 +139,8 @@ def installation(spread: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         hour = int(time.time()) // reference.HOUR * reference.HOUR
         ingest = ("ingest", "--data", data, "--places", PLACES)
         ran(*ingest, DEMO, "--shift-end", "now")
-        ran(*ingest, *early, "--sensor", "matrix")
-        ran(*ingest, spread, "--sensor", "edge")
-        ran(*ingest, *moved, "--sensor", "edge", "--shift-end", "now")
+        ran(*ingest, *early, "--sensor", "edge")
+        ran(*ingest, *moved, "--sensor", "matrix", "--shift-end", "now")
         tokens = {name: printed.result() for name, printed in made.items()}
         classified = lines.result()
     for token in tokens.values():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from halfopen.cli import options
 from halfopen.cli.text import printable
-from halfopen.errors import HalfopenError, StoreError, UsageError
+from halfopen.errors import CaptureError, HalfopenError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from halfopen.capture.source import Capture
@@ -73,8 +73,10 @@ def add(verbs: Any) -> None:
 
 def run(args: Namespace) -> int:
     """Judge each capture and commit it as a whole."""
+    from halfopen.capture.paths import unreadable
     from halfopen.capture.source import open_captures
     from halfopen.config import data_directory
+    from halfopen.ingest import digest
     from halfopen.pipeline import Judge, cores
     from halfopen.places import Places
     from halfopen.radar.notes import Notes
@@ -86,6 +88,8 @@ def run(args: Namespace) -> int:
         )
     if args.joined:
         raise UsageError("--joined", "with ingest", "files one by one, each known by its content")
+    if "-" in args.files:
+        raise UsageError("FILE", "-", "files only, each known by its content")
     data = data_directory(args.data)
     places = Places.open(args.places) if args.places else None
     privacy = _privacy(args, data)
@@ -96,11 +100,16 @@ def run(args: Namespace) -> int:
     store = Store(options.store(args, data), create=True)
     with closing(store), closing(store.committer()) as committer:
         for capture in captures:
-            if capture.problems or capture.name == "-":
+            try:
+                known = digest(capture.name)
+            except OSError as error:
+                capture.problems.append(unreadable(capture.name, error))
                 judge.account.add(capture, judge.account.counters * 0)
                 continue
             try:
-                words = _ingest(args, committer, capture, judge, privacy, notes)
+                words = _ingest(args, committer, capture, known, judge, privacy, notes)
+            except CaptureError:
+                continue  # the account has it
             except StoreError as error:
                 refused, words = True, str(error)
             print(f"{printable(capture.name)}: {printable(words)}")
@@ -113,16 +122,22 @@ def run(args: Namespace) -> int:
 
 
 def _ingest(
-    args: Namespace, committer: Any, capture: Capture, judge: Judge, privacy: Privacy, notes: Notes
+    args: Namespace,
+    committer: Any,
+    capture: Capture,
+    known: str,
+    judge: Judge,
+    privacy: Privacy,
+    notes: Notes,
 ) -> str:
-    """Ingest one capture; gives what became of it in words."""
+    """Ingest one capture, `known` by its digest; gives what became of it in words. CaptureError if nothing of it
+    is readable."""
     import pyarrow as pa
 
     from halfopen.capture.source import open_captures
-    from halfopen.ingest import digest, incoming
+    from halfopen.ingest import incoming
     from halfopen.store.schema import INCOMING
 
-    known = digest(capture.name)
     judged = [0]
     times: list[int] = []
 
@@ -142,6 +157,8 @@ def _ingest(
                 if sum(each.num_rows for each in waiting) >= _TOGETHER:
                     yield pa.Table.from_batches(waiting, INCOMING)
                     waiting = []
+        if not capture.readable:
+            raise capture.problems[0]  # or it would be in the dataset, as a capture of no connections
         if waiting:
             yield pa.Table.from_batches(waiting, INCOMING)
         if times:

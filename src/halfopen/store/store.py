@@ -90,7 +90,7 @@ class Store:
             tuple(
                 each
                 for each in ledger.files.values()
-                if each.number <= tables[CONNECTIONS.name].transaction(f"file:{each.digest}")
+                if each.number == tables[CONNECTIONS.name].transaction(f"file:{each.digest}")
             ),
         )
 

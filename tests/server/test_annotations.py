@@ -19,7 +19,7 @@ from halfopen.accounts import Accounts
 from halfopen.places.countries import country_name
 from halfopen.radar.annotations import Annotation
 from halfopen.radar.notes import NAME, Notes
-from halfopen.server import DATA, STORE
+from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
 from halfopen.server.app import create
 from tests.radar.memory import at
 
@@ -53,6 +53,8 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Cl
     accounts.close()
     monkeypatch.setenv(DATA, str(tmp_path))
     monkeypatch.setenv(STORE, str(tmp_path / "store"))
+    monkeypatch.setenv(KEEP_CONNECTIONS, str(30 * 86400))
+    monkeypatch.setenv(KEEP_ROLLUPS, str(400 * 86400))
     with httpx.Client(
         transport=_InProcess(create()),
         base_url="http://testserver",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from argparse import Namespace
 from typing import Any
@@ -60,10 +61,20 @@ def run(args: Namespace) -> int:
         log_level=LogLevels.warning,
         workers_kill_timeout=5,
     )
+    _free(args.host, args.port)
     base = f"http://{f'[{args.host}]' if ':' in args.host else args.host}:{args.port}/client/v4"
     print(f"halfopen: serving {base}", file=sys.stderr)
-    try:
-        server.serve()
-    except OSError as error:
-        raise UsageError("--port", args.port, f"one that can be listened to ({error.strerror})") from None
+    server.serve()
     return 0
+
+
+def _free(host: str, port: int) -> None:
+    """Raise UsageError where nobody can listen; the server would share a port that is taken, without a word."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        where = f"{host} port {port}"
+        raise UsageError("--host and --port", where, f"where one can listen ({error.strerror})") from None

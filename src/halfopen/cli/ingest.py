@@ -77,6 +77,7 @@ def run(args: Namespace) -> int:
     from halfopen.capture.source import open_captures
     from halfopen.config import data_directory
     from halfopen.ingest import digest
+    from halfopen.model import new_counters
     from halfopen.pipeline import Judge, cores
     from halfopen.places import Places
     from halfopen.radar.notes import Notes
@@ -104,7 +105,7 @@ def run(args: Namespace) -> int:
                 known = digest(capture.name)
             except OSError as error:
                 capture.problems.append(unreadable(capture.name, error))
-                judge.account.add(capture, judge.account.counters * 0)
+                judge.account.add(capture, new_counters())
                 continue
             try:
                 words = _ingest(args, committer, capture, known, judge, privacy, notes)

@@ -135,9 +135,11 @@ def _places() -> Iterator[Path]:
 def _address(module: str, name: str) -> int:
     with _lock:
         if not _modules[module]:
-            if not _image(module):
+            image = _image(module)
+            if not image:
                 _compile([each for each in _modules if not _image(each)])
-            _modules[module] = _mapped(_image(module))
+                image = _image(module)
+            _modules[module] = _mapped(image)
     return _modules[module][name]
 
 

@@ -18,8 +18,7 @@ def add(verbs: Any) -> None:
         "serve",
         help="answer the API of the dataset",
         description="Answer /client/v4 over HTTP from what was ingested; a token for it is made by `halfopen token create`. "
-        "Every 15 minutes small files are put together and what is older than is to be kept is removed, unless another process "
-        "commits to the dataset just then.",
+        "Every 15 minutes small files are put together and what is older than is to be kept is removed.",
         allow_abbrev=False,
     )
     options.add_data(verb)

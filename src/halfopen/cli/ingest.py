@@ -19,6 +19,7 @@ from halfopen.errors import CaptureError, HalfopenError, StoreError, UsageError
 if TYPE_CHECKING:
     from halfopen.capture.source import Capture
     from halfopen.pipeline import Judge, Judged
+    from halfopen.places import Places
     from halfopen.privacy import Privacy
     from halfopen.radar.annotations import Annotation
     from halfopen.radar.notes import Notes
@@ -94,6 +95,7 @@ def run(args: Namespace) -> int:
     data = data_directory(args.data)
     places = Places.open(args.places) if args.places else None
     privacy = _privacy(args, data)
+    made_with = _options(args, places)
     captures = open_captures(args.files)
     judge = Judge(options.limits(args), places, cores())
     notes = Notes(data)
@@ -108,7 +110,7 @@ def run(args: Namespace) -> int:
                 judge.account.add(capture, new_counters())
                 continue
             try:
-                words = _ingest(args, committer, capture, known, judge, privacy, notes)
+                words = _ingest(args, made_with, committer, capture, known, judge, privacy, notes)
             except CaptureError:
                 continue  # the account has it
             except StoreError as error:
@@ -124,6 +126,7 @@ def run(args: Namespace) -> int:
 
 def _ingest(
     args: Namespace,
+    made_with: str,
     committer: Any,
     capture: Capture,
     known: str,
@@ -166,7 +169,7 @@ def _ingest(
             # Before the rows are committed: rows that were moved are never without the mark.
             notes.add(_moved(times[0], times[1], shift, args.sensor), about=known)
 
-    record = committer.ingest(known, args.sensor, _options(args), parts(), replace=args.replace)
+    record = committer.ingest(known, args.sensor, made_with, parts(), replace=args.replace)
     if not judged[0] and record.rows:
         return f"there already, {record.rows:,} connections"
     if not times:
@@ -203,7 +206,7 @@ def _moved(start: int, end: int, shift: int, sensor: str) -> Annotation:
     return Annotation(words, start // SECOND, end // SECOND + 1, event_type="PIPELINE", tags=(sensor,))
 
 
-def _options(args: Namespace) -> str:
+def _options(args: Namespace, places: Places | None) -> str:
     """All that decides what rows a file gives, as text that is equal for equal options."""
     from halfopen.connections.rules import RULES_VERSION
 
@@ -217,7 +220,7 @@ def _options(args: Namespace) -> str:
             "idle_timeout": args.idle_timeout,
             "server_ports": sorted(args.server_port),
             "server_nets": sorted(map(str, args.server_net)),
-            "places": [str(place) for place in args.places],
+            "places": places.digests() if places else [],
         },
         sort_keys=True,
     )

@@ -28,9 +28,12 @@ class Far:
 
 @pytest.fixture
 def far(postgresql: Cluster, tmp_path: Path) -> Iterator[Far]:
-    with postgresql.database() as url, relay(postgresql.socket) as way:
-        with running(Database(tmp_path, way.url(url, connect_timeout="2"))) as server:
-            yield Far(server, way)
+    with (
+        postgresql.database() as url,
+        relay(postgresql.socket) as way,
+        running(Database(tmp_path, way.url(url, connect_timeout="2"))) as server,
+    ):
+        yield Far(server, way)
 
 
 def until(true: Callable[[], bool]) -> bool:

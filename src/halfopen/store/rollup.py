@@ -90,7 +90,7 @@ class Follower:
                     continue
                 followed += len(changes)
             self._looked = last
-            if last == self._connections.version:
+            if last >= self._connections.version:  # another follower may know a newer version
                 return followed
 
 

@@ -80,9 +80,13 @@ def _end() -> None:
 
 
 class NoLease:
-    """A lease that keeps nobody out: what lies in the store must not depend on it."""
+    """A lease that keeps nobody out: what lies in the store must not depend on turns."""
 
-    def take(self) -> None: ...
+    step = 0.0
+
+    def attempt(self) -> None: ...
+
+    def check(self) -> None: ...
 
     def release(self) -> None: ...
 
@@ -91,10 +95,13 @@ def opened(where: str, *, create: bool = False) -> Store:
     return Store(where, create=create, threads=1, freshness=0, clock=lambda: NOW)
 
 
-def commit(where: str, link: str) -> None:
+def _committer(where: str, turns: bool) -> Committer:
+    return opened(where).committer(lease=None if turns else NoLease())
+
+
+def commit(where: str, turns: bool, link: str) -> None:
     """The committer, and the thread of its that lets the rollups follow; sensors reach it at `link`."""
-    store = opened(where)
-    intake = Intake(store.committer(None if store.place.local else NoLease()), 0.01)
+    intake = Intake(_committer(where, turns), 0.01)
     Path(link).unlink(missing_ok=True)
     with Listener(link, "AF_UNIX") as listener:
         while True:
@@ -142,30 +149,31 @@ def _deliver(
     spool.note("held", numbers[-1])
 
 
-def roll_up(where: str) -> None:
+def roll_up(where: str, turns: bool) -> None:
     """The rollups once more, in a race with the committer's own thread."""
-    committer = opened(where).committer(NoLease())
+    committer = _committer(where, turns)
     while True:
         committer.follow()
         time.sleep(0.02)
 
 
-def ingest(where: str) -> None:
+def ingest(where: str, turns: bool) -> None:
     """A capture in the place of its predecessor, again and again."""
-    committer = opened(where).committer(NoLease())
+    committer = _committer(where, turns)
+    number = committer.connections.transaction(f"file:{DIGEST}")
     while True:
-        number = committer.connections.transaction(f"file:{DIGEST}") + 1
+        number += 1
         parts = [table(file_rows(number)[:2]), table(file_rows(number)[2:])]
         record = committer.ingest(DIGEST, "lab", str(number), parts, replace=True)
         assert record.number == number, record
         time.sleep(0.05)
 
 
-def tend(where: str) -> None:
+def tend(where: str, turns: bool) -> None:
     """Compaction, retention and vacuum. What left the tables three seconds ago counts as old."""
     now = time.time_ns
     time.time_ns = lambda: now() - (VACUUM_AFTER * 3600 - 3) * 10**9
-    upkeep = Upkeep(opened(where).committer(NoLease()))
+    upkeep = Upkeep(_committer(where, turns))
     while True:
         upkeep.compact(6)
         upkeep.prune(NOW - LIMIT, NOW - BEGIN)

@@ -96,7 +96,7 @@ def test_a_stale_snapshot_is_overtaken(store: Store, monkeypatch: pytest.MonkeyP
 
 
 def test_a_follower_behind_another_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, two = (store.committer(_NoLease()) for _ in range(2))
+    one, two = (store.committer(lease=_NoLease()) for _ in range(2))
     one.commit([batch(1, row())])
     one.follow()
     monkeypatch.setattr(two.connections, "refresh", lambda: None)

@@ -96,6 +96,15 @@ def test_a_stale_snapshot_is_overtaken(store: Store, monkeypatch: pytest.MonkeyP
     assert total(store) == 1
 
 
+def test_a_follower_behind_another_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = (store.committer(lease=_NoLease()) for _ in range(2))
+    one.commit([batch(1, row())])
+    one.follow()
+    monkeypatch.setattr(two.connections, "refresh", lambda: None)
+    assert two.follow() == 0
+    assert total(store) == 1
+
+
 def test_a_file_comes_whole_and_once(store: Store) -> None:
     committer = store.committer()
     parts = [table([row(), row(BEGIN + 86400)]), table([row(BEGIN + 2 * 86400)])]

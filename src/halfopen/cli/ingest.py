@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from halfopen.cli import options
+from halfopen.cli.progress import waits
 from halfopen.cli.text import printable
-from halfopen.errors import CaptureError, HalfopenError, StoreError, UsageError
+from halfopen.errors import CaptureError, HalfopenError, LeaseError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from halfopen.capture.source import Capture
@@ -102,7 +103,8 @@ def run(args: Namespace) -> int:
     notes = Notes(data)
     refused = False
     store = Store(options.store(args, data), create=True)
-    with closing(store), closing(store.committer()) as committer:
+    with closing(store):
+        committer = store.committer(told=waits)
         for capture in captures:
             try:
                 identity = known(capture)
@@ -114,6 +116,8 @@ def run(args: Namespace) -> int:
                 words = _ingest(args, made_with, committer, capture, identity, judge, privacy, notes)
             except CaptureError:
                 continue  # the account has it
+            except LeaseError:
+                raise
             except StoreError as error:
                 refused, words = True, str(error)
             print(f"{printable(capture.name)}: {printable(words)}")

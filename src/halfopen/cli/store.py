@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from halfopen.cli import options
+from halfopen.cli.progress import waits
 
 
 def add(verbs: Any) -> None:
@@ -66,8 +67,8 @@ def _info(args: Namespace) -> int:
 def _compact(args: Namespace) -> int:
     from halfopen.store.upkeep import Upkeep
 
-    with _opened(args) as store, closing(store.committer()) as committer:
-        work = Upkeep(committer).compact(least=2)
+    with _opened(args) as store:
+        work = Upkeep(store.committer(told=waits)).compact(least=2)
     print(f"put together: {work.compacted:,} files of connections, {work.merged:,} of rollups")
     return 0
 
@@ -76,8 +77,8 @@ def _prune(args: Namespace) -> int:
     from halfopen.store.upkeep import Upkeep
 
     keep = options.keep(args)
-    with _opened(args) as store, closing(store.committer()) as committer:
-        upkeep = Upkeep(committer)
+    with _opened(args) as store:
+        upkeep = Upkeep(store.committer(told=waits))
         work = upkeep.prune(*keep)
         vacuumed = upkeep.vacuum().vacuumed
     print(

@@ -10,7 +10,7 @@ from typing import Final, Generic
 from halfopen.api.parameters import Parameter
 from halfopen.connections.rules import SIGNATURES, Tag, signature_id
 from halfopen.model import STAGES
-from halfopen.places.continents import CONTINENTS, continent_of
+from halfopen.places.countries import CONTINENTS, continent_of
 from halfopen.store.query import Dimension, Value
 
 

@@ -87,7 +87,7 @@ def agree(where: Path, acknowledged: int, filed: int) -> tuple[int, int]:
     assert sorted(rows["start_ns"].to_pylist()) == sorted(each["start_ns"] for _, each in truth)
     for step in (900, 86400):
         for by in (Dimension.stage, Dimension.asn):  # of the world, and of its networks
-            assert store.dataset.counts(*ALL, step, by) == counted(truth, *ALL, step, by)
+            assert sorted(store.dataset.counts(*ALL, step, by)) == counted(truth, *ALL, step, by)
     committer.close()
     store.close()
     return reached["lyon"], number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -95,14 +96,15 @@ class Place:
         except OSError as error:
             raise StoreError(self.uri, str(error)) from error
 
-    def write(self, name: str, rows: Any, *, replace: bool = False) -> int:
-        """Write `rows` as a Parquet file and give its size (bytes); it is on the disk when this returns.
+    def write(self, name: str, *rows: Any, row_group: int = 1 << 20, replace: bool = False) -> int:
+        """Write rows as a Parquet file and give its size (bytes); it is on the disk when this returns.
 
-        With `replace` readers see the old file or the new one, never a half.
+        Each table of rows begins a row group, of at most `row_group` of them. With `replace` readers see the old file or
+        the new one, never a half.
         """
         try:
             if not self.local:
-                pa.parquet.write_table(rows, name, filesystem=self.files, compression=COMPRESSION)
+                _write(name, rows, row_group, self.files)
                 return int(self.files.get_file_info(name).size)
             target = self.local / name
             if not target.parent.is_dir():
@@ -112,7 +114,7 @@ class Place:
                         sync(folder.parent)
             path = target.with_name(f".{target.name}.new") if replace else target
             with path.open("wb") as file:
-                pa.parquet.write_table(rows, file, compression=COMPRESSION)
+                _write(file, rows, row_group)
                 file.flush()
                 os.fsync(file.fileno())
                 size = file.tell()
@@ -122,6 +124,13 @@ class Place:
             return size
         except OSError as error:
             raise StoreError(self.uri, error.strerror or str(error)) from error
+
+
+def _write(where: Any, tables: Sequence[Any], row_group: int, files: Any = None) -> None:
+    schema = tables[0].schema
+    with pa.parquet.ParquetWriter(where, schema, filesystem=files, compression=COMPRESSION) as writer:
+        for rows in tables:
+            writer.write_table(rows, row_group)
 
 
 def _endpoint() -> str:

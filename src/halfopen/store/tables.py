@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
@@ -189,7 +190,9 @@ class Table:
         folder = "/".join(f"{name}={partition[name]}" for name in self.layout.partitions)
         path = f"{folder}/{uuid.uuid4()}.parquet"
         rows = rows.select(self.layout.written.names).cast(self.layout.written)
-        size = self.place.write(path, rows)
+        apart = rows[self.layout.apart] if self.layout.apart else None
+        parts = [rows] if apart is None else [rows.filter(pc.equal(apart, each)) for each in pc.unique(apart)]
+        size = self.place.write(path, *parts, row_group=self.layout.row_group)
         return File(path, dict(partition), size, rows.num_rows, time.time_ns() // 1_000_000)
 
     def commit(

@@ -108,17 +108,12 @@ def day_rows(day: int) -> Any:
 def main(where: str) -> None:
     store = Store(where, create=True)
     t = Table(store.place / ROLLUPS.name, ROLLUPS)
-    files = []
     t0 = time.time()
     for day in range(DAYS):
         quarters = store.engine.ask(rollup._QUARTERS, {"added": day_rows(day), "removed": day_rows(0).slice(0, 0)})
-        days = store.engine.ask(rollup._DAYS, {"quarters": quarters})
-        for grain, rows in (("15m", quarters), ("1d", days)):
-            world = store.engine.ask(rollup._WORLD, {"rows": rows})
-            fs = [*rollup.written(t, rows, grain), *rollup.written(t, world, grain + rollup.WORLD)]
-            files += fs
-            if day % 50 == 0: print(day, time.time() - t0, [(f.path[:30], f.rows, f.size) for f in fs], flush=True)
-    t.commit(rollup.DATA, {}, files)
+        fs, old = rollup.on_top(t, store.engine, quarters)
+        t.commit(rollup.DATA, {}, fs, old)
+        if day % 20 == 0: print(day, time.time() - t0, [(f.path[:30], f.rows, f.size) for f in fs], flush=True)
     print(time.time() - t0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from halfopen.store.place import Place
 from halfopen.store.query import Cells, Dimension, Filters, Gap, State
 from halfopen.store.rollup import FOLLOWED, PRUNED, partition_of
 from halfopen.store.schema import CONNECTIONS, ROLLUPS
-from halfopen.store.tables import Table
+from halfopen.store.tables import File, Table
 from halfopen.store.told import named
 
 Answer = TypeVar("Answer")
@@ -38,6 +39,7 @@ class Reader:
         self._rollups = Table(place / ROLLUPS.name, ROLLUPS)
         self._ledger = Ledger(place, freshness)
         self._looked: dict[str, float] = {}
+        self._parted: tuple[object, Mapping[str, Sequence[File]]] = None, {}
 
     def counts(
         self, filters: Filters, start: int, end: int, step: int | None, by: Dimension = Dimension.stage
@@ -52,14 +54,12 @@ class Reader:
         def ask() -> Mapping[str, Any]:
             with self._lock:
                 table = self._fresh(self._rollups)
-                files = table.files()
+                files = self._by_grain(table)
             sources = {}
             for grain, first, last in grains:
                 lowest, highest = partition_of(grain, first), partition_of(grain, last - 1)
                 sources[questions.source_name(grain, first)] = table.source(
-                    f.path
-                    for f in files
-                    if f.partition["grain"] == grain and lowest <= f.partition["day"] <= highest
+                    file.path for file in files.get(grain, ()) if lowest <= file.partition["day"] <= highest
                 )
             return self._engine.columns(query, sources, values)
 
@@ -140,6 +140,16 @@ class Reader:
             self._ledger.refresh()
             sensors = dict(self._ledger.sensors)
         return missed(sensors, start, end, int(self._clock()))
+
+    def _by_grain(self, table: Table) -> Mapping[str, Sequence[File]]:
+        """The files of the snapshot of the rollups, parted once for each snapshot."""
+        files = table.files()
+        if self._parted[0] is not files:
+            grains: defaultdict[str, list[File]] = defaultdict(list)
+            for file in files:
+                grains[file.partition["grain"]].append(file)
+            self._parted = files, grains
+        return self._parted[1]
 
     def _fresh(self, table: Table) -> Table:
         now = time.monotonic()

@@ -148,20 +148,19 @@ class Table:
     def files(self) -> list[File]:
         """The data files of the snapshot."""
         if self._files[0] != self.version:
-            actions = pa.table(self._delta.get_add_actions(flatten=True)).to_pylist()
-            self._files = (
-                self.version,
-                [
-                    File(
-                        row["path"],
-                        {name: str(row[f"partition.{name}"]) for name in self.layout.partitions},
-                        row["size_bytes"],
-                        row["num_records"],
-                        row["modification_time"],
-                    )
-                    for row in actions
-                ],
-            )
+            actions = pa.table(self._delta.get_add_actions(flatten=True))
+            names = self.layout.partitions
+            parts = [actions[f"partition.{name}"].cast("string").to_pylist() for name in names]
+            partitions = (dict(zip(names, values, strict=True)) for values in zip(*parts, strict=True))
+            facts = [
+                actions[name].to_pylist()
+                for name in ("path", "size_bytes", "num_records", "modification_time")
+            ]
+            files = [
+                File(path, partition, size, rows, modified)
+                for partition, path, size, rows, modified in zip(partitions, *facts, strict=True)
+            ]
+            self._files = self.version, files
         return self._files[1]
 
     def source(self, paths: Iterable[str]) -> Any:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -14,7 +14,11 @@ from halfopen.radar import numbers
 PLAIN = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]{0,5}[1-9])?")
 ROWS = st.integers(1, 8).flatmap(
     lambda groups: st.lists(
-        st.lists(st.floats(0, 1e15, allow_nan=False) | st.integers(0, 10**12).map(float), min_size=groups, max_size=groups),
+        st.lists(
+            st.floats(0, 1e15, allow_nan=False) | st.integers(0, 10**12).map(float),
+            min_size=groups,
+            max_size=groups,
+        ),
         min_size=1,
         max_size=6,
     )

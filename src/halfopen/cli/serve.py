@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
         KEEP_ROLLUPS: keep_rollups,
     }
     server = Granian(
-        "halfopen.server.worker:create",
+        "halfopen.server.worker:worker",
         factory=True,
         address=args.host,
         port=args.port,

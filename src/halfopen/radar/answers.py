@@ -109,7 +109,10 @@ def _series(
     texts = _numbers(one, normalization).T.tolist()
     columns: dict[str, list[str]] = dict(zip(one.groups, texts, strict=True))
     if form is Form.timeseries_groups:
-        return {"timestamps": [stamp(at) for at in one.buckets], **{group: columns[group] for group in groups}}
+        return {
+            "timestamps": [stamp(at) for at in one.buckets],
+            **{group: columns[group] for group in groups},
+        }
     if form is Form.summary:
         return {group: columns[group][0] for group in groups}
     by = question.endpoint.by

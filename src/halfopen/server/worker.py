@@ -1,9 +1,13 @@
-"""What a worker of the server loads: the application, in a process without pandas."""
+"""What a worker of the server runs: the application, in a process of its own and without pandas."""
 
 from __future__ import annotations
 
 import sys
 from importlib.abc import MetaPathFinder
+
+from starlette.applications import Starlette
+
+from halfopen.errors import HalfopenError
 
 
 class _WithoutPandas(MetaPathFinder):
@@ -14,8 +18,13 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError(f"no module named {name!r} in a server", name=name)
 
 
-sys.meta_path.insert(0, _WithoutPandas())
+def worker() -> Starlette:
+    """The application; what stands in its way is told in one line, as the command does."""
+    sys.meta_path.insert(0, _WithoutPandas())
+    from halfopen.server.app import create
 
-from halfopen.server.app import create  # noqa: E402 - not before
-
-__all__ = ["create"]
+    try:
+        return create()
+    except HalfopenError as error:
+        print(f"halfopen: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None

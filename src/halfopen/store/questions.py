@@ -91,7 +91,12 @@ _TAGS: Final = ", ".join(f"({int(tag)}, '{tag.name}')" for tag in Tag)
 
 
 def counts(
-    by: Dimension, step: int | None, start: int, filters: Filters, kind: str, grains: list[tuple[str, int, int]]
+    by: Dimension,
+    step: int | None,
+    start: int,
+    filters: Filters,
+    kind: str,
+    grains: list[tuple[str, int, int]],
 ) -> tuple[str, list[object]]:
     """The query over sources named by grain, and its values: bucket, key, connections, weight, squares."""
     test, values = condition(filters)

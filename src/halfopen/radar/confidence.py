@@ -32,19 +32,21 @@ _GAP: Final = 0.01
 class _Samples:
     """Connections, weights by stage and squared weights of several samples, a row for each."""
 
-    connections: NDArray[np.int64]
+    connections: NDArray[np.float64]
     weights: NDArray[np.float64]  # a column for each stage
     squares: NDArray[np.float64]
 
     @property
     def size(self) -> NDArray[np.float64]:
         """Effective numbers of connections."""
-        return self.weights.sum(axis=1) ** 2 / self.squares
+        weight: NDArray[np.float64] = self.weights.sum(axis=1)
+        return weight * weight / self.squares
 
     @property
     def shares(self) -> NDArray[np.float64]:
         """Shares by stage."""
-        return self.weights / self.weights.sum(axis=1, keepdims=True)
+        weight: NDArray[np.float64] = self.weights.sum(axis=1, keepdims=True)
+        return self.weights / weight
 
     def __getitem__(self, rows: Any) -> _Samples:
         return _Samples(self.connections[rows], self.weights[rows], self.squares[rows])
@@ -72,9 +74,11 @@ def _samples(cells: Cells, step: int) -> _Samples:
     rows = (cells.bucket - cells.bucket.min()) // step
     stages = {stage: column for column, stage in enumerate(dict.fromkeys(cells.key))}
     columns = np.array([stages[stage] for stage in cells.key])
-    connections = np.bincount(rows, cells.connections)
-    weights = np.bincount(rows * len(stages) + columns, cells.weight, len(connections) * len(stages))
-    return _Samples(connections, weights.reshape(len(connections), -1), np.bincount(rows, cells.squares))
+    count = int(rows.max()) + 1
+    weights = summed(rows * len(stages) + columns, cells.weight, count * len(stages))
+    return _Samples(
+        summed(rows, cells.connections, count), weights.reshape(count, -1), summed(rows, cells.squares, count)
+    )
 
 
 def _half_widths(shares: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:

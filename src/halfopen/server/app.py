@@ -26,7 +26,6 @@ from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.config import accounts_url
-from halfopen.errors import HalfopenError
 from halfopen.places.countries import country_name
 from halfopen.radar.annotation_list import annotation_routes
 from halfopen.radar.answers import Surroundings
@@ -46,15 +45,6 @@ from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
 from halfopen.store.query import Dimension
 from halfopen.store.store import Store
-
-
-def worker() -> Starlette:
-    """`create`, for a process of its own: what stands in the way is told in one line, as the command does."""
-    try:
-        return create()
-    except HalfopenError as error:
-        print(f"halfopen: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(1) from None
 
 
 def create(every: float = EVERY) -> Starlette:

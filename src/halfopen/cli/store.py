@@ -59,7 +59,8 @@ def _info(args: Namespace) -> int:
         print(f"{table.name}: {table.rows:,} rows, {table.files:,} files, {table.bytes:,} bytes{span}")
     print(f"sensors: {', '.join(sensor.name for sensor in facts.sensors) or 'none'}")
     for file in facts.files:
-        print(f"capture {file.digest}: {file.rows:,} connections, as {file.sensor}")
+        joined = f", joined of {len(file.members)} files" if file.members else ""
+        print(f"capture {file.digest}: {file.rows:,} connections, as {file.sensor}{joined}")
     return 0
 
 

@@ -154,13 +154,22 @@ class Committer:
             self.ledger.put_sensors(sensors.values())
 
     def ingest(
-        self, digest: str, sensor: str, options: str, parts: Iterable[Any], *, replace: bool = False
+        self,
+        digest: str,
+        sensor: str,
+        options: str,
+        parts: Iterable[Any],
+        *,
+        members: Sequence[str] = (),
+        replace: bool = False,
     ) -> Ingested:
-        """Commit a whole capture file: `parts` are tables of `schema.INCOMING`, `options` what made them so.
+        """Commit a whole capture: `parts` are tables of `schema.INCOMING`, `options` what made them so, `members` the
+        digests of the files that are joined in it.
 
         A file that is in the store already with the same options is answered without effect. With others it is
         refused, or with `replace` put in the place of its earlier rows, in one commit; so is `replace` itself
-        once some of those rows have gone by retention, because the rollups still hold them.
+        once some of those rows have gone by retention, because the rollups still hold them. A file that is in the
+        store in another capture is refused always: its connections would count twice.
         """
         application = f"file:{digest}"
         # Parts are judged while they come: this may take minutes, and others commit meanwhile.
@@ -177,8 +186,10 @@ class Committer:
                     if earlier.options == options:
                         return earlier
                     raise StoreError(digest, "this file is in the store with other options; replace it")
+                if not earlier:
+                    self._refuse_twice(digest, members)
                 if files is not None:
-                    record = Ingested(digest, number + 1, sensor, options, rows, now, end)
+                    record = Ingested(digest, number + 1, sensor, options, rows, now, end, list(members))
                     remove, kept = self._without(digest, earlier)
                     try:
                         self.ledger.put_file(record, number)
@@ -193,6 +204,16 @@ class Committer:
                 rows += part.num_rows
                 if part.num_rows:
                     end = max(end, pc.max(stamped["bucket"]).as_py() + QUARTER)
+
+    def _refuse_twice(self, digest: str, members: Sequence[str]) -> None:
+        """StoreError where a file of a capture is in the store in another one."""
+        mine = {digest, *members}
+        for each in self.ledger.files.values():
+            shared = mine & {each.digest, *each.members}
+            if shared and each.number == self.connections.transaction(f"file:{each.digest}"):
+                named = f"in the joined capture {each.digest}" if each.members else "by itself"
+                which = ", ".join(sorted(shared))
+                raise StoreError(digest, f"{which} is in the store {named} already; forget that one first")
 
     def _without(self, digest: str, earlier: Ingested | None) -> tuple[list[File], list[File]]:
         """The files that hold rows of an earlier ingestion, and new ones that hold the rest of their rows."""

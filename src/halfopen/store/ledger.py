@@ -43,7 +43,7 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """One ingestion of a capture file."""
+    """One ingestion of a capture: a file, or several that are joined."""
 
     digest: str
     number: int  # 1, and one more for each replacement
@@ -52,6 +52,7 @@ class Ingested:
     rows: int
     ingested: int  # s since the epoch
     end: int  # end of its last bucket, s since the epoch
+    members: list[str] = field(default_factory=list)  # digests of the files of a joined capture
 
 
 Row = TypeVar("Row", Sensor, Ingested)
@@ -73,6 +74,7 @@ _FILES: Final = pa.schema(
         ("sensor", pa.string()),
         ("options", pa.string()),
         *((name, pa.int64()) for name in ("rows", "ingested", "end")),
+        ("members", pa.list_(pa.string())),
     ]
 )
 

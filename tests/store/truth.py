@@ -15,17 +15,18 @@ import pyarrow.dataset
 from deltalake import DeltaTable
 
 from halfopen.model import SECOND
-from halfopen.store.committer import Batch, application_of
+from halfopen.store.committer import Batch, Committer, application_of
 from halfopen.store.place import Place
-from halfopen.store.rollup import DATA, FOLLOWED
+from halfopen.store.rollup import DATA, FOLLOWED, LAYOUT, RETENTION
 from halfopen.store.schema import CONNECTIONS, ROLLUPS, Layout
 from halfopen.store.tables import Table
+from halfopen.store.upkeep import Upkeep
 from tests.store.rows import BEGIN, Row, row, table
 
 LIMIT: Final = BEGIN + 86400 // 2
 """What is older goes by retention (s)."""
 
-END: Final = BEGIN + 2 * 86400
+END: Final = BEGIN + 86400
 NOW: Final = END + 3600
 """What the clocks of the test stand at: all that is brought is over."""
 
@@ -119,6 +120,27 @@ def agree(where: str, spools: Iterable[Spool]) -> int:
     return len(truth)
 
 
+def settle(where: str, committer: Committer, spools: list[Spool]) -> None:
+    """What was sent comes once more; then all of it is there, whatever is tidied away."""
+    connections = 0
+    for each in spools:
+        sent = [batch(each.sensor, each.incarnation, number + 1) for number in range(each.last("sent"))]
+        assert all(receipt.held for receipt in committer.commit(sent))
+        each.note("held", len(sent))
+        connections += sum(one.rows.num_rows for one in sent)
+    committer.follow()
+    replaced = committer.connections.transaction(f"file:{DIGEST}")
+    assert replaced > 1
+    assert agree(where, spools) == connections + len(file_rows(replaced))
+    upkeep = Upkeep(committer)
+    upkeep.compact(2)
+    upkeep.vacuum(0)
+    assert agree(where, spools) == connections + len(file_rows(replaced))
+    versions = range(1, committer.connections.version + 1)
+    kinds = [committer.connections.change(version).kind for version in versions]
+    assert {DATA, LAYOUT, RETENTION} <= set(kinds)
+
+
 def _followed(place: Place, rollups: DeltaTable, newest: int) -> int:
     """The last version of connections that holds no more data than the rollups."""
     version = rollups.transaction_version(FOLLOWED) or 0
@@ -182,11 +204,12 @@ def _opened(place: Place, layout: Layout, version: int | None = None) -> DeltaTa
 def _rows(place: Place, opened: DeltaTable, layout: Layout) -> dict[str, Any]:
     """Rows as any engine sees them, by the value of the first partition column."""
     actions = pa.table(opened.get_add_actions(flatten=True))
+    folder = f"{place.local / layout.name}/" if place.local else ""
     paths: dict[str, list[str]] = {}
     column = actions[f"partition.{layout.partitions[0]}"]
     for path, value in zip(actions["path"].to_pylist(), column.to_pylist(), strict=True):
-        paths.setdefault(str(value), []).append(path)
-    files = (place / layout.name).files
+        paths.setdefault(str(value), []).append(folder + path)
+    files = None if place.local else (place / layout.name).files
     return {value: _read(chosen, layout, files) for value, chosen in paths.items()}
 
 

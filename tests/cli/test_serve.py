@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Ran
+from tests.cli.conftest import Ran, spawned
 
 PLACES = Path(__file__).parents[2] / "captures" / "places"
 
@@ -51,3 +51,16 @@ def test_the_data_directory_may_hold_places(halfopen: Callable[..., Ran], tmp_pa
     assert (ran.code, "bad.mmdb" in ran.err) == (1, True)
     ran = halfopen("serve", "--data", tmp_path, "--places", PLACES, "--host", "192.0.2.1")
     assert (ran.code, "192.0.2.1 port 8787" in ran.err) == (2, True)
+
+
+def test_a_database_of_accounts_that_cannot_be_used_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALFOPEN_ACCOUNTS_URL", "postgresql://me:secret@127.0.0.1:1/x")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    ran = spawned("serve", "--data", tmp_path / "data", "--port", port)
+    assert ran.code == 1
+    assert "halfopen: postgresql://me:***@127.0.0.1:1/x: connection failed" in ran.err
+    assert "Traceback" not in ran.err
+    assert "secret" not in ran.err

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import cloudflare
+import httpx
 import pytest
 
 from tests.dataset.conftest import CAPTURES, PLACES, Installation
@@ -76,7 +77,7 @@ def test_confidence_is_that_of_the_last_week(installation: Installation) -> None
 
 def test_the_asynchronous_client_and_the_search(installation: Installation) -> None:
     async def ask() -> None:
-        async with installation.async_client() as client:
+        async with installation.async_client(httpx.AsyncClient()) as client:
             radar = client.radar
             networks, found, countries = await asyncio.gather(
                 radar.entities.asns.list(

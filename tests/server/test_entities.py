@@ -40,10 +40,8 @@ def fill(data: Path) -> None:
         for number, count in SEEN.items()
         for _ in range(count)
     ]
-    with (
-        closing(Store(data / "store", create=True, threads=1)) as store,
-        closing(store.committer()) as committer,
-    ):
+    with closing(Store(data / "store", create=True, threads=1)) as store:
+        committer = store.committer()
         committer.commit([Batch("lyon", "one", 1, now, table(rows))])
         committer.follow()
 

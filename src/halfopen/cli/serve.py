@@ -58,7 +58,7 @@ def run(args: Namespace) -> int:
         PLACES: json.dumps(places),
     }
     server = Granian(
-        "halfopen.server.app:create",
+        "halfopen.server.worker:worker",
         factory=True,
         address=args.host,
         port=args.port,

@@ -55,6 +55,10 @@ class Places:
         ]
         return found[0] if len(found) == 1 else np.concatenate(found)
 
+    def digests(self) -> list[str]:
+        """What the files are known by, in their order: equal ones give equal answers."""
+        return [file.digest() for file in self._files]
+
     def prefixes(self) -> Iterator[Prefixes]:
         """Every prefix of the files that give networks."""
         for file in self._files:

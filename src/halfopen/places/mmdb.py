@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 from pathlib import Path
@@ -91,6 +92,13 @@ class Mmdb:
             (4, 6) if tree.ip_version == 6 else (4,),
             tree.nodes,
         )
+
+    def digest(self) -> str:
+        """What the file is known by, as hexadecimal: 128 bits of the BLAKE2b hash of its content (100 MB: 0.12 s).
+
+        Its build time would cost nothing, but says nothing of files that a tool writes with a fixed one.
+        """
+        return blake2b(self.tree.data.data, digest_size=16).hexdigest()
 
     def answers(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
         """What the file says about up to `MOST_KEYS` addresses (halves, IPv4-mapped): rows of `model.PLACE`.

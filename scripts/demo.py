@@ -102,7 +102,8 @@ def printed(*argv: str) -> str:
 
 def a_cut_client(table: Any) -> str:
     """Address and port of a client whose connection was cut by several resets."""
-    row = next(row for row in table.to_pylist() if row["signature"] == "psh_rstacks")
+    known = table.select(["client", "client_port", "signature"]).to_pylist()
+    row = next(row for row in known if row["signature"] == "psh_rstacks")
     return f"{row['client']}:{row['client_port']}"
 
 

@@ -60,7 +60,7 @@ The same as a dataset with an API, moved to the last hour:
     run("ingest", CAPTURE, *PLACES, "--shift-end", "now", "--data", data)
     token = printed("token", "create", "--permission", "radar:read", "--data", data)
     port = free_port()
-    serve = ("serve", "--data", data, *(() if port == PORT else ("--port", str(port))))
+    serve = ("serve", *PLACES, "--data", data, *(() if port == PORT else ("--port", str(port))))
     print(f"$ halfopen {' '.join(serve)} &", flush=True)
     with serving(serve, port, Path(data) / "serve.log") as base:
         snippet = SNIPPET.format(base=base, token=token)

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from halfopen.privacy import Privacy
     from halfopen.radar.annotations import Annotation
     from halfopen.radar.notes import Notes
-
-_TOGETHER: Final = 200_000
-"""Rows of a part: few files, in bounded memory."""
 
 _HOUR: Final = 3600
 
@@ -73,15 +70,11 @@ def add(verbs: Any) -> None:
 
 def run(args: Namespace) -> int:
     """Judge each capture and commit it as a whole."""
-    from halfopen.capture.paths import unreadable
     from halfopen.capture.source import open_captures
     from halfopen.config import data_directory
-    from halfopen.ingest import digest
-    from halfopen.model import new_counters
+    from halfopen.lanes import ahead
     from halfopen.pipeline import Judge, cores
     from halfopen.places import Places
-    from halfopen.radar.notes import Notes
-    from halfopen.store.store import Store
 
     if args.sensor in _NAMES_OF_ANSWERS or not (args.sensor.isprintable() and 0 < len(args.sensor) <= 64):
         raise UsageError(
@@ -96,15 +89,49 @@ def run(args: Namespace) -> int:
     privacy = _privacy(args, data)
     captures = open_captures(args.files)
     judge = Judge(options.limits(args), places, cores())
+    with ahead(_digests(captures)) as digests:
+        refused = _ingest_all(args, data, zip(captures, digests, strict=True), judge, privacy)
+    for problem in judge.account.problems:
+        print(f"halfopen: {printable(str(problem))}", file=sys.stderr)
+    if judge.account.captures and not judge.account.readable:
+        raise HalfopenError("nothing was readable")
+    return 1 if refused else 0
+
+
+def _digests(captures: Sequence[Capture]) -> Generator[str | OSError, None, None]:
+    """What each capture is known by, or why it cannot be read."""
+    from halfopen.capture.digest import digest
+
+    for capture in captures:
+        try:
+            yield digest(capture.name)
+        except OSError as error:
+            yield error
+
+
+def _ingest_all(
+    args: Namespace,
+    data: Path,
+    captures: Iterable[tuple[Capture, str | OSError]],
+    judge: Judge,
+    privacy: Privacy,
+) -> bool:
+    """Ingest captures, each with its digest; gives whether the store refused one."""
+    import pyarrow as pa
+
+    from halfopen.capture.paths import unreadable
+    from halfopen.model import new_counters
+    from halfopen.radar.notes import Notes
+    from halfopen.store.store import Store
+
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 30 MiB more than is ever in use
     notes = Notes(data)
     refused = False
     store = Store(options.store(args, data), create=True)
     with closing(store), closing(store.committer()) as committer:
-        for capture in captures:
-            try:
-                known = digest(capture.name)
-            except OSError as error:
-                capture.problems.append(unreadable(capture.name, error))
+        for capture, known in captures:
+            if isinstance(known, OSError):
+                capture.problems.append(unreadable(capture.name, known))
                 judge.account.add(capture, new_counters())
                 continue
             try:
@@ -115,11 +142,7 @@ def run(args: Namespace) -> int:
                 refused, words = True, str(error)
             print(f"{printable(capture.name)}: {printable(words)}")
         committer.follow()
-    for problem in judge.account.problems:
-        print(f"halfopen: {printable(str(problem))}", file=sys.stderr)
-    if judge.account.captures and not judge.account.readable:
-        raise HalfopenError("nothing was readable")
-    return 1 if refused else 0
+    return refused
 
 
 def _ingest(
@@ -133,11 +156,8 @@ def _ingest(
 ) -> str:
     """Ingest one capture, `known` by its digest; gives what became of it in words. CaptureError if nothing of it
     is readable."""
-    import pyarrow as pa
-
     from halfopen.capture.source import open_captures
     from halfopen.ingest import incoming
-    from halfopen.store.schema import INCOMING
 
     judged = [0]
     times: list[int] = []
@@ -146,22 +166,16 @@ def _ingest(
         shift = _shift(open_captures([capture.name])[0]) if args.shift_end else 0
 
         def work(batches: Iterator[Judged]) -> Iterator[Any]:
-            return incoming(batches, privacy, file=known, shift=shift)
+            return incoming(batches, privacy, shift=shift)
 
-        waiting: list[Any] = []
         with closing(judge.run([capture], work)) as made:
             for batch in made:
-                waiting.append(batch)
                 judged[0] += batch.num_rows
-                if shift and batch.num_rows:
+                if shift:
                     times[:] = _reach(times, batch)
-                if sum(each.num_rows for each in waiting) >= _TOGETHER:
-                    yield pa.Table.from_batches(waiting, INCOMING)
-                    waiting = []
+                yield batch
         if not capture.readable:
             raise capture.problems[0]  # or it would be in the dataset, as a capture of no connections
-        if waiting:
-            yield pa.Table.from_batches(waiting, INCOMING)
         if times:
             # Before the rows are committed: rows that were moved are never without the mark.
             notes.add(_moved(times[0], times[1], shift, args.sensor), about=known)

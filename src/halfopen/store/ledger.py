@@ -138,7 +138,9 @@ class Ledger:
         return [kind(**row) for row in pa.parquet.read_table(io.BytesIO(raw)).to_pylist()]
 
     def _keep(self, name: str, rows: Sequence[Row], schema: Any) -> None:
-        self._place.write(name, pa.Table.from_pylist([asdict(row) for row in rows], schema), replace=True)
+        self._place.write(
+            name, iter([pa.Table.from_pylist([asdict(row) for row in rows], schema)]), replace=True
+        )
 
 
 def heard(

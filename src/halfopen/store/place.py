@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -95,14 +97,17 @@ class Place:
         except OSError as error:
             raise StoreError(self.uri, str(error)) from error
 
-    def write(self, name: str, rows: Any, *, replace: bool = False) -> int:
-        """Write `rows` as a Parquet file and give its size (bytes); it is on the disk when this returns.
+    def write(
+        self, name: str, parts: Iterator[Any], repeating: bool | list[str] = True, *, replace: bool = False
+    ) -> int:
+        """Write a Parquet file, each part (a table) as a row group while it comes; gives its size (bytes).
 
-        With `replace` readers see the old file or the new one, never a half.
+        It is on the disk when this returns. `repeating` are the columns that get dictionaries, True for all. With
+        `replace` readers see the old file or the new one, never a half.
         """
         try:
             if not self.local:
-                pa.parquet.write_table(rows, name, filesystem=self.files, compression=COMPRESSION)
+                _write(self.files.open_output_stream(name), parts, repeating)
                 return int(self.files.get_file_info(name).size)
             target = self.local / name
             if not target.parent.is_dir():
@@ -111,17 +116,32 @@ class Place:
                         folder.mkdir(exist_ok=True)
                         sync(folder.parent)
             path = target.with_name(f".{target.name}.new") if replace else target
-            with path.open("wb") as file:
-                pa.parquet.write_table(rows, file, compression=COMPRESSION)
-                file.flush()
-                os.fsync(file.fileno())
-                size = file.tell()
+            # A file of Arrow's own: each write to one of Python's waits for the interpreter.
+            _write(pa.OSFile(str(path), "wb"), parts, repeating)
+            sync(path)
+            size = path.stat().st_size
             if replace:
                 path.replace(target)
             sync(target.parent)
             return size
         except OSError as error:
             raise StoreError(self.uri, error.strerror or str(error)) from error
+
+
+def _write(sink: Any, parts: Iterator[Any], repeating: bool | list[str]) -> None:
+    first = next(parts)
+    with (
+        sink,
+        pa.parquet.ParquetWriter(
+            sink,
+            first.schema,
+            compression=COMPRESSION,
+            use_dictionary=repeating,
+            store_schema=False,  # else text that comes dictionary-encoded would be read so
+        ) as writer,
+    ):
+        for part in chain([first], parts):
+            writer.write_table(part)
 
 
 def _endpoint() -> str:

@@ -7,21 +7,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
+from halfopen.accounts.engines import WRITES, postgresql, sqlite
 from halfopen.accounts.schema import REVISION
 from halfopen.errors import AccountsError
 
 FILE: Final = "accounts.sqlite"
 """Name of the SQLite file in a data directory."""
 
-_WAIT: Final = 10.0  # seconds to wait for another process that writes
-_SETTING_UP: Final = 0x68616C66  # number of the lock that PostgreSQL holds while one process sets up
-_WRITES: Final = "halfopen_writes"
+_ALONE: Final = 0x68616C66  # number of the lock that PostgreSQL gives to one transaction at a time
 
 
 class Database:
@@ -40,7 +38,7 @@ class Database:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise AccountsError(str(path), error.strerror or str(error)) from None
-        database = cls(_sqlite(path), str(path))
+        database = cls(sqlite(path), str(path))
         with _alone(directory):
             database._bring_up_to_date()
         return database
@@ -48,17 +46,7 @@ class Database:
     @classmethod
     def at(cls, url: str) -> Database:
         """A PostgreSQL database, by a URL such as ``postgresql://user:password@host/name``."""
-        try:
-            parsed = make_url(url)
-            name = parsed.render_as_string(hide_password=True)
-            if parsed.get_backend_name() != "postgresql":
-                raise AccountsError(name, "not a URL of PostgreSQL")
-            engine = create_engine(parsed, pool_pre_ping=True)
-        except (NoSuchModuleError, ModuleNotFoundError) as error:
-            raise AccountsError(name, f"its driver is not installed ({error})") from None
-        except ArgumentError:
-            raise AccountsError("the URL of the accounts", "not a URL of a database") from None
-        database = cls(engine, name)
+        database = cls(*postgresql(url))
         database._bring_up_to_date()
         return database
 
@@ -71,14 +59,17 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that may write, and on SQLite waits for its turn at its begin."""
-        engine = self._engine.execution_options(**{_WRITES: True})
+        engine = self._engine.execution_options(**{WRITES: True})
         with self._told(), engine.begin() as connection:
             yield connection
 
-    def wait_for_others(self, connection: Connection) -> None:
-        """Within `writing`: be the only process that sets something up. On SQLite, whoever writes is alone."""
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SETTING_UP})
+    @contextmanager
+    def writing_alone(self) -> Iterator[Connection]:
+        """`writing`, one at a time in all processes: what it reads stays so. On SQLite, every `writing` is."""
+        with self.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ALONE})
+            yield connection
 
     def close(self) -> None:
         """Close every connection."""
@@ -93,12 +84,15 @@ class Database:
             raise AccountsError(self.name, reason) from error
 
     def _bring_up_to_date(self) -> None:
-        with self.reading() as connection:
-            if _revision(connection) == REVISION:
-                return  # the common case, without importing Alembic
-        with self.writing() as connection:
-            self.wait_for_others(connection)
-            self._migrate(connection)
+        try:
+            with self.reading() as connection:
+                if _revision(connection) == REVISION:
+                    return  # the common case, without importing Alembic
+            with self.writing_alone() as connection:
+                self._migrate(connection)
+        except AccountsError:
+            self.close()
+            raise
 
     def _migrate(self, connection: Connection) -> None:
         from alembic import command
@@ -119,23 +113,6 @@ def _revision(connection: Connection) -> str | None:
         return None
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return found
-
-
-def _sqlite(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _WAIT})
-
-    @event.listens_for(engine, "connect")
-    def connected(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # transactions begin where we say so, tables' changes in them
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA journal_mode = WAL")
-
-    @event.listens_for(engine, "begin")
-    def begun(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
 
 
 @contextmanager

@@ -49,6 +49,11 @@ class Accounts:
         """Close the database."""
         self._database.close()
 
+    def check(self) -> None:
+        """Nothing, if the database answers."""
+        with self._database.reading() as connection:
+            connection.execute(select(INSTALLATION.c.id))
+
     # --- users and accounts
 
     def create_key(self, email: str, key: str | None = None) -> tuple[User, str]:
@@ -62,7 +67,7 @@ class Accounts:
         if key is not None and not credentials.KEY.fullmatch(key):
             raise UsageError("key", "what was given", "32 to 80 characters of 0-9, A-Z, a-z, _ and -")
         key = key or credentials.new_secret()
-        with self._database.writing() as connection:
+        with self._database.writing_alone() as connection:
             row = connection.execute(select(USERS).where(USERS.c.email == email)).first()
             if row is None:
                 user = User(credentials.new_identifier(), email, _moment(_now()))
@@ -81,7 +86,7 @@ class Accounts:
         if not credentials.IDENTIFIER.fullmatch(identifier):
             raise UsageError("account", identifier, "at most 32 characters of 0-9, A-Z, a-z, _ and -")
         account = Account(identifier, name, _moment(_now()))
-        with self._database.writing() as connection:
+        with self._database.writing_alone() as connection:
             try:
                 _add_account(connection, account)
             except IntegrityError:
@@ -213,8 +218,7 @@ class Accounts:
         with self._database.reading() as connection:
             key = connection.execute(wanted).scalar()
         if key is None:
-            with self._database.writing() as connection:
-                self._database.wait_for_others(connection)
+            with self._database.writing_alone() as connection:
                 key = connection.execute(wanted).scalar() or _begin(connection)
         return bytes(key)
 

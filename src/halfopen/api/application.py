@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -32,6 +32,7 @@ from halfopen.api.health import health
 from halfopen.api.limits import Buckets, Limits, neighbourhood
 from halfopen.api.parameters import read_query, rejected
 from halfopen.api.routes import Call, Match, Route, Table
+from halfopen.api.verifying import Verifying
 from halfopen.errors import (
     AccountsError,
     CredentialsError,
@@ -50,10 +51,7 @@ from halfopen.errors import (
 PREFIX: Final = "/client/v4"
 """Where the API lies; the end of the base URL that clients are given."""
 
-_VERIFIERS: Final = 8  # threads for credentials, apart from those of handlers, which may be slow
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-
-T = TypeVar("T")
 
 
 def application(
@@ -67,12 +65,18 @@ def application(
 ) -> Starlette:
     """The application of a table of routes.
 
-    `missing` names what the server still waits for, nothing where it is ready (/readyz). `beside` are Starlette's own routes
+    `missing` names what the server still waits for beside its accounts, nothing where it is ready (/readyz). `beside` are Starlette's own routes
     outside of the API: pages, metrics. `observe` is told of each request that is over; `lifespan` is entered before the first
     request and left after the last.
     """
+    limits = limits or Limits()
+    verifying = Verifying(verifier, limits.patience)
     app = Starlette(
-        routes=[*health(missing), *beside, Mount(PREFIX, app=Api(routes, verifier, limits or Limits()))],
+        routes=[
+            *health(missing, verifying.answers),
+            *beside,
+            Mount(PREFIX, app=Api(routes, verifying, limits)),
+        ],
         middleware=[Middleware(AccessLog, observe=observe)],
         exception_handlers={404: _outside, 405: _outside},
         lifespan=lifespan,
@@ -92,13 +96,12 @@ class _Progress:
 class Api:
     """The API below its prefix, as an ASGI application."""
 
-    def __init__(self, routes: Sequence[Route], verifier: Verifier, limits: Limits) -> None:
+    def __init__(self, routes: Sequence[Route], verifying: Verifying, limits: Limits) -> None:
         self._table = Table(routes)
-        self._verifier = verifier
+        self._verifying = verifying
         self._limits = limits
         self._addresses = Buckets(limits.address, "address")
         self._principals = Buckets(limits.principal, "default")
-        self._verifiers: CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -118,8 +121,8 @@ class Api:
             answer = answer_to(error, progress.service)
             if isinstance(error, TokenError | CredentialsError):
                 seen(scope).refused = error.reason
-        except AccountsError:
-            FAULTS.exception("request %s", seen(scope).request_id)
+        except AccountsError as error:
+            FAULTS.error("request %s: %s", seen(scope).request_id, error)
             answer = answer_to(UnavailableError("the database of accounts"), progress.service)
         except Exception:
             FAULTS.exception("request %s", seen(scope).request_id)
@@ -141,10 +144,8 @@ class Api:
         if not principal.may(route.opened_by):
             raise ForbiddenError
         account = None
-        if "account_id" in match.path:
-            account = await self._verifying(
-                lambda: self._verifier.account(principal, match.path["account_id"])
-            )
+        if (named := match.path.get("account_id")) is not None:
+            account = await self._verifying.ask(lambda verifier: verifier.account(principal, named))
             if account is None:
                 raise ForbiddenError
         most = self._limits.body if route.longest_body is None else route.longest_body
@@ -163,12 +164,7 @@ class Api:
     async def _principal(self, request: Request, match: Match) -> Principal:
         given = credentials(request.scope["headers"])
         verifying = match.route is not None and match.route.verifies
-        return await self._verifying(lambda: authenticated(given, self._verifier, verifying))
-
-    async def _verifying(self, question: Callable[[], T]) -> T:
-        if self._verifiers is None:
-            self._verifiers = CapacityLimiter(_VERIFIERS)
-        return await to_thread.run_sync(question, limiter=self._verifiers)
+        return await self._verifying.ask(lambda verifier: authenticated(given, verifier, verifying))
 
     def _check_sizes(self, request: Request) -> None:
         scope = request.scope

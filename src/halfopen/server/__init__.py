@@ -9,3 +9,6 @@ STORE: Final = "HALFOPEN_STORE"
 KEEP_CONNECTIONS: Final = "HALFOPEN_KEEP_CONNECTIONS"
 KEEP_ROLLUPS: Final = "HALFOPEN_KEEP_ROLLUPS"
 """And for how many seconds connections and rollups are kept."""
+
+TRUSTED_PROXIES: Final = "HALFOPEN_TRUSTED_PROXIES"
+"""And the networks of reverse proxies that are believed, separated by commas."""

@@ -274,7 +274,10 @@ class Table:
         return Change(kind, added, removed)
 
     def vacuum(self, hours: int) -> int:
-        """Delete files that left the table more than `hours` ago, and give their number; tidy the log."""
+        """Delete files that left the table more than `hours` ago, and give their number; tidy the log.
+
+        Raises `Overtaken` if other files left it meanwhile: delta-rs notes a vacuum in the log.
+        """
         try:
             gone = self._delta.vacuum(
                 retention_hours=hours,
@@ -284,6 +287,8 @@ class Table:
                 post_commithook_properties=_NO_HOOKS,
             )
             self._delta.cleanup_metadata()
+        except CommitFailedError as error:
+            raise Overtaken(str(error)) from error
         except (DeltaError, OSError) as error:
             raise StoreError(self.place.uri, str(error)) from error
         before = self.version

@@ -18,7 +18,7 @@ from halfopen.model import SECOND
 from halfopen.store.committer import Batch, application_of
 from halfopen.store.place import Place
 from halfopen.store.rollup import DATA, FOLLOWED
-from halfopen.store.schema import CONNECTIONS, ROLLUPS, Layout
+from halfopen.store.schema import CONNECTIONS, KINDS, LESS, ROLLUPS, WHOLE, Layout
 from halfopen.store.tables import Table
 from tests.store.rows import BEGIN, Row, row, table
 
@@ -37,7 +37,7 @@ OLD: Final = 2
 DIGEST: Final = "digest"
 """The capture that is replaced again and again, by `file_rows` of a number that grows."""
 
-Key: TypeAlias = tuple[int, str, int, int]
+Key: TypeAlias = tuple[str, int, str, int, int]
 """Bucket, sensor, network, stage."""
 Sums: TypeAlias = dict[Key, tuple[int, float, float]]
 """Connections, weights, squares of weights."""
@@ -149,17 +149,27 @@ _COMPARED: Final = ("start_ns", "asn", "stage", "weight")
 def _same_sums(place: Place, rollups: DeltaTable, truth: Sequence[tuple[str, Row]]) -> None:
     found = {grain: _summed(rows) for grain, rows in _rows(place, rollups, ROLLUPS).items()}
     for grain, step in (("15m", 900), ("1d", 86400)):
-        for of_world in (False, True):
-            wanted = _counted(truth, step, of_world)
-            sums = found.get(grain + "-world" * of_world, {})
-            assert sums == wanted, f"{grain}, {of_world=}: {sums.items() ^ wanted.items()}"
+        for kind, kept in {WHOLE: ("sensor", "asn"), **KINDS}.items():
+            wanted = _counted(truth, step, kind, kept)
+            sums = {
+                key: each
+                for key, each in found.get(grain + LESS * (kind != WHOLE), {}).items()
+                if key[0] == kind
+            }
+            assert sums == wanted, f"{grain}, {kind}: {sums.items() ^ wanted.items()}"
 
 
-def _counted(truth: Iterable[tuple[str, Row]], step: int, of_world: bool) -> Sums:
+def _counted(truth: Iterable[tuple[str, Row]], step: int, kind: str, kept: Sequence[str]) -> Sums:
     sums: Sums = {}
     for sensor, each in truth:
         start = each["start_ns"] // SECOND
-        key = start - start % step, sensor, 0 if of_world else each["asn"], each["stage"]
+        key = (
+            kind,
+            start - start % step,
+            sensor if "sensor" in kept else "",
+            each["asn"] if "asn" in kept else 0,
+            each["stage"],
+        )
         n, weight, squares = sums.get(key, (0, 0.0, 0.0))
         sums[key] = n + 1, weight + each["weight"], squares + each["weight"] ** 2
     return sums
@@ -167,11 +177,11 @@ def _counted(truth: Iterable[tuple[str, Row]], step: int, of_world: bool) -> Sum
 
 def _summed(rows: Any) -> Sums:
     """Rows of one grain added up, as their readers do."""
-    keys = ["bucket", "sensor", "asn", "stage"]
+    keys = ["kind", "bucket", "sensor", "asn", "stage"]
     values = ["connections", "weight", "squares"]
     sums = rows.group_by(keys).aggregate([(name, "sum") for name in values])
     lists = [sums[name].to_pylist() for name in (*keys, *(f"{name}_sum" for name in values))]
-    return {row[:4]: row[4:] for row in zip(*lists, strict=True) if row[4:] != (0, 0.0, 0.0)}
+    return {row[:5]: row[5:] for row in zip(*lists, strict=True) if row[5:] != (0, 0.0, 0.0)}
 
 
 def _opened(place: Place, layout: Layout, version: int | None = None) -> DeltaTable:

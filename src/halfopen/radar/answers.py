@@ -81,6 +81,15 @@ def reply(question: Question, dataset: Dataset, surroundings: Surroundings) -> A
     return Answer(result, csv, cache_key(question, state, surroundings) if unchanged else None)
 
 
+def confidence(dataset: Dataset, name: str, value: str, now: int) -> int:
+    """The confidenceInfo.level of the last week (up to `now`, s) of what one filter lets through."""
+    question = question_of(Endpoint(Form.summary), [(name, value)], now)
+    (series,) = question.series
+    return _level(
+        question, counted(question, series, dataset, dataset.state().closed), _gaps(dataset, series)
+    )
+
+
 def cache_key(question: Question, state: State, surroundings: Surroundings) -> str:
     """Equal for equal answers: the question, its windows, the state of the dataset, annotations and names."""
     series = [(one.name, one.window, _sorted(one.filters)) for one in question.series]
@@ -150,7 +159,7 @@ def _meta(
     for one in counts:
         gaps = _gaps(dataset, one.series)
         silences |= dict.fromkeys(gaps)
-        levels.append(level(one.stages, question.interval.seconds, one.series.window, gaps))
+        levels.append(_level(question, one, gaps))
     asked = [(series.window, series.filters) for series in question.series]
     told = concerning([*surroundings.annotations, *map(gap_annotation, silences)], asked)
     windows = [series.window for series in question.series]
@@ -167,6 +176,10 @@ def _meta(
     if question.endpoint.form is Form.timeseries_groups:
         meta["aggInterval"] = question.interval.name
     return meta
+
+
+def _level(question: Question, one: Counted, gaps: Sequence[Gap]) -> int:
+    return level(one.stages, question.interval.seconds, one.series.window, gaps)
 
 
 def _gaps(dataset: Dataset, series: Series) -> list[Gap]:

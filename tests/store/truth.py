@@ -192,11 +192,12 @@ def _opened(place: Place, layout: Layout, version: int | None = None) -> DeltaTa
 def _rows(place: Place, opened: DeltaTable, layout: Layout) -> dict[str, Any]:
     """Rows as any engine sees them, by the value of the first partition column."""
     actions = pa.table(opened.get_add_actions(flatten=True))
+    folder = f"{place.local / layout.name}/" if place.local else ""
     paths: dict[str, list[str]] = {}
     column = actions[f"partition.{layout.partitions[0]}"]
     for path, value in zip(actions["path"].to_pylist(), column.to_pylist(), strict=True):
-        paths.setdefault(str(value), []).append(path)
-    files = (place / layout.name).files
+        paths.setdefault(str(value), []).append(folder + path)
+    files = None if place.local else (place / layout.name).files
     return {value: _read(chosen, layout, files) for value, chosen in paths.items()}
 
 

@@ -5,10 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/uv
 
-DEMO := captures/demo.pcap.gz
 DEMO_DATA := .demo
-# Address and port of one client whose connection was cut by several resets, out of ndjson.
-A_CUT_CLIENT := /"psh_rstacks"/{s/.*"client":"\([0-9.]*\)","client_port":\([0-9]*\).*/\1:\2/p;q}
 
 # Behind a company's own certificate authority the system's certificates are the right ones.
 export UV_SYSTEM_CERTS := 1
@@ -23,7 +20,7 @@ endif
 SYNC := $(UV) sync --frozen --quiet --python $(PYTHON)
 PYTEST := $(BIN)/pytest -rs -n 2 --dist worksteal
 
-.PHONY: help demo test lint bench docs captures clean
+.PHONY: help demo test lint bench docs captures clients clean
 
 help:
 	@echo 'make demo      how the connections of the example capture died, and their dataset served'
@@ -31,34 +28,12 @@ help:
 	@echo 'make lint      format, lint, types, import layers'
 	@echo 'make bench     speed and memory, beside other tools where they are installed'
 	@echo 'make docs      write the generated pages of docs/'
+	@echo 'make clients   bring what the tests of the official clients need (Node.js for the TypeScript SDK)'
 	@echo 'make captures  make the captures of captures/ again (root on Linux)'
 	@echo 'make clean     remove the environment'
 
 demo: .venv/.runtime
-	@echo
-	@echo 'A minute of visits to two servers, captured there. On the way some are cut off: whose, when and how?'
-	@echo
-	@echo '$$ halfopen classify $(DEMO) --places captures/places'
-	@$(BIN)/halfopen classify $(DEMO) --places captures/places
-	@echo
-	@echo 'The hosts are real network stacks in a test bed; their networks are invented (documentation addresses).'
-	@echo 'Try next:'
-	@client=$$($(BIN)/halfopen classify $(DEMO) --format ndjson 2>/dev/null | sed -n '$(A_CUT_CLIENT)') && \
-	    echo "  $(BIN)/halfopen explain $(DEMO) $$client"
-	@echo '  $(BIN)/halfopen classify $(DEMO) --places captures/places --format ndjson | head'
-	@echo '  $(BIN)/halfopen signatures'
-	@echo '  $(BIN)/halfopen classify YOUR.pcap'
-	@echo
-	@echo 'The same as a dataset with an API, moved to the last hour:'
-	@rm -rf $(DEMO_DATA)
-	@$(BIN)/halfopen ingest $(DEMO) --places captures/places --shift-end now --data $(DEMO_DATA)
-	@token=$$($(BIN)/halfopen token create --permission radar:read --data $(DEMO_DATA) 2>/dev/null) && \
-	    printf '\n%s\n\n%s\n%s\n%s\n\n' 'With the official Python SDK (pip install cloudflare), while the server below runs:' \
-	        'from cloudflare import Cloudflare' \
-	        "client = Cloudflare(base_url='http://127.0.0.1:8787/client/v4', api_token='$$token')" \
-	        'print(client.radar.tcp_resets_timeouts.summary().summary_0)'
-	@if [ -t 1 ]; then echo 'Serving until Ctrl-C ...'; exec $(BIN)/halfopen serve --data $(DEMO_DATA); \
-	    else echo 'Then: $(BIN)/halfopen serve --data $(DEMO_DATA)'; fi
+	@$(BIN)/python scripts/demo.py $(DEMO_DATA)
 
 test: .venv/.dev
 	$(PYTEST) $(ARGS)
@@ -79,8 +54,13 @@ docs: .venv/.runtime
 captures: .venv/.dev
 	$(BIN)/python captures/make.py $(ARGS)
 
+# Not part of the environment: without them their tests are skipped.
+clients:
+	@$(PYTHON) scripts/sdk_tests.py
+	@npm ci --prefix tests/typescript --no-audit --no-fund --loglevel error
+
 clean:
-	rm -rf .venv .tools $(DEMO_DATA) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools tests/typescript/node_modules $(DEMO_DATA) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 
 $(UV): uv.lock scripts/bootstrap.py
 	@$(PYTHON) scripts/bootstrap.py

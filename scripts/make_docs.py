@@ -1,4 +1,4 @@
-"""Writes what is generated of the pages: the command line, the rules and the demo, each from what defines it."""
+"""Writes what is generated of the pages, each part from what defines it: command line, rules, columns, the demo."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from typing import Final
 from halfopen.cli import main as command
 from halfopen.cli.text import STAGE_WORDS
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
-from halfopen.model import STAGES
+from halfopen.model import STAGES, Stage
+from halfopen.server import stream
+from halfopen.store.schema import CONNECTIONS, FORMAT, INCOMING, ROLLUPS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
 NOTE: Final = "<!-- Written by `make docs`; changes made here are lost. -->"
+FROM_HERE: Final = "<!-- From here on written by `make docs`; changes made here are lost. -->"
 DEMO: Final = "<!-- The output of the demo, written by `make docs`. -->"
 
 
@@ -91,6 +94,47 @@ def signatures() -> str:
     return "\n".join(lines)
 
 
+def tables() -> str:
+    """The page of the dataset's tables, its end from their schema."""
+    lines = [f"Format {FORMAT}. Types are those of Arrow; Delta knows no unsigned numbers.", ""]
+    for layout in (CONNECTIONS, ROLLUPS):
+        parts = " and ".join(f"`{name}`" for name in layout.partitions)
+        lines += [f"## `{layout.name}`", "", f"{layout.words} Parted by {parts}.", ""]
+        rows = ((f"`{column.name}`", f"`{column.type}`", column.words) for column in layout.columns)
+        lines += table(("Column", "Type", "Meaning"), rows)
+    lines += ["## Numbers", "", "Signatures are numbered on [their page](signatures.md#signatures).", ""]
+    lines += table(("Stage", "Number"), ((f"`{stage.name}`", str(stage.value)) for stage in Stage))
+    lines += table(("Tag", "Bit"), ((f"`{tag.name}`", str(1 << tag)) for tag in TAGS))
+    return ended("tables.md", lines)
+
+
+def sensors() -> str:
+    """The page for those who write sensors, its end from what the server accepts."""
+    lines = ["## Sizes", ""]
+    lines += [
+        f"A batch has at most {stream.MOST_BYTES >> 20} MiB, {stream.MOST_ROWS:,} rows and {stream.MOST_PIECES:,} "
+        "record batches.",
+        "", "## Columns", "",
+    ]  # fmt: skip
+    rows = (
+        (
+            f"`{each.name}`",
+            f"`{each.type}`",
+            stream.accepted(each.name),
+            "yes" if each.name in stream.MAY_LACK else "",
+        )
+        for each in INCOMING
+    )
+    lines += table(("Column", "Type", "Accepted", "May be null"), rows)
+    return ended("sensors.md", lines)
+
+
+def ended(name: str, lines: Iterable[str]) -> str:
+    """A page that is written by hand, but for its end."""
+    written, _, _ = (DOCS / name).read_text().partition(FROM_HERE)
+    return "\n".join([f"{written}{FROM_HERE}", "", *lines])
+
+
 def readme() -> str:
     """The README with what the demo says of its capture, counters left aside."""
     said = BytesIO()
@@ -118,6 +162,8 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     ROOT / "README.md": readme,
     DOCS / "cli-reference.md": cli_reference,
     DOCS / "signatures.md": signatures,
+    DOCS / "tables.md": tables,
+    DOCS / "sensors.md": sensors,
 }
 
 

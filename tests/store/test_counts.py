@@ -26,7 +26,6 @@ def fill(store: Store, batches: list[tuple[str, list[Row]]]) -> None:
         numbers[sensor] += 1
         committer.commit([Batch(sensor, "one", numbers[sensor], BEGIN + SPAN, table(rows))])
     committer.follow()
-    committer.close()
 
 
 @settings(max_examples=12)
@@ -48,15 +47,13 @@ def test_any_question_about_any_rows(
         store = Store(folder, create=True, threads=1)
         fill(store, batches)
         if compacted:
-            committer = store.committer()
-            Upkeep(committer).compact(2)
-            committer.close()
+            Upkeep(store.committer()).compact(2)
         truth = [(sensor, each) for sensor, rows in batches for each in rows]
         for filters, start, end, step, by in [
             *questions,
             (Filters(), BEGIN, BEGIN + SPAN, None, Dimension.tag),
         ]:
-            assert store.dataset.counts(filters, start, end, step, by) == counted(
+            assert sorted(store.dataset.counts(filters, start, end, step, by)) == counted(
                 truth, filters, start, end, step, by
             )
         store.close()
@@ -71,7 +68,7 @@ def test_on_any_place(store: Store) -> None:
     span = BEGIN + 900, BEGIN + SPAN - 900
     for by in Dimension:
         for step in (None, 3600, 604800):
-            assert store.dataset.counts(Filters(), *span, step, by) == counted(
+            assert sorted(store.dataset.counts(Filters(), *span, step, by)) == counted(
                 truth, Filters(), *span, step, by
             )
 
@@ -82,7 +79,7 @@ def test_ids_that_nobody_has_pass_nothing(store: Store) -> None:
         Filters(signature=Choice(frozenset({"no_such"}))),
         Filters(tag=Choice(frozenset({"no_such"}))),
     ):
-        assert store.dataset.counts(filters, BEGIN, BEGIN + 900, None) == []
+        assert not list(store.dataset.counts(filters, BEGIN, BEGIN + 900, None))
     without = Filters(
         signature=Choice(exclude=frozenset({"no_such"})), tag=Choice(exclude=frozenset({"no_such"}))
     )

@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from halfopen.errors import StoreError
-from halfopen.store.place import Place, sync
+from halfopen.store.place import Overtaken, Place, sync
 from halfopen.store.schema import FORMAT, Layout
 
 REWRITE: Final = "rewrite"
@@ -38,12 +39,11 @@ CONFIGURATION: Final = {
 LISTING: Final = 60
 """Seconds after which the log is listed whatever the next version's file says: it may have been tidied away."""
 
+LOOSE: Final = 12 * 3600
+"""Seconds for which a data file may wait for its commit: hours later vacuum takes it for a left-over."""
+
 # Checkpoints and log clean-up are our own: they must be on the disk before they are relied upon.
 _NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-
-
-class Overtaken(Exception):  # noqa: N818 - not a fault: the caller looks at the new snapshot and decides again
-    """Another commit under the same application transaction came first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,11 @@ class Change:
 class Table:
     """One table of a store. Not safe to share among threads; a thread that asks opens its own."""
 
-    def __init__(self, place: Place, layout: Layout) -> None:
+    def __init__(self, place: Place, layout: Layout, check: Callable[[], None] | None = None) -> None:
+        """Open the table; `check` is asked before each commit and raises where it must not be made."""
         self.place = place
         self.layout = layout
+        self._check = check
         try:
             self._delta = DeltaTable(place.uri, storage_options=place.options)
         except TableNotFoundError as error:
@@ -147,20 +149,19 @@ class Table:
     def files(self) -> list[File]:
         """The data files of the snapshot."""
         if self._files[0] != self.version:
-            actions = pa.table(self._delta.get_add_actions(flatten=True)).to_pylist()
-            self._files = (
-                self.version,
-                [
-                    File(
-                        row["path"],
-                        {name: str(row[f"partition.{name}"]) for name in self.layout.partitions},
-                        row["size_bytes"],
-                        row["num_records"],
-                        row["modification_time"],
-                    )
-                    for row in actions
-                ],
-            )
+            actions = pa.table(self._delta.get_add_actions(flatten=True))
+            names = self.layout.partitions
+            parts = [actions[f"partition.{name}"].cast("string").to_pylist() for name in names]
+            partitions = (dict(zip(names, values, strict=True)) for values in zip(*parts, strict=True))
+            facts = [
+                actions[name].to_pylist()
+                for name in ("path", "size_bytes", "num_records", "modification_time")
+            ]
+            files = [
+                File(path, partition, size, rows, modified)
+                for partition, path, size, rows, modified in zip(partitions, *facts, strict=True)
+            ]
+            self._files = self.version, files
         return self._files[1]
 
     def source(self, paths: Iterable[str]) -> Any:
@@ -186,11 +187,31 @@ class Table:
 
     def write(self, rows: Any, partition: Mapping[str, str]) -> File:
         """Write a data file; it belongs to the table once it is committed."""
+        return self.write_parts(self._row_groups(rows), partition)
+
+    def write_parts(self, parts: Iterator[Any], partition: Mapping[str, str]) -> File:
+        """Write a data file, each part as a row group while it comes; all have the same types, and text may be
+        dictionary-encoded."""
         folder = "/".join(f"{name}={partition[name]}" for name in self.layout.partitions)
         path = f"{folder}/{uuid.uuid4()}.parquet"
-        rows = rows.select(self.layout.written.names).cast(self.layout.written)
-        size = self.place.write(path, rows)
-        return File(path, dict(partition), size, rows.num_rows, time.time_ns() // 1_000_000)
+        schema = self.layout.written
+        rows = 0
+
+        def written() -> Iterator[Any]:
+            nonlocal rows
+            for part in parts:
+                rows += part.num_rows
+                yield part.select(schema.names).cast(_as_written(part.schema, schema))
+
+        size = self.place.write(path, written(), self.layout.repeating)
+        return File(path, dict(partition), size, rows, time.time_ns() // 1_000_000)
+
+    def _row_groups(self, rows: Any) -> Iterator[Any]:
+        apart, most = self.layout.apart, self.layout.row_group
+        for value in pc.unique(rows[apart]) if apart else [None]:
+            same = rows.filter(pc.equal(rows[apart], value)) if apart else rows
+            for first in range(0, same.num_rows, most):
+                yield same.slice(first, most)
 
     def commit(
         self,
@@ -206,10 +227,14 @@ class Table:
         `moves` says that the same rows were only laid out anew. Raises `Overtaken` if another commit under one
         of the transactions came first; the snapshot is then the newest.
         """
+        if self._check:
+            self._check()
         numbers = dict(transactions)
         if remove:
             numbers[REWRITE] = self.transaction(REWRITE) + 1
         now = time.time_ns() // 1_000_000
+        if any(file.modified < now - LOOSE * 1000 for file in add):
+            raise StoreError(self.place.uri, f"files waited for their commit for over {LOOSE // 3600} hours")
         actions: list[AddAction | RemoveAction] = [
             AddAction(f.path, f.size, f.partition, f.modified, not moves, json.dumps({"numRecords": f.rows}))
             for f in add
@@ -245,13 +270,13 @@ class Table:
 
     def change(self, version: int) -> Change:
         """What a version did to the rows."""
-        raw = self.place.read(f"_delta_log/{version:020}.json")
-        if raw is None:
+        found = self.place.read(f"_delta_log/{version:020}.json")
+        if found is None:
             raise StoreError(
                 self.place.uri, f"version {version} is gone from the log of {self.layout.name!r}"
             )
         kind, added, removed = "", [], []
-        for line in raw.splitlines():
+        for line in found[0].splitlines():
             action = json.loads(line)
             if "commitInfo" in action:
                 kind = action["commitInfo"].get("halfopen", "")
@@ -262,7 +287,10 @@ class Table:
         return Change(kind, added, removed)
 
     def vacuum(self, hours: int) -> int:
-        """Delete files that left the table more than `hours` ago, and give their number; tidy the log."""
+        """Delete files that left the table more than `hours` ago, and give their number; tidy the log.
+
+        Raises `Overtaken` if other files left it meanwhile: delta-rs notes a vacuum in the log.
+        """
         try:
             gone = self._delta.vacuum(
                 retention_hours=hours,
@@ -272,6 +300,8 @@ class Table:
                 post_commithook_properties=_NO_HOOKS,
             )
             self._delta.cleanup_metadata()
+        except CommitFailedError as error:
+            raise Overtaken(str(error)) from error
         except (DeltaError, OSError) as error:
             raise StoreError(self.place.uri, str(error)) from error
         before = self.version
@@ -296,3 +326,14 @@ class Table:
                 if self._log(version).exists():  # older ones may have been tidied away
                     sync(self._log(version))
             sync(self.place.local / "_delta_log")
+
+
+def _as_written(given: Any, wanted: Any) -> Any:
+    """The schema `wanted`, but text that is given dictionary-encoded stays so: Parquet takes it as it is."""
+    kinds = [given.field(field.name).type for field in wanted]
+    return pa.schema(
+        [
+            field.with_type(kind) if pa.types.is_dictionary(kind) and kind.value_type == field.type else field
+            for field, kind in zip(wanted, kinds, strict=True)
+        ]
+    )

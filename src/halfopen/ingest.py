@@ -20,7 +20,9 @@ from halfopen.store.schema import INCOMING
 
 _PIECE: Final = 1 << 20
 _BYTES: Final = 16
-"""Of a digest."""
+
+DIGEST: Final = rf"[0-9a-f]{{{2 * _BYTES}}}"
+"""A pattern that digests match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,14 @@ class Known:
 
 def known(capture: Capture) -> Known:
     """What a capture is known by; OSError names the file that cannot be read."""
-    digests = tuple(_digest(Path(file)) for file in capture.files)
+    digests = tuple(digest(Path(file)) for file in capture.files)
     if len(digests) == 1:
         return Known(digests[0])
     return Known(blake2b("".join(digests).encode(), digest_size=_BYTES).hexdigest(), digests)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """What a capture file is known by; OSError where it cannot be read."""
     content = blake2b(digest_size=_BYTES)
     with path.open("rb") as file:
         while piece := file.read(_PIECE):

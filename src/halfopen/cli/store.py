@@ -138,7 +138,7 @@ def _forget(args: Namespace) -> int:
 
 def _digest(capture: str) -> str:
     """What a capture is known by, from the file or from the digest itself."""
-    from halfopen.ingest import DIGEST, digest
+    from halfopen.capture.known import DIGEST, digest
 
     if re.fullmatch(DIGEST, capture):
         return capture

@@ -9,36 +9,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx
 import pytest
 from cloudflare import Cloudflare
-from starlette.applications import Starlette
 
 from halfopen.accounts import Accounts
 from halfopen.places.countries import country_name
 from halfopen.radar.annotations import Annotation
 from halfopen.radar.notes import NAME, Notes
-from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
-from halfopen.server.app import create
 from tests.radar.memory import at
+from tests.server.inside import inside
 
 LIST = "/client/v4/radar/annotations"
 DATES = {"dateStart": "2026-08-10T00:00:00Z", "dateEnd": "2026-08-11T00:00:00Z"}
-
-
-class _InProcess(httpx.BaseTransport):
-    """Answers each request from an application in this process."""
-
-    def __init__(self, app: Starlette) -> None:
-        self._inside = httpx.ASGITransport(app)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            answer = await self._inside.handle_async_request(request)
-            return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
-
-        return anyio.run(ask)
 
 
 @pytest.fixture
@@ -51,15 +34,8 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Cl
     accounts = Accounts.open(tmp_path)
     token, _ = accounts.create_token(["radar:read"])
     accounts.close()
-    monkeypatch.setenv(DATA, str(tmp_path))
-    monkeypatch.setenv(STORE, str(tmp_path / "store"))
-    monkeypatch.setenv(KEEP_CONNECTIONS, str(30 * 86400))
-    monkeypatch.setenv(KEEP_ROLLUPS, str(400 * 86400))
-    with httpx.Client(
-        transport=_InProcess(create()),
-        base_url="http://testserver",
-        headers={"Authorization": f"Bearer {token}"},
-    ) as found:
+    with inside(tmp_path, monkeypatch) as found:
+        found.headers["Authorization"] = f"Bearer {token}"
         yield found
 
 

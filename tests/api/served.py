@@ -79,7 +79,13 @@ def app() -> Starlette:
     accounts = Accounts.open(Path(os.environ["HALFOPEN_TEST_DATA"]), accounts_url())
     requests, window = map(int, os.environ["HALFOPEN_TEST_RATE"].split("/"))
     limits = Limits(
-        principal=Rate(requests, window), address=Rate(2000, 1), target=4000, headers=8000, patience=2
+        Rate(requests, window),
+        Rate(2000, 1),
+        target=4000,
+        headers=8000,
+        body_grace=1,
+        body_pace=100,
+        patience=2,
     )
     waiting = Path(os.environ["HALFOPEN_TEST_DATA"]) / "waiting"
     return application(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.house.project import script
-from tests.server.inside import inside
+from tests.server.inside import serving
 
 HERE = Path(__file__).parent
 
@@ -73,7 +73,8 @@ def _apart(said: Mapping[str, Any], mine: Mapping[str, Any], exact: bool) -> Ite
 
 
 def test_all_that_differs_has_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    document = inside(tmp_path, monkeypatch).get("/openapi.json").json()
+    with serving(tmp_path, monkeypatch) as client:
+        document = client.get("/openapi.json").json()
     published = json.loads((HERE / "facts.json").read_text())
     assert published.pop("source")
     ours = script("published.py")["Document"](document).facts()

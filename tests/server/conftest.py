@@ -84,7 +84,7 @@ def serving(data: Path, *command: str) -> Iterator[Served]:
     log = data / "log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", *(port if word == "PORT" else word for word in command)],
+            [sys.executable, *(port if word == "PORT" else word for word in command)],
             env=env, stdout=stream, stderr=stream,
         )  # fmt: skip
     try:
@@ -102,7 +102,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     """`halfopen serve` itself."""
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    with serving(data, "halfopen", "serve", "--data", str(data), "--port", "PORT") as found:
+    with serving(data, "-m", "halfopen", "serve", "--data", str(data), "--port", "PORT") as found:
         yield found
 
 
@@ -112,6 +112,7 @@ def busy(tmp_path: Path) -> Iterator[Served]:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     words = (
+        "-m",
         "granian",
         "--interface",
         "asgi",

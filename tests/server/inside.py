@@ -1,14 +1,18 @@
-"""The application of an installation in this process, for tests that need no server of its own."""
+"""The whole application in this process, as a transport of httpx."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import httpx
 import pytest
+from cloudflare import Cloudflare
 from starlette.applications import Starlette
 
+from halfopen.accounts import Accounts
 from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
 from halfopen.server.app import create
 
@@ -27,10 +31,27 @@ class _InProcess(httpx.BaseTransport):
         return anyio.run(ask)
 
 
-def inside(data: Path, monkeypatch: pytest.MonkeyPatch) -> httpx.Client:
-    """A client of the installation in a data directory, without credentials."""
-    monkeypatch.setenv(DATA, str(data))
-    monkeypatch.setenv(STORE, str(data / "store"))
-    monkeypatch.setenv(KEEP_CONNECTIONS, str(30 * 86400))
-    monkeypatch.setenv(KEEP_ROLLUPS, str(400 * 86400))
-    return httpx.Client(transport=_InProcess(create()), base_url="http://testserver")
+@contextmanager
+def serving(data: Path, environment: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    """A client of the application over a data directory, with a token that reads."""
+    accounts = Accounts.open(data)
+    token, _ = accounts.create_token(["radar:read"])
+    accounts.close()
+    environment.setenv(DATA, str(data))
+    environment.setenv(STORE, str(data / "store"))
+    environment.setenv(KEEP_CONNECTIONS, str(30 * 86400))
+    environment.setenv(KEEP_ROLLUPS, str(400 * 86400))
+    with httpx.Client(
+        transport=_InProcess(create()),
+        base_url="http://testserver",
+        headers={"Authorization": f"Bearer {token}"},
+    ) as found:
+        yield found
+
+
+def sdk(client: httpx.Client) -> Cloudflare:
+    """The official SDK, strict, through the same transport."""
+    return Cloudflare(
+        base_url="http://testserver/client/v4", http_client=client, _strict_response_validation=True,
+        api_token=client.headers["Authorization"].removeprefix("Bearer "), max_retries=0,
+    )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterator
 from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from halfopen.server.document_page import document_page
-from tests.server.inside import inside
+from tests.server.inside import serving
 
 EMPTY = {"meta", "wbr"}
 
@@ -44,8 +45,10 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> httpx.Client:
-    return inside(tmp_path, monkeypatch)
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    with serving(tmp_path, monkeypatch) as found:
+        del found.headers["Authorization"]  # both are open to everybody
+        yield found
 
 
 def test_everything_of_the_document_is_told(client: httpx.Client) -> None:

@@ -21,7 +21,8 @@ class Parameter:
     `accepted` completes the sentence "... is not" (A11). `values` are the only ones, where there are any; with `any_case`
     in any case. `pattern` is a regular expression that a whole value must match, and as such anchored. A `repeated` one is
     an array of up to `most` elements: its key comes once for each, and an empty element says nothing. One that is not
-    `checked` is only told of here: the check of its route knows better what is wrong with it.
+    `checked` is only told of here: the check of its route knows better what is wrong with it. `formats` are
+    JSON Schema's words for what a value may be; they are told, not checked.
     """
 
     name: str
@@ -34,8 +35,8 @@ class Parameter:
     any_case: bool = False
     least: int | None = None
     most: int | None = None
-    format: str = ""
-    default: int | None = None
+    formats: tuple[str, ...] = ()
+    default: int | str | None = None
     required: bool = False
     checked: bool = True
 
@@ -66,10 +67,12 @@ class Parameter:
         """The JSON Schema of the parameter."""
         whole: dict[str, Any] = {"type": "array", "maxItems": self.most} if self.repeated else {}
         one: dict[str, Any] = {
-            "type": self.kind, "pattern": self.pattern, "enum": list(self.values), "format": self.format,
+            "type": self.kind, "pattern": self.pattern, "enum": list(self.values),
             "minimum": self.least, "maximum": None if self.repeated else self.most, "default": self.default,
         }  # fmt: skip
         whole, one = (_said(each) for each in (whole, one))
+        several = [{"type": self.kind, "format": each} for each in self.formats]
+        one |= several[0] if len(several) == 1 else {"anyOf": several} if several else {}
         return whole | {"items": one} if self.repeated else one
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
 from argparse import Namespace
-from typing import Any
+from typing import Any, Final
 
 from halfopen.cli import options
 from halfopen.errors import UsageError
+
+HEADERS_WITHIN: Final = 15.0
+"""Seconds for the headers of a request to come, and for which a connection without one is kept."""
 
 
 def add(verbs: Any) -> None:
@@ -18,18 +22,22 @@ def add(verbs: Any) -> None:
         "serve",
         help="answer the API of the dataset",
         description="Answer /client/v4 over HTTP from what was ingested; a token for it is made by `halfopen token create`. "
-        "Every 15 minutes small files are put together and what is older than is to be kept is removed, unless another process "
-        "commits to the dataset just then.",
+        "Every 15 minutes small files are put together and what is older than is to be kept is removed.",
         allow_abbrev=False,
     )
     options.add_data(verb)
     options.add_store(verb)
     options.add_keep(verb)
+    options.add_places(verb, "places in the data directory, if there is such a directory")
     verb.add_argument(
         "--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default: 127.0.0.1)"
     )
     verb.add_argument(
         "--port", metavar="N", type=options.count("--port", 65535), default="8787", help="default: 8787"
+    )  # fmt: skip
+    verb.add_argument(
+        "--trusted-proxy", metavar="CIDR,...", action="extend", type=options.networks("--trusted-proxy"), default=[],
+        help="networks of reverse proxies, whose X-Forwarded-For or Forwarded tells the client; may be repeated (default: nobody's does)",
     )  # fmt: skip
     verb.set_defaults(run=run)
 
@@ -37,27 +45,35 @@ def add(verbs: Any) -> None:
 def run(args: Namespace) -> int:
     """Serve until told to stop."""
     from granian import Granian
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
     from granian.log import LogLevels
 
     from halfopen.config import data_directory
-    from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
+    from halfopen.places import Places
+    from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
 
     data = data_directory(args.data)
     keep_connections, keep_rollups = map(str, options.keep(args))
+    places = options.places(args, data)
+    Places.open(places)  # to tell now what is wrong with them
     os.environ |= {
         DATA: str(data),
         STORE: options.store(args, data),
         KEEP_CONNECTIONS: keep_connections,
         KEEP_ROLLUPS: keep_rollups,
+        PLACES: json.dumps(places),
+        TRUSTED_PROXIES: ",".join(map(str, args.trusted_proxy)),
     }
     server = Granian(
-        "halfopen.server.app:worker",
+        "halfopen.server.worker:worker",
         factory=True,
         address=args.host,
         port=args.port,
         interface=Interfaces.ASGI,
         websockets=False,
+        http=HTTPModes.http1,  # who may choose the version has no limit of time before it did
+        http1_settings=HTTP1Settings(header_read_timeout=round(HEADERS_WITHIN * 1000)),
         log_level=LogLevels.warning,
         workers_kill_timeout=5,
     )

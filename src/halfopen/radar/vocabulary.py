@@ -160,10 +160,10 @@ def window_parameters(*, each_series: bool) -> tuple[Parameter, ...]:
             "a range such as 7d, 52w or 7dcontrol", repeated=each_series, most=most, pattern=RANGE, checked=False,
         ),
         Parameter(
-            "dateStart", f"Begin of the window{of} (ISO 8601).", "a time", repeated=each_series, most=most, format="date-time"
+            "dateStart", f"Begin of the window{of} (ISO 8601).", "a time", repeated=each_series, most=most, formats=("date-time",)
         ),
         Parameter(
-            "dateEnd", f"End of the window{of} (ISO 8601).", "a time", repeated=each_series, most=most, format="date-time"
+            "dateEnd", f"End of the window{of} (ISO 8601).", "a time", repeated=each_series, most=most, formats=("date-time",)
         ),
     )  # fmt: skip
 

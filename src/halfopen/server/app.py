@@ -5,6 +5,7 @@ Made by each worker of the server, from the settings in the environment that `ha
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from ipaddress import ip_network
 from pathlib import Path
 
 from anyio import to_thread
@@ -25,14 +27,17 @@ from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.config import accounts_url
-from halfopen.errors import HalfopenError
 from halfopen.places.countries import country_name
 from halfopen.radar.annotation_list import annotation_routes
 from halfopen.radar.answers import Surroundings
+from halfopen.radar.atlas import Atlas
 from halfopen.radar.connections import connection_routes
+from halfopen.radar.locations import location_routes
+from halfopen.radar.networks import network_routes
 from halfopen.radar.notes import Notes
 from halfopen.radar.routes import radar_routes
-from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
+from halfopen.radar.search import search_routes
+from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
 from halfopen.server.annotation_page import annotation_page
 from halfopen.server.batches import batch_routes
 from halfopen.server.document_page import document_page
@@ -42,15 +47,6 @@ from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
 from halfopen.store.query import Dimension
 from halfopen.store.store import Store
-
-
-def worker() -> Starlette:
-    """`create`, for a process of its own: what stands in the way is told in one line, as the command does."""
-    try:
-        return create()
-    except HalfopenError as error:
-        print(f"halfopen: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(1) from None
 
 
 def create(every: float = EVERY) -> Starlette:
@@ -65,12 +61,16 @@ def create(every: float = EVERY) -> Starlette:
     store = Store(os.environ[STORE], create=True)
     door = Door(store)
     notes = Notes(data)
-    around = partial(_surroundings, notes)
+    atlas = Atlas(json.loads(os.environ.get(PLACES, "[]")))
+    around = partial(_surroundings, notes, atlas)
     routes = [
         *identity_routes(accounts),
         *radar_routes(store.dataset, around),
         *annotation_routes(store.dataset, notes.all, around),
         *connection_routes(store.dataset),
+        *network_routes(store.dataset, atlas),
+        *location_routes(store.dataset),
+        *search_routes(store.dataset, atlas),
         *batch_routes(door),
     ]
     described = document(routes, version("halfopen"))
@@ -103,13 +103,17 @@ def create(every: float = EVERY) -> Starlette:
         ],
         observe=metrics.observe,
         lifespan=lifespan,
+        proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
 
 
-def _surroundings(notes: Notes, base_url: str) -> Surroundings:
+def _surroundings(notes: Notes, atlas: Atlas, base_url: str) -> Surroundings:
     told = [note.annotation for note in notes.all()]
-    return Surroundings(told, f"{base_url}/annotations", _name_of, "")
+    return Surroundings(told, f"{base_url}/annotations", partial(_name_of, atlas), atlas.version)
 
 
-def _name_of(by: Dimension, code: str) -> str:
-    return country_name(code) if by is Dimension.location else ""
+def _name_of(atlas: Atlas, by: Dimension, code: str) -> str:
+    if by is Dimension.location:
+        return country_name(code)
+    network = atlas.networks().get(int(code)) if by is Dimension.asn else None
+    return network.name if network else ""

@@ -18,16 +18,22 @@ class Column:
     name: str
     type: Any
     words: str
+    repeats: bool = True  # whether values come back often enough for a dictionary in each file
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One table: its name, its columns, and by which of them its files are parted."""
+    """One table: its name, its columns, by which of them its files are parted, and how each file is.
+
+    Rows of a file lie in row groups of at most `row_group`, each with one value of the column `apart`, if there is one.
+    """
 
     name: str
     words: str
     columns: tuple[Column, ...]
     partitions: tuple[str, ...]
+    row_group: int = 1 << 20
+    apart: str | None = None
 
     @property
     def whole(self) -> Any:
@@ -38,6 +44,11 @@ class Layout:
     def written(self) -> Any:
         """The Arrow schema of its files: Delta keeps the partition columns out of them."""
         return pa.schema([(c.name, c.type) for c in self.columns if c.name not in self.partitions])
+
+    @property
+    def repeating(self) -> list[str]:
+        """The columns whose values come back often enough for a dictionary in each file."""
+        return [c.name for c in self.columns if c.repeats and c.name not in self.partitions]
 
 
 # Delta knows no unsigned numbers: each type is the signed one that holds all values.
@@ -54,7 +65,10 @@ EVIDENCE: Final = (
     Column("reset_acks", pa.int16(), "RST with ACK"),
     Column("reset_echoes", pa.int16(), "resets that repeat the one before"),
     Column(
-        "gap", pa.float64(), "seconds before the reset, or of silence at the end; null where there is none"
+        "gap",
+        pa.float64(),
+        "seconds before the reset, or of silence at the end; null where there is none",
+        repeats=False,
     ),
     Column("data_after_reset", pa.int16(), "packets with data after the first reset"),
     Column("duplicates", pa.int64(), "packets captured twice"),
@@ -70,11 +84,11 @@ CONNECTIONS: Final = Layout(
         Column("incarnation", pa.string(), "UUID of the sensor's spool, or the capture's digest"),
         Column("sequence", pa.int64(), "number of the batch within the incarnation, from 1"),
         Column("file", pa.string(), "digest of the capture; null for a live sensor"),
-        Column("start_ns", pa.int64(), "first SYN, ns since the epoch"),
-        Column("end_ns", pa.int64(), "last inbound packet, ns since the epoch"),
+        Column("start_ns", pa.int64(), "first SYN, ns since the epoch", repeats=False),
+        Column("end_ns", pa.int64(), "last inbound packet, ns since the epoch", repeats=False),
         Column("bucket", pa.int64(), "begin of the first SYN's quarter of an hour, s since the epoch"),
         Column("client", pa.string(), "the client's address as far as it is kept; null if not"),
-        Column("client_port", pa.int32(), "the client's port"),
+        Column("client_port", pa.int32(), "the client's port", repeats=False),
         Column("server", pa.string(), "the server's address"),
         Column("server_port", pa.int32(), "the server's port"),
         Column("ip_version", pa.int8(), "4 or 6"),
@@ -99,8 +113,9 @@ ROLLUPS: Final = Layout(
     "rollups",
     "What the connections add up to. Rows with equal keys add; a row is negative where a capture was replaced or removed.",
     (
-        Column("grain", pa.string(), "15m or 1d; with -world: without network and place; partition"),
+        Column("grain", pa.string(), "15m or 1d; with -less: the same in kinds that keep less; partition"),
         Column("day", pa.date32(), "UTC day of the bucket (15m), first day of its month (1d); partition"),
+        Column("kind", pa.string(), "which columns are kept, the others are 0 or empty; whole where all are"),
         Column("bucket", pa.int64(), "begin of the quarter of an hour or of the UTC day, s since the epoch"),
         Column("sensor", pa.string(), "as in connections"),
         Column("asn", pa.int64(), "the client's network; 0 where unknown"),
@@ -121,7 +136,26 @@ ROLLUPS: Final = Layout(
         Column("squares", pa.float64(), "the sum of their squared weights"),
     ),
     ("grain", "day"),
+    row_group=1 << 15,
+    apart="kind",
 )
+
+WHOLE: Final = "whole"
+"""The kind with all columns."""
+
+LESS: Final = "-less"
+"""Ends the names of the grains that hold the other kinds."""
+
+_PLACE: Final = ("location", "continent")
+_DETAILS: Final = ("sensor", "stage", "signature", "tags", "ip_version", "server_port")
+KINDS: Final = {
+    "world-stages": ("stage",),
+    "country-stages": (*_PLACE, "stage"),
+    "world": _DETAILS,
+    "country": (*_PLACE, *_DETAILS),
+}
+"""What each of them keeps beside `bucket` and `ingested`, those of few rows first: the questions asked most are
+about stages and places, and a network has little to add up."""
 
 KEYS: Final = tuple(
     c.name for c in ROLLUPS.columns if c.name not in ("grain", "day", "connections", "weight", "squares")

@@ -34,7 +34,13 @@ def add(verbs: Any) -> None:
         allow_abbrev=False,
     )  # fmt: skip
     options.add_keep(prune)
-    for action, run in ((info, _info), (compact, _compact), (prune, _prune)):
+    forget = actions.add_parser(
+        "forget", help="let go of a sensor",
+        description="Let go of a sensor that will not come back: its connections stay, and it is annotated as missing no longer.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    forget.add_argument("sensor", metavar="SENSOR", help="its name")
+    for action, run in ((info, _info), (compact, _compact), (prune, _prune), (forget, _forget)):
         options.add_data(action)
         options.add_store(action)
         action.set_defaults(run=run)
@@ -48,6 +54,8 @@ def _opened(args: Namespace) -> Any:
 
 
 def _info(args: Namespace) -> int:
+    from halfopen.radar.windows import stamp
+
     with _opened(args) as store:
         facts = store.info()
     if args.json:
@@ -57,7 +65,12 @@ def _info(args: Namespace) -> int:
     for table in facts.tables:
         span = f", days {table.first_day} to {table.last_day}" if table.first_day else ""
         print(f"{table.name}: {table.rows:,} rows, {table.files:,} files, {table.bytes:,} bytes{span}")
-    print(f"sensors: {', '.join(sensor.name for sensor in facts.sensors) or 'none'}")
+    for sensor in facts.sensors:
+        print(
+            f"sensor {sensor.name}, {sensor.incarnation}: heard of {stamp(sensor.seen)}, delivered up to {stamp(sensor.watermark)}"
+        )
+    for name, incarnations in facts.running_twice.items():
+        print(f"FAULT: sensor {name} runs twice, what both see is counted twice: {', '.join(incarnations)}")
     for file in facts.files:
         joined = f", joined of {len(file.members)} files" if file.members else ""
         print(f"capture {file.digest}: {file.rows:,} connections, as {file.sensor}{joined}")
@@ -84,4 +97,10 @@ def _prune(args: Namespace) -> int:
     print(
         f"removed: {work.pruned:,} connections, {work.pruned_rollups:,} rows of rollups, {vacuumed:,} files"
     )
+    return 0
+
+
+def _forget(args: Namespace) -> int:
+    with _opened(args) as store:
+        store.committer(told=waits).forget(args.sensor)
     return 0

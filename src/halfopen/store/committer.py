@@ -75,10 +75,16 @@ class Committer:
         self._follower = Follower(self.connections, self.rollups, engine)
 
     def forget(self, sensor: str) -> None:
-        """Let go of a sensor that will not come back: its rows stay, it is missed no longer."""
+        """Let go of a sensor that will not come back: its rows stay, it is missed no longer. StoreError for none."""
         with self.lock:
-            self.ledger.refresh()
-            self.ledger.forget(sensor)
+            while True:
+                self.ledger.refresh()
+                if all(name != sensor for name, _ in self.ledger.sensors):
+                    raise StoreError(sensor, "no sensor of this name has delivered")
+                try:
+                    return self.ledger.forget(sensor)
+                except Overtaken:
+                    continue
 
     def follow(self) -> int:
         """Bring the rollups up to the connections; gives the number of versions that held data."""
@@ -182,6 +188,8 @@ class Committer:
                 self.ledger.refresh()
                 number = self.connections.transaction(application)
                 earlier = self.ledger.files.get((digest, number))
+                if number and not earlier:
+                    raise StoreError(digest, "this file is in the store, but the record of it is lost")
                 if earlier and not replace:
                     if earlier.options == options:
                         return earlier

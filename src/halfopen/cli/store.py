@@ -73,6 +73,8 @@ def _opened(args: Namespace) -> Any:
 
 
 def _info(args: Namespace) -> int:
+    from halfopen.radar.windows import stamp
+
     with _opened(args) as store:
         facts = store.info()
     if args.json:
@@ -82,7 +84,12 @@ def _info(args: Namespace) -> int:
     for table in facts.tables:
         span = f", days {table.first_day} to {table.last_day}" if table.first_day else ""
         print(f"{table.name}: {table.rows:,} rows, {table.files:,} files, {table.bytes:,} bytes{span}")
-    print(f"sensors: {', '.join(sensor.name for sensor in facts.sensors) or 'none'}")
+    for sensor in facts.sensors:
+        print(
+            f"sensor {sensor.name}, {sensor.incarnation}: heard of {stamp(sensor.seen)}, delivered up to {stamp(sensor.watermark)}"
+        )
+    for name, incarnations in facts.running_twice.items():
+        print(f"FAULT: sensor {name} runs twice, what both see is counted twice: {', '.join(incarnations)}")
     for file in facts.files:
         joined = f", joined of {len(file.members)} files" if file.members else ""
         print(f"capture {file.digest}: {file.rows:,} connections, as {file.sensor}{joined}")

@@ -82,10 +82,14 @@ class Committer:
     def forget_sensor(self, name: str) -> None:
         """Let go of a sensor that will not come back: its rows stay, it is missed no longer. StoreError if unknown."""
         with self.lock:
-            self.ledger.refresh()
-            if not any(each.name == name for each in self.ledger.sensors.values()):
-                raise StoreError(name, "no sensor of this name has delivered here")
-            self.ledger.forget_sensor(name)
+            while True:
+                self.ledger.refresh()
+                if all(known != name for known, _ in self.ledger.sensors):
+                    raise StoreError(name, "no sensor of this name has delivered here")
+                try:
+                    return self.ledger.forget_sensor(name)
+                except Overtaken:
+                    continue
 
     def forget_capture(self, digest: str) -> Ingested:
         """Take the rows of a capture out again, and forget that it was here; gives what it was.
@@ -215,6 +219,8 @@ class Committer:
                 self.ledger.refresh()
                 number = self.connections.transaction(application)
                 earlier = self.ledger.files.get((digest, number))
+                if number and not earlier:
+                    raise StoreError(digest, "this file is in the store, but the record of it is lost")
                 if earlier and not replace:
                     if earlier.options == options:
                         return earlier

@@ -63,7 +63,7 @@ def test_a_sensor_that_falls_silent_annotates_itself(tmp_path: Path) -> None:
         assert spawned("store", "forget", "--sensor", "web-2", "--data", tmp_path).code == 0
         assert told(server) == []
         again = spawned("store", "forget", "--sensor", "web-2", "--data", tmp_path)
-        assert (again.code, again.err) == (1, "halfopen: web-2: no sensor of this name has delivered\n")
+        assert (again.code, again.err) == (1, "halfopen: web-2: no sensor of this name has delivered here\n")
 
 
 def test_a_sensor_that_runs_twice_is_taken_and_is_a_fault(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ _PARAMETERS: Final = (
     *_WINDOW,
     Parameter("asn", "Only what concerns this network.", "an AS number from 1 to 4294967295", "integer", least=1, most=2**32 - 1),
     Parameter(
-        "location", "Only what concerns this country.", LOCATION.accepted, pattern=f"^({LOCATION.pattern})$", checked=False,
+        "location", "Only what concerns this country.", LOCATION.accepted, pattern=f"^({LOCATION.pattern})$", any_case=True,
     ),
     Parameter("dataSource", "Only what concerns this data source.", f"one of {', '.join(DATA_SOURCES)}", values=DATA_SOURCES, any_case=True),
     Parameter(

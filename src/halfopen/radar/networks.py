@@ -131,7 +131,7 @@ def network_routes(dataset: Dataset, atlas: Atlas, clock: Callable[[], float] = 
                 "asn", "Only these networks, separated by commas.", "AS numbers", pattern=list_pattern(ASN), checked=False
             ),
             Parameter(
-                "location", "Only those of this country.", LOCATION.accepted, pattern=f"^({LOCATION.pattern})$", checked=False
+                "location", "Only those of this country.", LOCATION.accepted, pattern=f"^({LOCATION.pattern})$", any_case=True
             ),
             Parameter(
                 "orderBy", "By number, or by connections in the dataset, most first: nobody here knows of users.",

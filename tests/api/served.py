@@ -63,6 +63,9 @@ ROUTES: Final = (
     ),
     Route("GET", "/trouble/{kind}", trouble, "Trouble", {}, frozenset({ADMIN}), path_parameters=(KIND,)),
     Route(
+        "GET", "/radar/trouble/{kind}", trouble, "Trouble", {}, RADAR, service=RADAR_SERVICE, path_parameters=(KIND,)
+    ),
+    Route(
         "POST", "/echo", lambda call: answered(call.body.decode()), "Echo", {"type": "string"}, SENSOR,
         longest_body=1000,
     ),

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from halfopen.accounts import Accounts
+from halfopen.config import accounts_url
 from halfopen.store.committer import Batch
 from halfopen.store.store import Store
 from tests.api.conftest import wait_for
@@ -71,7 +72,7 @@ def serving(data: Path, *command: str) -> Iterator[Served]:
     """Run a server over the store in `data`; ``PORT`` in its command stands for the port."""
     with closing(Store(data / "store", create=True, threads=1)) as store:
         fill(store)
-    with closing(Accounts.open(data)) as accounts:
+    with closing(Accounts.open(data, accounts_url())) as accounts:
         token, _ = accounts.create_token(["radar:read"])
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

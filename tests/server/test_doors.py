@@ -135,6 +135,12 @@ def test_what_is_too_much_is_told_in_the_envelope(plain: Served) -> None:
         assert "more than" in answer.json()["errors"][0]["message"]
 
 
+def test_every_answer_tells_what_is_granted(plain: Served) -> None:
+    policy = plain.get(LIST).headers["ratelimit-policy"]
+    assert policy == '"default";q=1200;w=300'
+    assert httpx.get(plain.url + LIST).headers["ratelimit-policy"] == '"address";q=200;w=1'
+
+
 def asked(server: Served, **headers: str) -> tuple[str, str]:
     """What an answer links to, and the address in the log, of a client that sends these headers."""
     Notes(server.store.parent).add(Annotation("Cut", at("2026-08-10"), at("2026-08-11")))

@@ -1,4 +1,4 @@
-"""``/radar/annotations``: what the operator wrote and the silences of sensors, as a list (A10)."""
+"""``/radar/annotations``: what the operator wrote and what befell sensors, as a list (A10)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from halfopen.api.errors import Answer
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call, Route, answered
 from halfopen.errors import InvalidError, Rejected
-from halfopen.radar.annotations import DATA_SOURCES, EVENT_TYPES, gap_annotation
+from halfopen.radar.annotations import DATA_SOURCES, EVENT_TYPES, sensor_annotation
 from halfopen.radar.answers import Surroundings
 from halfopen.radar.index import folded
 from halfopen.radar.lists import FORMAT, OFFSET, limit, stretch
@@ -139,14 +139,17 @@ def _list(
     call: Call,
 ) -> Answer:
     window, filters = _asked(call, clock)
-    gaps = dataset.gaps(window.start, min(window.end, int(clock())))
-    silences = [Note(f"{gap.sensor}-{gap.start}", gap_annotation(gap)) for gap in gaps]
+    span = window.start, min(window.end, int(clock()))
+    of_sensors = [
+        *(Note(f"{gap.sensor}-{gap.start}", sensor_annotation(gap)) for gap in dataset.gaps(*span)),
+        *(Note(f"{one.sensor}-twice-{one.start}", sensor_annotation(one)) for one in dataset.overlaps(*span)),
+    ]
     source, event = ((call.one(name) or "").upper() for name in ("dataSource", "eventType"))
     around = surroundings(call.base_url)
     text, tags = folded(call.one("query") or ""), {tag for tag in call.every("tags") if tag}
     found = [
         note
-        for note in (*notes(), *silences)
+        for note in (*notes(), *of_sensors)
         if note.annotation.concerns(window, filters)
         and not any(call.one(name) for name in _ELSEWHERE)
         and (not tags or tags & set(note.annotation.tags))

@@ -59,10 +59,10 @@ def test_a_sensor_that_falls_silent_annotates_itself(tmp_path: Path) -> None:
         back = {"watermark": now, "since": begin + 600, "incarnation": A}
         assert post(server, body(), 2, "web-2", "web-2", **back).status_code == 200
         assert told(server) == [(silent, stamp(begin - 30), stamp(begin + 600))]
-        assert spawned("store", "forget", "web-2", "--data", tmp_path).code == 0
+        assert spawned("store", "forget", "--sensor", "web-2", "--data", tmp_path).code == 0
         assert told(server) == []
-        again = spawned("store", "forget", "web-2", "--data", tmp_path)
-        assert (again.code, again.err) == (1, "halfopen: web-2: no sensor of this name has delivered\n")
+        again = spawned("store", "forget", "--sensor", "web-2", "--data", tmp_path)
+        assert (again.code, again.err) == (1, "halfopen: web-2: no sensor of this name has delivered here\n")
 
 
 def test_a_sensor_that_runs_twice_is_taken_and_is_a_fault(tmp_path: Path) -> None:

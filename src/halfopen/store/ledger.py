@@ -111,7 +111,7 @@ class Ledger:
         self.sensors = {**self.sensors, **{(each.name, each.incarnation): each for each in sensors}}
         self._keep("sensors.parquet", list(self.sensors.values()), _SENSORS)
 
-    def forget(self, name: str) -> None:
+    def forget_sensor(self, name: str) -> None:
         """Drop all incarnations of a sensor that will not come back."""
         self.sensors = {key: each for key, each in self.sensors.items() if key[0] != name}
         self.put_sensors(())
@@ -125,6 +125,11 @@ class Ledger:
             key: each for key, each in self.files.items() if key[0] != record.digest or key[1] == committed
         }
         self.files = {**kept, (record.digest, record.number): record}
+        self._keep("files.parquet", list(self.files.values()), _FILES)
+
+    def forget_file(self, digest: str) -> None:
+        """Drop the records of a file that was taken out."""
+        self.files = {key: each for key, each in self.files.items() if key[0] != digest}
         self._keep("files.parquet", list(self.files.values()), _FILES)
 
     def _news(self, name: str, kind: type[Row]) -> list[Row] | None:

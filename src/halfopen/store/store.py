@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from halfopen.store.committer import Committer
+from halfopen.store.committer import Committer, application_of_file
 from halfopen.store.engine import Engine
 from halfopen.store.lease import FileLease, Lease
 from halfopen.store.ledger import Ingested, Ledger, Sensor, running_twice
@@ -108,7 +108,7 @@ class Store:
             tuple(
                 each
                 for each in ledger.files.values()
-                if each.number == tables[CONNECTIONS.name].transaction(f"file:{each.digest}")
+                if each.number == tables[CONNECTIONS.name].transaction(application_of_file(each.digest))
             ),
         )
 

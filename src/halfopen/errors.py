@@ -19,6 +19,7 @@
         ├── RouteError           404/7003   no such route, or an identifier that cannot be one
         ├── MissingError         404        a thing that does not exist
         ├── MethodError          405/10405  a route without that method
+        ├── SlowError            408        a body that does not come in time
         ├── ConflictError        409        what is asked for contradicts what is there
         ├── SizeError            413, 414, 431   more than is read
         ├── CostError            422/2002   a query over what one may cost
@@ -201,6 +202,14 @@ class MethodError(RequestError):
     def __init__(self, allowed: Sequence[str]) -> None:
         super().__init__(405, Fault(10405, "Method not allowed for this authentication scheme"))
         self.allowed = tuple(allowed)
+
+
+class SlowError(RequestError):
+    """408: a body that does not come in time: so many seconds, and one more for each `pace` bytes of it."""
+
+    def __init__(self, grace: float, pace: int) -> None:
+        words = f"body: not there within {grace:g} s and 1 s for each {pace:,} bytes of it"
+        super().__init__(408, Fault(2001, words))
 
 
 class ConflictError(RequestError):

@@ -15,17 +15,18 @@ import pyarrow.dataset
 from deltalake import DeltaTable
 
 from halfopen.model import SECOND
-from halfopen.store.committer import Batch, application_of
+from halfopen.store.committer import Batch, Committer, application_of
 from halfopen.store.place import Place
-from halfopen.store.rollup import DATA, FOLLOWED
+from halfopen.store.rollup import DATA, FOLLOWED, LAYOUT, RETENTION
 from halfopen.store.schema import CONNECTIONS, KINDS, LESS, ROLLUPS, WHOLE, Layout
 from halfopen.store.tables import Table
+from halfopen.store.upkeep import Upkeep
 from tests.store.rows import BEGIN, Row, row, table
 
 LIMIT: Final = BEGIN + 86400 // 2
 """What is older goes by retention (s)."""
 
-END: Final = BEGIN + 2 * 86400
+END: Final = BEGIN + 86400
 NOW: Final = END + 3600
 """What the clocks of the test stand at: all that is brought is over."""
 
@@ -37,8 +38,8 @@ OLD: Final = 2
 DIGEST: Final = "digest"
 """The capture that is replaced again and again, by `file_rows` of a number that grows."""
 
-Key: TypeAlias = tuple[str, int, str, int, int]
-"""Bucket, sensor, network, stage."""
+Key: TypeAlias = tuple[Any, ...]
+"""Kind of rollup, bucket, sensor, network, country, stage."""
 Sums: TypeAlias = dict[Key, tuple[int, float, float]]
 """Connections, weights, squares of weights."""
 
@@ -59,8 +60,13 @@ def file_rows(number: int) -> Sequence[Row]:
 
 
 def _row(chance: random.Random, start: int) -> Row:
-    stage, asn = chance.randrange(5), 64496 + chance.randrange(3)
-    return row(start, stage=stage, asn=asn, weight=chance.choice((1.0, 4.0, 64.0)))
+    return row(
+        start,
+        stage=chance.randrange(5),
+        asn=chance.choice((None, 64496, 64497)),
+        location=chance.choice((None, "DE", "US")),
+        weight=chance.choice((1.0, 4.0, 64.0)),
+    )
 
 
 def batch(sensor: str, incarnation: str, number: int) -> Batch:
@@ -119,6 +125,27 @@ def agree(where: str, spools: Iterable[Spool]) -> int:
     return len(truth)
 
 
+def settle(where: str, committer: Committer, spools: list[Spool]) -> None:
+    """What was sent comes once more; then all of it is there, whatever is tidied away."""
+    connections = 0
+    for each in spools:
+        sent = [batch(each.sensor, each.incarnation, number + 1) for number in range(each.last("sent"))]
+        assert all(receipt.held for receipt in committer.commit(sent))
+        each.note("held", len(sent))
+        connections += sum(one.rows.num_rows for one in sent)
+    committer.follow()
+    replaced = committer.connections.transaction(f"file:{DIGEST}")
+    assert replaced > 1
+    assert agree(where, spools) == connections + len(file_rows(replaced))
+    upkeep = Upkeep(committer)
+    upkeep.compact(2)
+    upkeep.vacuum(0)
+    assert agree(where, spools) == connections + len(file_rows(replaced))
+    versions = range(1, committer.connections.version + 1)
+    kinds = [committer.connections.change(version).kind for version in versions]
+    assert {DATA, LAYOUT, RETENTION} <= set(kinds)
+
+
 def _followed(place: Place, rollups: DeltaTable, newest: int) -> int:
     """The last version of connections that holds no more data than the rollups."""
     version = rollups.transaction_version(FOLLOWED) or 0
@@ -143,45 +170,42 @@ def _same_connections(place: Place, connections: DeltaTable, truth: Iterable[tup
     assert not wanted - found - pruned, f"missing: {wanted - found - pruned}"
 
 
-_COMPARED: Final = ("start_ns", "asn", "stage", "weight")
+_COMPARED: Final = ("start_ns", "asn", "location", "stage", "weight")
 
 
 def _same_sums(place: Place, rollups: DeltaTable, truth: Sequence[tuple[str, Row]]) -> None:
     found = {grain: _summed(rows) for grain, rows in _rows(place, rollups, ROLLUPS).items()}
     for grain, step in (("15m", 900), ("1d", 86400)):
-        for kind, kept in {WHOLE: ("sensor", "asn"), **KINDS}.items():
-            wanted = _counted(truth, step, kind, kept)
-            sums = {
-                key: each
-                for key, each in found.get(grain + LESS * (kind != WHOLE), {}).items()
-                if key[0] == kind
-            }
-            assert sums == wanted, f"{grain}, {kind}: {sums.items() ^ wanted.items()}"
+        for name, kinds in ((grain, [WHOLE]), (grain + LESS, list(KINDS))):
+            wanted = _counted(truth, step, kinds)
+            sums = found.get(name, {})
+            assert sums == wanted, f"{name}: {sums.items() ^ wanted.items()}"
 
 
-def _counted(truth: Iterable[tuple[str, Row]], step: int, kind: str, kept: Sequence[str]) -> Sums:
+def _counted(truth: Iterable[tuple[str, Row]], step: int, kinds: Iterable[str]) -> Sums:
     sums: Sums = {}
-    for sensor, each in truth:
-        start = each["start_ns"] // SECOND
-        key = (
-            kind,
-            start - start % step,
-            sensor if "sensor" in kept else "",
-            each["asn"] if "asn" in kept else 0,
-            each["stage"],
-        )
-        n, weight, squares = sums.get(key, (0, 0.0, 0.0))
-        sums[key] = n + 1, weight + each["weight"], squares + each["weight"] ** 2
+    for kind in kinds:
+        for sensor, each in truth:
+            start = each["start_ns"] // SECOND
+            facts = {"sensor": sensor, "asn": each["asn"] or 0, "location": each["location"] or ""}
+            kept = (
+                value if kind == WHOLE or name in KINDS[kind] else type(value)()
+                for name, value in facts.items()
+            )
+            key = kind, start - start % step, *kept, each["stage"]
+            n, weight, squares = sums.get(key, (0, 0.0, 0.0))
+            sums[key] = n + 1, weight + each["weight"], squares + each["weight"] ** 2
     return sums
 
 
 def _summed(rows: Any) -> Sums:
     """Rows of one grain added up, as their readers do."""
-    keys = ["kind", "bucket", "sensor", "asn", "stage"]
+    keys = ["kind", "bucket", "sensor", "asn", "location", "stage"]
     values = ["connections", "weight", "squares"]
     sums = rows.group_by(keys).aggregate([(name, "sum") for name in values])
     lists = [sums[name].to_pylist() for name in (*keys, *(f"{name}_sum" for name in values))]
-    return {row[:5]: row[5:] for row in zip(*lists, strict=True) if row[5:] != (0, 0.0, 0.0)}
+    rows = zip(*lists, strict=True)
+    return {row[: len(keys)]: row[len(keys) :] for row in rows if row[len(keys) :] != (0, 0.0, 0.0)}
 
 
 def _opened(place: Place, layout: Layout, version: int | None = None) -> DeltaTable:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from ipaddress import ip_network
 from pathlib import Path
 
 from anyio import to_thread
@@ -36,9 +37,10 @@ from halfopen.radar.networks import network_routes
 from halfopen.radar.notes import Notes
 from halfopen.radar.routes import radar_routes
 from halfopen.radar.search import search_routes
-from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE
-from halfopen.server.annotation_page import page
+from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
+from halfopen.server.annotation_page import annotation_page
 from halfopen.server.batches import batch_routes
+from halfopen.server.document_page import document_page
 from halfopen.server.door import Door
 from halfopen.server.metrics import Metrics
 from halfopen.server.upkeep import EVERY, RegularUpkeep
@@ -73,11 +75,8 @@ def create(every: float = EVERY) -> Starlette:
     ]
     described = document(routes, version("halfopen"))
 
-    async def openapi(_: Request) -> Response:
-        return JSONResponse(described)
-
     def annotations(_: Request) -> Response:
-        return page(notes.all())
+        return annotation_page(notes.all())
 
     upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)
@@ -96,9 +95,15 @@ def create(every: float = EVERY) -> Starlette:
         routes,
         accounts,
         missing=vitals.missing,
-        beside=[Page("/openapi.json", openapi), Page("/annotations", annotations), metrics.page()],
+        beside=[
+            Page("/openapi.json", JSONResponse(described), methods=["GET"]),
+            Page("/docs", document_page(described), methods=["GET"]),
+            Page("/annotations", annotations),
+            metrics.page(),
+        ],
         observe=metrics.observe,
         lifespan=lifespan,
+        proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
 
 

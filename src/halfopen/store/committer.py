@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -17,11 +18,15 @@ from halfopen.store.lease import Lease, Turn
 from halfopen.store.ledger import Ingested, Ledger, Sensor, heard
 from halfopen.store.place import Overtaken, Place
 from halfopen.store.query import QUARTER
+from halfopen.store.rewrite import Rewritten, rewritten
 from halfopen.store.rollup import DATA, Follower
 from halfopen.store.schema import CONNECTIONS, INCOMING, ROLLUPS
 from halfopen.store.tables import File, Table
 
 DAY: Final = 86400
+
+PARTS_OF_A_FILE: Final = 32
+"""Of a capture; few files, and none too large to be put together with others or written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,40 @@ class Committer:
         self.ledger = Ledger(place)
         self._follower = Follower(self.connections, self.rollups, engine)
 
-    def forget(self, sensor: str) -> None:
-        """Let go of a sensor that will not come back: its rows stay, it is missed no longer."""
+    def forget_sensor(self, name: str) -> None:
+        """Let go of a sensor that will not come back: its rows stay, it is missed no longer. StoreError if unknown."""
         with self.lock:
-            self.ledger.refresh()
-            self.ledger.forget(sensor)
+            while True:
+                self.ledger.refresh()
+                if all(known != name for known, _ in self.ledger.sensors):
+                    raise StoreError(name, "no sensor of this name has delivered here")
+                try:
+                    return self.ledger.forget_sensor(name)
+                except Overtaken:
+                    continue
+
+    def forget_capture(self, digest: str) -> Ingested:
+        """Take the rows of a capture out again, and forget that it was here; gives what it was.
+
+        Rollups follow. StoreError if it is not here, or once rows of it have gone by retention: the rollups hold them.
+        """
+        application = application_of_file(digest)
+        with self.lock:
+            while True:
+                self.connections.refresh()
+                self.ledger.refresh()
+                number = self.connections.transaction(application)
+                record = self.ledger.files.get((digest, number))
+                if record is None:
+                    self._refuse_twice(digest, ())
+                    raise StoreError(digest, "no such capture is in the store")
+                found = self._without(digest, record)
+                try:
+                    self.connections.commit(DATA, {application: number + 1}, found.new, found.old)
+                except Overtaken:
+                    continue
+                self.ledger.forget_file(digest)
+                return record
 
     def follow(self) -> int:
         """Bring the rollups up to the connections; gives the number of versions that held data."""
@@ -128,10 +162,13 @@ class Committer:
             )
         if taken:
             rows = pa.concat_tables(
-                [_stamped(b.rows, b.sensor, b.incarnation, b.sequence, now) for b in taken]
+                [
+                    _stamped(b.rows, b.sensor, b.incarnation, b.sequence, now).cast(CONNECTIONS.whole)
+                    for b in taken
+                ]
             )
             moved = {application_of(b.sensor, b.incarnation) for b in taken}
-            self.connections.commit(DATA, {name: reached[name] for name in moved}, self._write(rows))
+            self.connections.commit(DATA, {name: reached[name] for name in moved}, self._write([rows]))
         held = [b for b, receipt in zip(batches, receipts, strict=True) if receipt.held]
         self._hear(held, {id(b) for b in taken}, now)
         return receipts
@@ -163,15 +200,15 @@ class Committer:
         members: Sequence[str] = (),
         replace: bool = False,
     ) -> Ingested:
-        """Commit a whole capture: `parts` are tables of `schema.INCOMING`, `options` what made them so, `members` the
-        digests of the files that are joined in it.
+        """Commit a whole capture: `parts` are rows of `schema.INCOMING`, all of the same types, text maybe
+        dictionary-encoded; `options` is what made them so, `members` the digests of the files that are joined in it.
 
         A file that is in the store already with the same options is answered without effect. With others it is
         refused, or with `replace` put in the place of its earlier rows, in one commit; so is `replace` itself
         once some of those rows have gone by retention, because the rollups still hold them. A file that is in the
         store in another capture is refused always: its connections would count twice.
         """
-        application = f"file:{digest}"
+        application = application_of_file(digest)
         # Parts are judged while they come: this may take minutes, and others commit meanwhile.
         files: list[File] | None = None
         end = rows = 0
@@ -182,6 +219,8 @@ class Committer:
                 self.ledger.refresh()
                 number = self.connections.transaction(application)
                 earlier = self.ledger.files.get((digest, number))
+                if number and not earlier:
+                    raise StoreError(digest, "this file is in the store, but the record of it is lost")
                 if earlier and not replace:
                     if earlier.options == options:
                         return earlier
@@ -190,64 +229,69 @@ class Committer:
                     self._refuse_twice(digest, members)
                 if files is not None:
                     record = Ingested(digest, number + 1, sensor, options, rows, now, end, list(members))
-                    remove, kept = self._without(digest, earlier)
+                    before = self._without(digest, earlier)
                     try:
                         self.ledger.put_file(record, number)
-                        self.connections.commit(DATA, {application: number + 1}, [*files, *kept], remove)
+                        self.connections.commit(
+                            DATA, {application: number + 1}, [*files, *before.new], before.old
+                        )
                     except Overtaken:
                         continue
                     return record
-            files = []
-            for sequence, part in enumerate(parts, 1):
-                stamped = _stamped(part, sensor, digest, sequence, now, digest)
-                files += self._write(stamped)
-                rows += part.num_rows
-                if part.num_rows:
-                    end = max(end, pc.max(stamped["bucket"]).as_py() + QUARTER)
+
+            def stamped() -> Iterator[Any]:
+                nonlocal end
+                for sequence, part in enumerate(parts, 1):
+                    if part.num_rows:
+                        made = _stamped(part, sensor, digest, sequence, now, digest)
+                        end = max(end, pc.max(made["bucket"]).as_py() + QUARTER)
+                        yield made
+
+            files = self._write(stamped())
+            rows = sum(file.rows for file in files)
 
     def _refuse_twice(self, digest: str, members: Sequence[str]) -> None:
         """StoreError where a file of a capture is in the store in another one."""
         mine = {digest, *members}
         for each in self.ledger.files.values():
             shared = mine & {each.digest, *each.members}
-            if shared and each.number == self.connections.transaction(f"file:{each.digest}"):
+            if shared and each.number == self.connections.transaction(application_of_file(each.digest)):
                 named = f"in the joined capture {each.digest}" if each.members else "by itself"
                 which = ", ".join(sorted(shared))
                 raise StoreError(digest, f"{which} is in the store {named} already; forget that one first")
 
-    def _without(self, digest: str, earlier: Ingested | None) -> tuple[list[File], list[File]]:
+    def _without(self, digest: str, earlier: Ingested | None) -> Rewritten:
         """The files that hold rows of an earlier ingestion, and new ones that hold the rest of their rows."""
         if earlier is None or not earlier.rows:
-            return [], []
-        remove, kept, found = [], [], 0
-        for file in self.connections.files():
-            source = {"rows": self.connections.source([file.path])}
-            mine = self.engine.ask("SELECT count(*) AS n FROM {rows} WHERE file = ?", source, [digest])
-            count = mine["n"][0].as_py()
-            if not count:
-                continue
-            found += count
-            remove.append(file)
-            if count < file.rows:
-                rest = self.engine.ask("SELECT * FROM {rows} WHERE file IS DISTINCT FROM ?", source, [digest])
-                kept.append(self.connections.write(rest, file.partition))
-        if found != earlier.rows:
+            return Rewritten()
+        found = rewritten(self.connections, self.connections.files(), self.engine, "file = $1", [digest])
+        if found.rows != earlier.rows:
             raise StoreError(
                 digest, "connections of this file are gone by retention; its rollups cannot be replaced"
             )
-        return remove, kept
+        return found
 
-    def _write(self, rows: Any) -> list[File]:
-        """New files, one for each day."""
+    def _write(self, parts: Iterable[Any]) -> list[File]:
+        """New files, each of one day. Parts that follow one another go into one file, up to `PARTS_OF_A_FILE`."""
+        pieces = (
+            (day, number // PARTS_OF_A_FILE, rows)
+            for number, part in enumerate(parts)
+            for day, rows in _by_day(part)
+        )
         return [
-            self.connections.write(rows.filter(pc.equal(rows["day"], day)), {"day": day.as_py().isoformat()})
-            for day in pc.unique(rows["day"])
+            self.connections.write_parts((rows for *_, rows in group), {"day": day})
+            for (day, _), group in groupby(pieces, key=lambda piece: piece[:2])
         ]
 
 
 def application_of(sensor: str, incarnation: str) -> str:
     """The application transaction that counts the batches of one incarnation of a sensor."""
     return f"sensor:{sensor}/{incarnation}"
+
+
+def application_of_file(digest: str) -> str:
+    """The application transaction that counts the ingestions of a capture."""
+    return f"file:{digest}"
 
 
 def check(batch: Batch) -> None:
@@ -261,23 +305,30 @@ def check(batch: Batch) -> None:
 def _stamped(
     rows: Any, sensor: str, incarnation: str, sequence: int, now: int, digest: str | None = None
 ) -> Any:
-    """Rows of `connections` from rows as they come in."""
+    """Rows with the columns of `connections` from rows as they come in."""
     count = rows.num_rows
     seconds = rows["start_ns"].to_numpy() // SECOND
     given = {
         "day": pa.array((seconds // DAY).astype(np.int32)).cast(pa.date32()),
-        "sensor": _same(sensor, count, pa.string()),
-        "incarnation": _same(incarnation, count, pa.string()),
-        "sequence": _same(sequence, count, pa.int64()),
-        "file": _same(digest, count, pa.string()),
+        "sensor": _word(sensor, count),
+        "incarnation": _word(incarnation, count),
+        "sequence": pa.repeat(pa.scalar(sequence, pa.int64()), count),
+        "file": _word(digest, count),
         "bucket": pa.array(seconds - seconds % QUARTER),
-        "ingested": _same(now, count, pa.int64()),
+        "ingested": pa.repeat(pa.scalar(now, pa.int64()), count),
     }
-    schema = CONNECTIONS.whole
-    columns = [given[name] if name in given else rows[name] for name in schema.names]
-    stamped = pa.Table.from_arrays(columns, names=schema.names)
-    return stamped if stamped.schema.equals(schema) else stamped.cast(schema)
+    names = CONNECTIONS.whole.names
+    return pa.Table.from_arrays([given[name] if name in given else rows[name] for name in names], names)
 
 
-def _same(value: object, count: int, kind: Any) -> Any:
-    return pa.repeat(pa.scalar(value, kind), count)
+def _word(word: str | None, count: int) -> Any:
+    if word is None:
+        return pa.nulls(count, pa.string())
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), count), pa.array([word]))
+
+
+def _by_day(rows: Any) -> Iterator[tuple[str, Any]]:
+    """The rows of each day."""
+    days = pc.unique(rows["day"])
+    for day in days:
+        yield day.as_py().isoformat(), rows if len(days) == 1 else rows.filter(pc.equal(rows["day"], day))

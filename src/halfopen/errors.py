@@ -18,6 +18,7 @@
         ├── RouteError           404/7003   no such route, or an identifier that cannot be one
         ├── MissingError         404        a thing that does not exist
         ├── MethodError          405/10405  a route without that method
+        ├── RefusedError         400        what cannot be done as things stand
         ├── ConflictError        409        what is asked for contradicts what is there
         ├── SizeError            413, 414, 431   more than is read
         ├── CostError            422/2002   a query over what one may cost
@@ -196,6 +197,13 @@ class MethodError(RequestError):
     def __init__(self, allowed: Sequence[str]) -> None:
         super().__init__(405, Fault(10405, "Method not allowed for this authentication scheme"))
         self.allowed = tuple(allowed)
+
+
+class RefusedError(RequestError):
+    """400: what cannot be done as things stand, with the service's own code and words."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(400, Fault(code, message))
 
 
 class ConflictError(RequestError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,9 @@ FILE: Final = "accounts.sqlite"
 _WAIT: Final = 10.0  # seconds to wait for another process that writes
 _SETTING_UP: Final = 0x68616C66  # number of the lock that PostgreSQL holds while one process sets up
 _WRITES: Final = "halfopen_writes"
+_CHANNEL: Final = "halfopen"
+_LOOK: Final = 0.02  # seconds between two looks whether SQLite has changed
+_LISTEN: Final = 1.0  # seconds for which PostgreSQL is listened to at a time
 
 
 class Database:
@@ -75,6 +79,32 @@ class Database:
         with self._told(), engine.begin() as connection:
             yield connection
 
+    def tell(self, connection: Connection) -> None:
+        """Within `writing`: tell those who watch, in every process, once it is committed."""
+        if connection.dialect.name == "postgresql":  # SQLite shows by itself
+            connection.execute(text(f"NOTIFY {_CHANNEL}"))
+
+    @contextmanager
+    def watching(self) -> Iterator[Callable[[], bool]]:
+        """Whether anything has changed since it was asked last; each question takes a while, at most a second."""
+        with self._told():
+            connection = self._engine.raw_connection()
+            connection.detach()  # never to be anybody's else again: it listens
+            try:
+                watch = _listening if self._engine.dialect.name == "postgresql" else _looking
+                yield watch(connection.driver_connection)
+            except self._engine.dialect.loaded_dbapi.Error as error:
+                raise AccountsError(self.name, str(error)) from error
+            finally:
+                connection.close()
+
+    def now(self, connection: Connection) -> int:
+        """The time (microseconds since 1970, UTC) by the one clock that all processes of this database share."""
+        if connection.dialect.name == "postgresql":
+            moment = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+            return int(connection.execute(moment).scalar_one())
+        return time.time_ns() // 1000
+
     def wait_for_others(self, connection: Connection) -> None:
         """Within `writing`: be the only process that sets something up. On SQLite, whoever writes is alone."""
         if connection.dialect.name == "postgresql":
@@ -119,6 +149,30 @@ def _revision(connection: Connection) -> str | None:
         return None
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return found
+
+
+def _looking(connection: Any) -> Callable[[], bool]:
+    """SQLite counts the commits of other connections."""
+
+    def version() -> int:
+        found: int = connection.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
+    seen = version()
+
+    def changed() -> bool:
+        nonlocal seen
+        time.sleep(_LOOK)
+        before, seen = seen, version()
+        return seen != before
+
+    return changed
+
+
+def _listening(connection: Any) -> Callable[[], bool]:
+    connection.autocommit = True
+    connection.execute(f"LISTEN {_CHANNEL}")
+    return lambda: any(True for _ in connection.notifies(timeout=_LISTEN, stop_after=1))
 
 
 def _sqlite(path: Path) -> Engine:

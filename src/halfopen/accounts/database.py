@@ -89,10 +89,11 @@ class Database:
         """Whether anything has changed since it was asked last; each question takes a while, at most a second."""
         with self._told():
             connection = self._engine.raw_connection()
+            driver = connection.driver_connection
             connection.detach()  # never to be anybody's else again: it listens
             try:
                 watch = _listening if self._engine.dialect.name == "postgresql" else _looking
-                yield watch(connection.driver_connection)
+                yield watch(driver)
             except self._engine.dialect.loaded_dbapi.Error as error:
                 raise AccountsError(self.name, str(error)) from error
             finally:

@@ -11,9 +11,10 @@ order is not known; of what section 0 of the wire says, all stays true.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
 
+import msgspec
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -40,6 +41,7 @@ from halfopen.errors import (
     InvalidError,
     MethodError,
     RateError,
+    Rejected,
     RequestError,
     RouteError,
     SizeError,
@@ -51,6 +53,7 @@ PREFIX: Final = "/client/v4"
 """Where the API lies; the end of the base URL that clients are given."""
 
 _VERIFIERS: Final = 8  # threads for credentials, apart from those of handlers, which may be slow
+_WAITERS: Final = 256  # threads for answers that wait
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 T = TypeVar("T")
@@ -98,7 +101,7 @@ class Api:
         self._limits = limits
         self._addresses = Buckets(limits.address, "address")
         self._principals = Buckets(limits.principal, "default")
-        self._verifiers: CapacityLimiter | None = None
+        self._limiters: dict[str, CapacityLimiter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -158,7 +161,8 @@ class Api:
             base_url=str(request.base_url.replace(path="")).rstrip("/"),
             account=account,
         )
-        return await to_thread.run_sync(_checked, route, call)
+        limiter = self._limiter("waiting", _WAITERS) if route.waits else None
+        return await to_thread.run_sync(_checked, route, call, limiter=limiter)
 
     async def _principal(self, request: Request, match: Match) -> Principal:
         given = credentials(request.scope["headers"])
@@ -166,9 +170,13 @@ class Api:
         return await self._verifying(lambda: authenticated(given, self._verifier, verifying))
 
     async def _verifying(self, question: Callable[[], T]) -> T:
-        if self._verifiers is None:
-            self._verifiers = CapacityLimiter(_VERIFIERS)
-        return await to_thread.run_sync(question, limiter=self._verifiers)
+        return await to_thread.run_sync(question, limiter=self._limiter("verifying", _VERIFIERS))
+
+    def _limiter(self, name: str, threads: int) -> CapacityLimiter:
+        """The limiter of a kind of threads; made with the first, because it belongs to the loop it is made in."""
+        if name not in self._limiters:
+            self._limiters[name] = CapacityLimiter(threads)
+        return self._limiters[name]
 
     def _check_sizes(self, request: Request) -> None:
         scope = request.scope
@@ -187,6 +195,12 @@ class Api:
 def _checked(route: Route, call: Call) -> Answer:
     """The handler's answer, once nothing is wrong with the parameters; else everything that is."""
     found = rejected(route.parameters, call.query)
+    if route.body is not None:
+        try:
+            call = replace(call, given=msgspec.json.decode(call.body or b"{}", type=route.body))
+        except msgspec.DecodeError as error:
+            found.append(Rejected("body", "", words=str(error)))
+            raise InvalidError(found, route.service.rejected) from None
     known = {(each.name, each.value) for each in found}
     found += [each for each in route.check(call) if (each.name, each.value) not in known]
     if found:

@@ -60,13 +60,22 @@ _SECURITY: Final = {
 
 def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     """The document, ready for JSON; `version` is that of the program."""
-    types = [route.result for route in routes if not isinstance(route.result, Mapping)]
+    types = [
+        each
+        for route in routes
+        for each in (route.result, route.body)
+        if each is not None and not isinstance(each, Mapping)
+    ]
     described, components = msgspec.json.schema_components([*types, ResultInfo], ref_template=_REF)
     results = dict(zip([id(each) for each in types], described, strict=False))
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         schema = route.result if isinstance(route.result, Mapping) else results[id(route.result)]
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema)
+        operation = _operation(route, schema)
+        if route.body is not None:
+            content = {"application/json": {"schema": results[id(route.body)]}}
+            operation["requestBody"] = {"required": True, "content": content}
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
     whole = {
         "openapi": "3.1.0",
         "info": {

@@ -24,6 +24,7 @@
         ├── CostError            422/2002   a query over what one may cost
         ├── RateError            429/971    too many requests; 1015 in Radar
         ├── FailureError         500/2000   a fault of ours
+        ├── NotOfferedError      501        a part of the API that is not offered here
         └── UnavailableError     503/2000   something that an answer needs is away
 """
 
@@ -241,6 +242,13 @@ class FailureError(RequestError):
 
     def __init__(self, request_id: str) -> None:
         super().__init__(500, Fault(2000, f"Internal error; the log of the server has it as {request_id}"))
+
+
+class NotOfferedError(RequestError):
+    """501/1001: a part of the API that is not offered here; `message` says what is instead."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(501, Fault(1001, message))
 
 
 class UnavailableError(RequestError):

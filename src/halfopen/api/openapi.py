@@ -27,6 +27,7 @@ _ERROR_WORDS: Final = {
     429: "Too many requests; retry-after says when to ask again.",
     431: "The headers are larger than what is read.",
     500: "A fault of the server.",
+    501: "A part of Cloudflare's API that is not offered here.",
     503: "Something that the answer needs is away.",
 }
 

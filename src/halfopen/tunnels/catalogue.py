@@ -173,6 +173,7 @@ class Tunnels:
             rows.settle(connection, [identifier], now)
             for table in (HOSTNAMES, CONFIGURATIONS):
                 connection.execute(delete(table).where(table.c.tunnel_id == identifier))
+            rows.reroute(connection)
             gone = update(TUNNELS).where(TUNNELS.c.id == identifier).values(deleted=now).returning(TUNNELS)
             row = connection.execute(gone).one()
             self._database.tell(connection)

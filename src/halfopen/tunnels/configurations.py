@@ -12,7 +12,7 @@ from halfopen.accounts.database import Database
 from halfopen.errors import MissingError, SizeError
 from halfopen.tunnels import ingress, rows
 from halfopen.tunnels.hostnames import current, take_configured
-from halfopen.tunnels.schema import CONFIGURATIONS, TUNNELS
+from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, TUNNELS
 
 LONGEST: Final = 256 << 10
 """Bytes of a configuration as JSON."""
@@ -64,8 +64,19 @@ class Configurations:
             take_configured(connection, row, ingress.hostnames(kept), now)
             connection.execute(update(TUNNELS).where(TUNNELS.c.id == tunnel).values(config_src="cloudflare"))
             made = _add(connection, row, "cloudflare", text, now)
+            rows.reroute(connection)
             self._database.tell(connection)
         return made
+
+    def to_push(self, edge: str) -> list[Configuration]:
+        """The latest configurations that were set here of the tunnels of which an edge (its id) holds connections."""
+        held = select(CONNECTIONS.c.tunnel_id).where(
+            CONNECTIONS.c.edge_id == edge, CONNECTIONS.c.dead.is_(None)
+        )
+        wanted = select(TUNNELS).where(TUNNELS.c.id.in_(held), TUNNELS.c.config_src == "cloudflare")
+        with self._database.reading() as connection:
+            found = [_latest(connection, row) for row in connection.execute(wanted).all()]
+        return [each for each in found if each.source == "cloudflare" and each.config is not None]
 
     def report(self, tunnel: str, config: Any) -> None:
         """Keep what a connector says its own configuration is; a version of its own where it differs from the last."""

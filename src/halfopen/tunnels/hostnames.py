@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
@@ -36,7 +36,7 @@ class Claimed:
     """A hostname that leads to a tunnel, and what that changed: ``new``, ``updated`` or ``unchanged``."""
 
     hostname: str
-    change: str
+    change: Literal["new", "updated", "unchanged"]
 
 
 class Hostnames:
@@ -70,6 +70,7 @@ class Hostnames:
             its = select(TUNNELS.c.id).where(TUNNELS.c.account_id == account, TUNNELS.c.deleted.is_(None))
             for tunnel in rows.lock_tunnels(connection, connection.execute(its).scalars().all()).values():
                 take_configured(connection, tunnel, _configured(connection, tunnel.id), now, refuse=False)
+            rows.reroute(connection)
             self._database.tell(connection)
         return _zone(made)
 
@@ -93,6 +94,7 @@ class Hostnames:
             its = delete(ZONES).where(ZONES.c.name == (names.zone_name(name) or ""))
             if not connection.execute(its).rowcount:
                 raise UsageError("zone", name, "the name of a zone (halfopen zone list)")
+            rows.reroute(connection)
             self._database.tell(connection)
 
     def claim(self, zone: Zone, identifier: str, text: str, overwrite: bool = False) -> Claimed:
@@ -120,6 +122,7 @@ class Hostnames:
             else:
                 more = {"hostname": hostname, "zone_id": zone.id, "created": self._database.now(connection)}
                 connection.execute(insert(HOSTNAMES).values(values | more))
+            rows.reroute(connection)
             self._database.tell(connection)
         if holder is None:
             return Claimed(hostname, "new")

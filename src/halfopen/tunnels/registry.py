@@ -10,6 +10,7 @@ Rows are locked in one order, edges before tunnels before what hangs on them, so
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, delete, exists, or_, select, update
 
+from halfopen.accounts.changes import Changes
 from halfopen.accounts.database import Database
 from halfopen.tunnels import rows
 from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, EDGES
@@ -37,6 +39,7 @@ GRACE: Final = 180
 
 _UNDERWAY: Final = 30  # seconds for which the answer to a registration may be on its way to the edge
 _TOGETHER: Final = 200  # registrations in one commit
+_GATHER: Final = 0.02  # seconds
 
 UNKNOWN: Final = "Unauthorized: Record for tunnel not found"
 DELETED: Final = "Unauthorized: Failed to get tunnel"
@@ -79,6 +82,14 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class News:
+    """What an edge has to act on: ids of connections to close; a number that rises when hostnames or configurations change."""
+
+    close: tuple[str, ...]
+    routing: int
+
+
+@dataclass(frozen=True)
 class Session:
     """The time an edge's process speaks for it; a new one ends it, and lets go of all it held. `edge` is the edge's id."""
 
@@ -101,6 +112,7 @@ class Registry:
         clock: Callable[[Connection], int] | None = None,
     ) -> None:
         self._database = database
+        self._changes = Changes(database)
         self._vault = vault
         self._grace = grace * SECOND
         self.clock = clock or database.now
@@ -149,18 +161,30 @@ class Registry:
                 self._database.tell(connection)
         return [each for each in held if each not in known or known[each].dead is not None]
 
-    def to_close(self, session: Session) -> list[str]:
-        """The connections that an edge has to close: what a heartbeat would name."""
-        with self._database.reading() as connection:
-            self._check(connection, session)
-            return [row.id for row in self._held_by(connection, session) if row.dead is not None]
+    def news(self, session: Session, routing: int, until: float) -> News:
+        """What an edge has to act on: connections to close, and whether routing is another than the `routing` it knows.
 
-    def register(self, session: Session, registration: Registration) -> Registered | Refused:
-        """Accept a connection of a connector, which replaces the one in its place, or say why not."""
-        told = self._together((session, registration))
-        if isinstance(told, SessionError):
-            raise told
-        return told
+        Waits for either until the time `until` (monotonic, s).
+        """
+        while True:
+            seen = self._changes.count
+            with self._database.reading() as connection:
+                self._check(connection, session)
+                dead = select(CONNECTIONS.c.id).where(rows.of_edge(session.edge), ~rows.LISTED)
+                close = tuple(connection.execute(dead).scalars())
+                found = News(close, rows.routing(connection))
+            if found.close or found.routing != routing or time.monotonic() >= until:
+                return found
+            self._changes.wait(seen, until)
+            time.sleep(_GATHER)  # changes come in showers: one look for each
+
+    def register(self, session: Session, registrations: Sequence[Registration]) -> list[Registered | Refused]:
+        """Accept connections of connectors, each of which replaces the one in its place, or say why not."""
+        told = self._together([(session, each) for each in registrations])
+        for each in told:
+            if isinstance(each, SessionError):
+                raise each
+        return [each for each in told if not isinstance(each, SessionError)]
 
     def unregister(self, session: Session, ids: Collection[str], lost: bool = False) -> None:
         """Forget connections that the edge has closed or whose connector has left; those that are `lost` broke off."""
@@ -175,14 +199,20 @@ class Registry:
             rows.settle(connection, touched, now)
             self._database.tell(connection)
 
-    def applied(self, session: Session, connection_id: str, version: int) -> None:
-        """Note the version of the configuration that the connector behind a connection says it uses."""
+    def report(self, session: Session, connection_id: str, applied: int | None = None) -> str | None:
+        """Note the version of the configuration that the connector behind a connection has `applied`; gives the id of its
+        tunnel, None where the edge does not hold the connection any more."""
         with self._database.writing() as connection:
             self._check(connection, session)
-            for row in self._held_by(connection, session):
-                if row.id == connection_id:
-                    its = (CONNECTORS.c.tunnel_id == row.tunnel_id) & (CONNECTORS.c.id == row.connector_id)
-                    connection.execute(update(CONNECTORS).where(its).values(config_version=version))
+            its = rows.of_edge(session.edge) & rows.LISTED & (CONNECTIONS.c.id == connection_id)
+            row = connection.execute(select(CONNECTIONS).where(its)).first()
+            if row is None:
+                return None
+            if applied is not None:
+                whose = (CONNECTORS.c.tunnel_id == row.tunnel_id) & (CONNECTORS.c.id == row.connector_id)
+                connection.execute(update(CONNECTORS).where(whose).values(config_version=applied))
+        tunnel: str = row.tunnel_id
+        return tunnel
 
     # --- what anybody may notice
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, EDGES, TUNNELS
+from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, COUNTERS, EDGES, TUNNELS
 
 _ITS_PLACE = and_(
     CONNECTIONS.c.tunnel_id == bindparam("tunnel"),
@@ -129,6 +129,19 @@ def settle(connection: Connection, tunnels: Collection[str], now: int) -> None:
         LISTED,
     )
     connection.execute(delete(CONNECTORS).where(CONNECTORS.c.tunnel_id.in_(tunnels), ~listed))
+
+
+def routing(connection: Connection) -> int:
+    """How often hostnames or configurations have changed."""
+    its = select(COUNTERS.c.value).where(COUNTERS.c.name == "routing")
+    found: int = connection.execute(its).scalar_one()
+    return found
+
+
+def reroute(connection: Connection) -> None:
+    """Note that hostnames or configurations have changed."""
+    its = COUNTERS.c.name == "routing"
+    connection.execute(update(COUNTERS).where(its).values(value=COUNTERS.c.value + 1))
 
 
 def abandon(connection: Connection) -> None:

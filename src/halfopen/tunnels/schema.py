@@ -95,6 +95,7 @@ CONNECTIONS: Final = Table(
     Column("dead", BigInteger),
     Index("ix_connections_tunnel_id", "tunnel_id"),
     Index("ix_connections_edge_id", "edge_id"),
+    Index("ix_connections_dead", "edge_id", sqlite_where=text("dead IS NOT NULL"), postgresql_where=text("dead IS NOT NULL")),
     # A connector's place in a tunnel is held by one connection: the next one replaces it.
     Index(
         "uq_connections_place", "tunnel_id", "connector_id", "conn_index", unique=True,
@@ -122,3 +123,11 @@ HOSTNAMES: Final = Table(
     Column("created", BigInteger, nullable=False),
     Index("ix_hostnames_tunnel_id", "tunnel_id"),
 )
+
+COUNTERS: Final = Table(
+    "counters",
+    METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""How often something has changed that edges go by: ``routing``, hostnames and configurations."""

@@ -5,27 +5,27 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
 Told = TypeVar("Told")
 
 
 class Together(Generic[Asked, Told]):
-    """A function of many, called by many threads with one each.
+    """A function of many, called by many threads with some each.
 
-    `work` gets at most `most` of what is waiting, in the order it came, and gives an answer for each; what it raises is raised to each of
-    those it was called for.
+    `work` gets what the calls that wait ask, in the order they came, up to about `most`, and gives an answer for each; what it raises
+    is raised to every call of those.
     """
 
     def __init__(self, work: Callable[[Sequence[Asked]], Sequence[Told]], most: int) -> None:
         self._work = work
-        self._most: Final = most
+        self._most = most
         self._running = threading.Lock()
         self._waiting: deque[_Call[Asked, Told]] = deque()
 
-    def __call__(self, asked: Asked) -> Told:
-        """The answer to `asked`."""
+    def __call__(self, asked: Sequence[Asked]) -> list[Told]:
+        """The answers to what is `asked`."""
         call: _Call[Asked, Told] = _Call(asked)
         self._waiting.append(call)
         while not call.done:
@@ -34,13 +34,18 @@ class Together(Generic[Asked, Told]):
                     self._run()
         if call.error is not None:
             raise call.error
-        return call.told[0]
+        return call.told
 
     def _run(self) -> None:
-        calls = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        calls: list[_Call[Asked, Told]] = []
+        asked: list[Asked] = []
+        while self._waiting and len(asked) < self._most:
+            calls.append(self._waiting.popleft())
+            asked += calls[-1].asked
         try:
-            for call, told in zip(calls, self._work([call.asked for call in calls]), strict=True):
-                call.told.append(told)
+            told = list(self._work(asked))
+            for call in calls:
+                call.told, told = told[: len(call.asked)], told[len(call.asked) :]
         except Exception as error:
             for call in calls:
                 call.error = error
@@ -50,7 +55,7 @@ class Together(Generic[Asked, Told]):
 
 
 class _Call(Generic[Asked, Told]):
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Sequence[Asked]) -> None:
         self.asked = asked
         self.told: list[Told] = []
         self.error: Exception | None = None

@@ -12,6 +12,7 @@ import secrets
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
@@ -98,13 +99,13 @@ class Vault:
         """Whether `given` is the secret of the tunnel."""
         return compare_digest(self.unseal(tunnel, sealed), given)
 
-    def management_token(self, account: str, tunnel: str, actor: str, resource: str) -> str:
-        """A JWT that opens `resource` of a tunnel's connectors for an hour, in the form cloudflared parses (ES256)."""
+    def management_token(self, account: str, tunnel: str, actor: str, resources: Sequence[str]) -> str:
+        """A JWT that opens `resources` of a tunnel's connectors for an hour, in the form cloudflared parses (ES256)."""
         now = int(time.time())
         claims = {
             "tun": {"id": tunnel, "account_tag": account},
             "actor": {"id": actor, "support": False},
-            "res": [resource],
+            "res": list(resources),
             "iss": "halfopen",
             "iat": now,
             "exp": now + _GOOD_FOR,

@@ -8,6 +8,7 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+_DEAD = sa.text("dead IS NOT NULL")
 _NOT_DEAD = sa.text("dead IS NULL")
 _NOT_DELETED = sa.text("deleted IS NULL")
 
@@ -88,6 +89,9 @@ def upgrade() -> None:
     op.create_index("ix_connections_tunnel_id", "connections", ["tunnel_id"])
     op.create_index("ix_connections_edge_id", "connections", ["edge_id"])
     op.create_index(
+        "ix_connections_dead", "connections", ["edge_id"], sqlite_where=_DEAD, postgresql_where=_DEAD
+    )
+    op.create_index(
         "uq_connections_place", "connections", ["tunnel_id", "connector_id", "conn_index"], unique=True,
         sqlite_where=_NOT_DEAD, postgresql_where=_NOT_DEAD,
     )  # fmt: skip
@@ -113,6 +117,13 @@ def upgrade() -> None:
         _belongs("hostnames", "tunnel_id", "tunnels.id"),
     )
     op.create_index("ix_hostnames_tunnel_id", "hostnames", ["tunnel_id"])
+    op.create_table(
+        "counters",
+        sa.Column("name", sa.String(32)),
+        sa.Column("value", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_counters"),
+    )
+    op.execute("INSERT INTO counters (name, value) VALUES ('routing', 0)")
 
 
 def _belongs(table: str, column: str, to: str) -> sa.ForeignKeyConstraint:

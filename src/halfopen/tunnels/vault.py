@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import jwt
 from cryptography.exceptions import InvalidTag
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from halfopen.accounts.credentials import IDENTIFIER
 from halfopen.errors import AccountsError, UsageError
 
 SECRET_BYTES: Final = 32
@@ -35,6 +37,7 @@ MOST_SECRET_BYTES: Final = 1024
 _KEY_BYTES: Final = 32
 _NONCE: Final = 12
 _FORMAT: Final = b"\x01"  # of a sealed secret: this byte, the nonce, the ciphertext with its tag
+_TOLD: Final = (("a", "AccountTag"), ("t", "TunnelID"), ("s", "TunnelSecret"))
 _GOOD_FOR: Final = 3600  # seconds a management token is good
 
 
@@ -49,6 +52,20 @@ class RunToken:
     def __str__(self) -> str:
         told = {"a": self.account, "t": self.tunnel, "s": b64encode(self.secret).decode()}
         return b64encode(json.dumps(told, separators=(",", ":")).encode()).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> RunToken | None:
+        """The token that text says, or the credentials file of cloudflared; None where it is neither."""
+        try:
+            plain = text if text.lstrip().startswith("{") else b64decode(text.strip(), validate=True)
+            told = json.loads(plain)
+            named = [told.get(short) or told.get(long) for short, long in _TOLD]
+            account, tunnel, secret = map(str, named)
+            if not IDENTIFIER.fullmatch(account):
+                return None
+            return cls(account, str(UUID(tunnel)), secret_of(secret))
+        except (ValueError, AttributeError, UsageError):
+            return None
 
 
 class Vault:

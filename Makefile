@@ -23,7 +23,7 @@ endif
 SYNC := $(UV) sync --frozen --quiet --python $(PYTHON)
 PYTEST := $(BIN)/pytest -rs -n 2 --dist worksteal
 
-.PHONY: help demo test lint bench docs captures clean
+.PHONY: help demo test lint bench docs captures clients clean
 
 help:
 	@echo 'make demo      how the connections of the example capture died, and their dataset served'
@@ -31,6 +31,7 @@ help:
 	@echo 'make lint      format, lint, types, import layers'
 	@echo 'make bench     speed and memory, beside other tools where they are installed'
 	@echo 'make docs      write the generated pages of docs/'
+	@echo 'make clients   bring what the tests of the official clients need (Node.js for the TypeScript SDK)'
 	@echo 'make captures  make the captures of captures/ again (root on Linux)'
 	@echo 'make clean     remove the environment'
 
@@ -79,8 +80,13 @@ docs: .venv/.runtime
 captures: .venv/.dev
 	$(BIN)/python captures/make.py $(ARGS)
 
+# Not part of the environment: without them their tests are skipped.
+clients:
+	@$(PYTHON) scripts/sdk_tests.py
+	@npm ci --prefix tests/typescript --no-audit --no-fund --loglevel error
+
 clean:
-	rm -rf .venv .tools $(DEMO_DATA) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools tests/typescript/node_modules $(DEMO_DATA) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 
 $(UV): uv.lock scripts/bootstrap.py
 	@$(PYTHON) scripts/bootstrap.py

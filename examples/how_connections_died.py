@@ -6,6 +6,7 @@ Jupyter, VS Code or Spyder. Without captures of your own it reads those of this 
 
 # %%
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -13,7 +14,11 @@ import pyarrow.compute as pc
 
 import halfopen
 
-here = Path(__file__).parent.parent if "__file__" in globals() else Path.cwd()
+if script := "__file__" in globals():
+    signal.signal(
+        signal.SIGPIPE, signal.SIG_DFL
+    )  # a reader that leaves, such as head, ends it without a word
+here = Path(__file__).parent.parent if script else Path.cwd()
 captures = [Path(path) for path in sys.argv[1:] if Path(path).exists()] or [here / "captures" / "matrix"]
 table = halfopen.classify(captures, places=[here / "captures" / "places"])
 print(f"{table.num_rows} connections, {len(table.column_names)} columns")

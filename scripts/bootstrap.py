@@ -34,9 +34,9 @@ ATTEMPTS = 3
 DOWNLOAD_ERRORS = (OSError, http.client.HTTPException)
 
 
-def pinned(lock: dict[str, Any]) -> dict[str, Any]:
-    """The lock file's entry for uv."""
-    return next(package for package in lock["package"] if package["name"] == "uv")
+def pinned(lock: dict[str, Any], name: str) -> dict[str, Any]:
+    """The lock file's entry for a package."""
+    return next(package for package in lock["package"] if package["name"] == name)
 
 
 def fits(wheel: str, system: str, machine: str, libc: str) -> bool:
@@ -108,7 +108,7 @@ def place(binary: bytes) -> None:
 
 def main() -> None:
     """Have the pinned uv in place, whatever was there before."""
-    package = pinned(tomllib.loads((ROOT / "uv.lock").read_text()))
+    package = pinned(tomllib.loads((ROOT / "uv.lock").read_text()), "uv")
     version = package["version"]
     if UV.exists():
         said = subprocess.run([UV, "--version"], capture_output=True, text=True).stdout.split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from ipaddress import IPv6Address
@@ -21,7 +22,7 @@ from halfopen.connections.rules import RULES_VERSION, signature_id, tag_names
 from halfopen.errors import CaptureError, UsageError
 from halfopen.model import NO_TIME, UNKNOWN_DELTA, LeftOut, Relation, Stage, TriggerKind
 from halfopen.pipeline import Judged
-from tests.cli.conftest import capture_bytes
+from tests.cli.conftest import capture_bytes, run_without_reader
 from tests.cli.rows import judged
 
 
@@ -223,3 +224,8 @@ def test_the_example_runs_on_captures_of_its_own_and_of_others(capture: Path) ->
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(first)
         assert "post_psh" in done.stdout
+
+
+def test_the_example_ends_without_a_word_where_its_reader_leaves() -> None:
+    example = Path(__file__).parent.parent / "examples" / "how_connections_died.py"
+    assert run_without_reader([sys.executable, str(example)]) == (-signal.SIGPIPE, "")

@@ -8,6 +8,7 @@
     │   └── UnreadableError   not one byte of it can be read: why
     ├── PlacesError     a places file: its name and what is wrong with it
     ├── StoreError      a store: where it lies and why it cannot be used so
+    │   └── LeaseError        the right to commit to it is somebody else's: whose
     ├── AccountsError   the database of users and tokens: which one and what is wrong with it
     └── RequestError    a request to the API: HTTP status, code and message of each fault
         ├── InvalidError         400        parameters: name, value, what is accepted
@@ -84,6 +85,10 @@ class StoreError(HalfopenError):
         super().__init__(f"{place}: {reason}")
         self.place = place
         self.reason = reason
+
+
+class LeaseError(StoreError):
+    """A store to which another process commits: it was waited for in vain, or took over when this one hung."""
 
 
 class AccountsError(HalfopenError):

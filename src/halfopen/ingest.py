@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -11,21 +12,43 @@ import numpy as np
 import pyarrow as pa
 
 from halfopen.arrow import addresses, record_batch
+from halfopen.capture.source import Capture
 from halfopen.model import MAPPED_PREFIX
 from halfopen.pipeline import Judged
 from halfopen.privacy import Address, Privacy
 from halfopen.store.schema import INCOMING
 
 _PIECE: Final = 1 << 20
+_BYTES: Final = 16
+"""Of a digest."""
 
 
-def digest(path: str) -> str:
-    """What a capture file is known by: 128 bits of the BLAKE2b hash of its content, as hexadecimal."""
-    known = blake2b(digest_size=16)
-    with Path(path).open("rb") as file:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a capture is known by: its content alone.
+
+    `digest` is 128 bits of the BLAKE2b hash of the file, as hexadecimal. Of a joined capture it is the hash of the
+    digests of its files in their order, and those are the `members`.
+    """
+
+    digest: str
+    members: tuple[str, ...] = ()
+
+
+def known(capture: Capture) -> Known:
+    """What a capture is known by; OSError names the file that cannot be read."""
+    digests = tuple(_digest(Path(file)) for file in capture.files)
+    if len(digests) == 1:
+        return Known(digests[0])
+    return Known(blake2b("".join(digests).encode(), digest_size=_BYTES).hexdigest(), digests)
+
+
+def _digest(path: Path) -> str:
+    content = blake2b(digest_size=_BYTES)
+    with path.open("rb") as file:
         while piece := file.read(_PIECE):
-            known.update(piece)
-    return known.hexdigest()
+            content.update(piece)
+    return content.hexdigest()
 
 
 def incoming(

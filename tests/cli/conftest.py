@@ -89,3 +89,14 @@ def spawned(*argv: object, stdin: bytes | None = None) -> Ran:
         command(*argv), input=stdin, capture_output=True, env=os.environ, timeout=300, check=False
     )
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def run_without_reader(argv: list[str]) -> tuple[int, str]:
+    """Exit code and standard error of a program whose output nobody reads any more, as after ``| head``."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(argv, stdout=writer, stderr=subprocess.PIPE, timeout=300, check=False)
+    finally:
+        os.close(writer)
+    return done.returncode, done.stderr.decode()

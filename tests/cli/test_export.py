@@ -23,7 +23,8 @@ Run = Callable[..., Ran]
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    with closing(Store(tmp_path / "store", create=True)) as store, closing(store.committer()) as committer:
+    with closing(Store(tmp_path / "store", create=True)) as store:
+        committer = store.committer()
         rows = [row(BEGIN + 450 * index, client_port=index) for index in range(400)]  # two days
         committer.commit([Batch("web-1", "one", 1, BEGIN, table(rows[::2]), rate=0.5)])
         committer.commit([Batch("web-1", "one", 2, BEGIN, table(rows[1::2]))])
@@ -77,7 +78,7 @@ def test_a_span(data: Path, halfopen: Run, first: int | None, last: int | None, 
 
 
 def test_it_needs_no_lease(data: Path, halfopen: Run) -> None:
-    with closing(Store(data / "store")) as store, closing(store.committer()):
+    with closing(Store(data / "store")) as store, store.committer().lock:
         assert halfopen("export", "--data", data, "-o", data / "x.parquet").code == 0
 
 

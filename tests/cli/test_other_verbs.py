@@ -14,7 +14,7 @@ from netaddr import IPSet
 
 import halfopen as library
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
-from tests.cli.conftest import Ran, spawned
+from tests.cli.conftest import Ran, command, run_without_reader, spawned
 
 Run = Callable[..., Ran]
 
@@ -94,6 +94,22 @@ def test_errors_are_one_line(halfopen: Run, argv: list[str], code: int, named: s
 def test_the_command_tells_its_version() -> None:
     ran = spawned("--version")
     assert (ran.code, ran.out) == (0, f"halfopen {library.__version__}\n")
+
+
+def test_a_reader_that_has_left_ends_any_verb_quietly(captures: Path, places: Path, tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    one = str(captures / "one.pcap")
+    for argv in (
+        ["signatures"],
+        ["explain", one, "192.0.2.10:40000"],
+        ["places", "info", str(places)],
+        ["places", "lookup", "192.0.2.1", "--places", str(places)],
+        ["ingest", one, *data],
+        ["store", "info", *data],
+        ["token", "create", "--permission", "radar:read", *data],
+        ["token", "list", *data],
+    ):
+        assert run_without_reader(command(*argv)) == (141, ""), argv
 
 
 @pytest.mark.parametrize(

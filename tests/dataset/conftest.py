@@ -71,18 +71,16 @@ class Installation:
     connections: list[reference.Connection]
     hour: int  # end of the last bucket of what was moved to the last hour (s)
 
-    def client(self, token: str = "radar", *, strict: bool = True) -> Cloudflare:
+    def client(self, token: str = "radar") -> Cloudflare:
         return Cloudflare(
-            base_url=self.api, api_token=self.tokens[token], max_retries=0, _strict_response_validation=strict
+            base_url=self.api, api_token=self.tokens[token], max_retries=0, _strict_response_validation=True
         )
 
-    def async_client(self, *, strict: bool = True) -> AsyncCloudflare:
+    def async_client(self, transport: httpx.AsyncClient) -> AsyncCloudflare:
         return AsyncCloudflare(
-            base_url=self.api,
-            api_token=self.tokens["radar"],
-            max_retries=0,
-            _strict_response_validation=strict,
-        )
+            base_url=self.api, api_token=self.tokens["radar"], max_retries=0, http_client=transport,
+            _strict_response_validation=True,
+        )  # fmt: skip
 
     def get(self, path: str, *pairs: tuple[str, str]) -> Any:
         """The result of a path below /radar/tcp_resets_timeouts/."""

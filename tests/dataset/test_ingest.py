@@ -20,6 +20,7 @@ from tests.cli.conftest import Ran
 from tests.dataset import reference
 from tests.dataset.conftest import BEGIN, MATRIX, PLACES, Installation, spread_bytes
 from tests.dataset.reference import DAY, everything
+from tests.places.files import write
 
 Run = Callable[..., Ran]
 
@@ -109,6 +110,26 @@ def test_other_options_are_refused_and_replace_replaces(halfopen: Run, small: Pa
     assert [file["rows"] for file in info(halfopen, tmp_path)["files"]] == [len(web)]
 
 
+def test_places_are_known_by_their_content(halfopen: Run, small: Path, tmp_path: Path) -> None:
+    def ingest(*places: Path) -> str:
+        given = [word for place in places for word in ("--places", place)]
+        return halfopen("ingest", "--data", tmp_path / "data", small, *given).out
+
+    (demo,) = PLACES.glob("*.mmdb")
+    files = tmp_path / "files"
+    files.mkdir()
+    moved = files / "other name.mmdb"
+    moved.write_bytes(demo.read_bytes())
+    assert "9 connections" in ingest(PLACES)
+    assert "there already" in ingest(demo)
+    assert "there already" in ingest(files)
+    assert "other options" in ingest()
+    assert "other options" in ingest(files, PLACES)
+    moved.unlink()
+    write(moved, {"192.0.2.0/24": {"country": {"iso_code": "FR"}}})  # its build time is that of the other
+    assert "other options" in ingest(files)
+
+
 def test_what_is_readable_of_a_damaged_capture_is_taken(halfopen: Run, small: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(small.read_bytes()[:-300])
@@ -140,7 +161,7 @@ def test_where_nothing_is_readable(halfopen: Run, tmp_path: Path) -> None:
     assert "nothing was readable" in done.err
 
 
-@pytest.mark.parametrize("argv", [("-",), ("--joined", "a.pcap"), ("a.pcap", "--sensor", "meta")])
+@pytest.mark.parametrize("argv", [("-",), ("--joined", "a.pcap", "-"), ("a.pcap", "--sensor", "meta")])
 def test_what_cannot_be_ingested(halfopen: Run, tmp_path: Path, argv: tuple[str, ...]) -> None:
     done = halfopen("ingest", "--data", tmp_path, *argv)
     assert done.code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -22,7 +23,9 @@ def bootstrap() -> SimpleNamespace:
 
 @pytest.fixture
 def wheels(bootstrap: SimpleNamespace) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = bootstrap.pinned(tomllib.loads((ROOT / "uv.lock").read_text()))["wheels"]
+    found: list[dict[str, str]] = bootstrap.pinned(tomllib.loads((ROOT / "uv.lock").read_text()), "uv")[
+        "wheels"
+    ]
     return found
 
 
@@ -97,3 +100,21 @@ def test_no_index_is_named_outside_the_lock_file() -> None:
 def _urls() -> list[str]:
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     return [wheel["url"] for package in lock["package"] for wheel in package.get("wheels", [])]
+
+
+def test_the_sdks_source_is_unpacked_only_with_the_right_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))  # it uses the other script
+    unpack = script("sdk_tests.py")["unpack"]
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name in ("sdk-1/pyproject.toml", "sdk-1/src/sdk.py", "sdk-1/tests/test_it.py"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    folder = tmp_path / "tools" / "sdk"
+    with pytest.raises(SystemExit, match="nothing was unpacked"):
+        unpack(packed.getvalue(), "0" * 64, folder)
+    assert not folder.exists()
+    unpack(packed.getvalue(), hashlib.sha256(packed.getvalue()).hexdigest(), folder)
+    assert sorted(path.name for path in folder.rglob("*")) == ["pyproject.toml", "test_it.py", "tests"]
+    assert list(folder.parent.iterdir()) == [folder]

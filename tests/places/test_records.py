@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.places.continents import CONTINENTS, continent_of
+from halfopen.places.countries import CONTINENTS, continent_of
 from halfopen.places.records import Answer, read_record
 
 MAXMIND_CITY = {

@@ -34,7 +34,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     rows.append(
         row(first - 86400, client=None, stage=5, left_out="evicted", trigger_kind="sni", trigger="a.example")
     )
-    with closing(Store(data / "store", create=True)) as store, closing(store.committer()) as committer:
+    with closing(Store(data / "store", create=True)) as store:
+        committer = store.committer()
         committer.commit([Batch("web-1", "one", 1, NOW, table(rows))])
         committer.ingest("digest", "captures", "", [table([row(first - 2 * 86400)])])
     with serving(data) as found:

@@ -50,12 +50,12 @@ class Served:
 
 def fill(store: Store) -> None:
     now = int(time.time())
-    with closing(store.committer()) as committer:
-        for number in range(1, COMMITS + 1):
-            committer.commit([Batch("lyon", "one", number, now, table([row(now - now % DAY + number)]))])
-        old = table([row(now - 40 * DAY)])
-        committer.commit([Batch("lyon", "one", COMMITS + 1, now, old)])
-        committer.follow()
+    committer = store.committer()
+    for number in range(1, COMMITS + 1):
+        committer.commit([Batch("lyon", "one", number, now, table([row(now - now % DAY + number)]))])
+    old = table([row(now - 40 * DAY)])
+    committer.commit([Batch("lyon", "one", COMMITS + 1, now, old)])
+    committer.follow()
 
 
 @pytest.fixture

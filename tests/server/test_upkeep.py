@@ -40,13 +40,13 @@ def test_a_run_puts_together_and_removes_what_is_old(store: Store) -> None:
     assert upkeep.once()
     assert of_connections(store) == (COMMITS, 1)
     assert time.time() - upkeep.last < 60
-    store.committer().close()  # the lease is free again
+    store.committer(patience=0).follow()  # the lease is free again
 
 
 def test_put_off_while_somebody_else_commits(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "halfopen.faults")
-    upkeep = RegularUpkeep(Door(store), 30 * DAY, 400 * DAY)
-    with closing(store.committer()):
+    upkeep = RegularUpkeep(Door(store, patience=0.1), 30 * DAY, 400 * DAY)
+    with store.committer().lock:
         assert not upkeep.once()
     assert "put off" in caplog.text
     assert upkeep.last == 0
@@ -70,7 +70,7 @@ def test_a_failure_is_one_line_and_the_next_run_comes(
     failed = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert failed[0].getMessage() == "upkeep failed: StoreError: here: the disk is full"
     assert failed[0].exc_info is None
-    store.committer().close()  # a failed run does not keep the lease
+    store.committer(patience=0).follow()  # a failed run does not keep the lease
 
 
 def test_no_step_begins_after_a_stop(store: Store) -> None:

@@ -38,44 +38,35 @@ def test_sequences_are_contiguous(store: Store) -> None:
     assert (again.taken, again.held, again.expected) == (False, True, 2)
     many = committer.commit([batch(2, row()), batch(3, row()), batch(1, row(), incarnation="two")])
     assert all(each.taken for each in many)
-    committer.close()
     committer = store.committer()
     assert not committer.commit([batch(3, row())])[0].taken
     assert committer.commit([batch(4)])[0].taken
     committer.follow()
     assert total(store) == 4
-    committer.close()
 
 
-def test_rollups_are_replayed_at_start(store: Store) -> None:
+def test_rollups_are_replayed(store: Store) -> None:
     committer = store.committer()
     for number in range(1, 4):
         committer.commit([batch(number, row(BEGIN + number * 900))])
-    committer.close()
     assert total(store) == 0
-    store.committer().close()
+    assert store.committer().follow() == 3
     assert total(store) == 3
-    committer = store.committer()
     assert committer.follow() == 0
-    committer.close()
-
-
-def test_one_committer(store: Store) -> None:
-    committer = store.committer()
-    with pytest.raises(StoreError, match="commits to it already"):
-        store.committer()
-    committer.close()
-    store.committer().close()
 
 
 class _NoLease:
-    def take(self) -> None: ...
+    step = 0.0
+
+    def attempt(self) -> None: ...
+
+    def check(self) -> None: ...
 
     def release(self) -> None: ...
 
 
 def test_committers_that_overtake_each_other_lose_and_double_nothing(store: Store) -> None:
-    committers = [store.committer(_NoLease()) for _ in range(2)]
+    committers = [store.committer(lease=_NoLease()) for _ in range(2)]
     taken = 0
     for number in range(1, 5):
         for committer in (committers[number % 2], committers[1 - number % 2]):
@@ -87,7 +78,7 @@ def test_committers_that_overtake_each_other_lose_and_double_nothing(store: Stor
 
 
 def test_a_stale_snapshot_is_overtaken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, two = (store.committer(_NoLease()) for _ in range(2))
+    one, two = (store.committer(lease=_NoLease()) for _ in range(2))
     refresh = two.connections.refresh
     calls: list[object] = []
 
@@ -115,7 +106,6 @@ def test_a_file_comes_whole_and_once(store: Store) -> None:
         committer.ingest("digest", "lab", "{more}", iter(parts))
     committer.follow()
     assert total(store) == 4
-    committer.close()
 
 
 def test_a_replaced_file_leaves_nothing_behind(store: Store) -> None:
@@ -133,7 +123,6 @@ def test_a_replaced_file_leaves_nothing_behind(store: Store) -> None:
             Upkeep(committer).compact(2)
         for step in (900, 86400):
             assert store.dataset.counts(*ALL, step) == pytest.approx(counted(truth, *ALL, step))
-    committer.close()
 
 
 def test_a_file_whose_rows_went_by_retention_is_not_replaced(store: Store, clock: Clock) -> None:
@@ -145,7 +134,6 @@ def test_a_file_whose_rows_went_by_retention_is_not_replaced(store: Store, clock
     assert total(store) == 1
     with pytest.raises(StoreError, match="gone by retention"):
         committer.ingest("digest", "lab", "x", [table([row()])], replace=True)
-    committer.close()
 
 
 def test_a_record_without_its_commit_does_not_count(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +145,6 @@ def test_a_record_without_its_commit_does_not_count(store: Store, monkeypatch: p
     assert store.info().files == ()
     assert committer.ingest("digest", "lab", "new", [table([row()])]).options == "new"
     assert [each.options for each in store.info().files] == ["new"]
-    committer.close()
 
 
 def _fails(*_: object, **__: object) -> None:
@@ -175,7 +162,6 @@ def test_waiting_batches_go_into_one_commit(store: Store) -> None:
     intake.close()
     assert committer.connections.version == before + 1
     assert total(store) == 10
-    committer.close()
 
 
 def test_buckets_close_by_watermarks_or_by_time(store: Store, clock: Clock) -> None:
@@ -193,7 +179,6 @@ def test_buckets_close_by_watermarks_or_by_time(store: Store, clock: Clock) -> N
     assert store.dataset.state().closed == now - 900
     clock.now += 86400
     assert store.dataset.state().closed == now + 86400 - 1800
-    committer.close()
 
 
 def test_gaps_of_sensors(store: Store, clock: Clock) -> None:
@@ -207,7 +192,6 @@ def test_gaps_of_sensors(store: Store, clock: Clock) -> None:
     assert store.dataset.gaps(now - 3600, now) == []
     committer.forget("lyon")
     assert store.dataset.gaps(now - 86400, now) == []
-    committer.close()
 
 
 def test_retention_counts_from_the_syn_or_from_ingestion(store: Store, clock: Clock) -> None:
@@ -228,7 +212,6 @@ def test_retention_counts_from_the_syn_or_from_ingestion(store: Store, clock: Cl
     assert total(store) == 0
     assert store.info().tables[0].files == 0
     Upkeep(committer).vacuum(0)
-    committer.close()
 
 
 @pytest.mark.parametrize("trouble", ["nothing", "foreign", "newer", "vectors"])
@@ -286,7 +269,6 @@ def test_what_is_acknowledged_is_on_the_disk(tmp_path: Path, monkeypatch: pytest
     ):
         assert path in files, path
     assert files.index(data.parent) < files.index(entry)
-    committer.close()
     store.close()
 
 
@@ -313,7 +295,6 @@ def test_a_reader_asks_again_when_a_file_has_vanished(
     monkeypatch.setattr(table, "files", stale)
     assert total(store) == 2
     assert len(calls) == 3
-    committer.close()
     store.close()
 
 
@@ -345,4 +326,3 @@ def test_a_commit_that_fails_is_no_race(store: Store, monkeypatch: pytest.Monkey
         with pytest.raises(StoreError, match="no space left"):
             committer.commit([batch(1, row())])
     assert committer.commit([batch(1, row())])[0].taken
-    committer.close()

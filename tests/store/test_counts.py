@@ -26,7 +26,6 @@ def fill(store: Store, batches: list[tuple[str, list[Row]]]) -> None:
         numbers[sensor] += 1
         committer.commit([Batch(sensor, "one", numbers[sensor], BEGIN + SPAN, table(rows))])
     committer.follow()
-    committer.close()
 
 
 @settings(max_examples=12)
@@ -48,9 +47,7 @@ def test_any_question_about_any_rows(
         store = Store(folder, create=True, threads=1)
         fill(store, batches)
         if compacted:
-            committer = store.committer()
-            Upkeep(committer).compact(2)
-            committer.close()
+            Upkeep(store.committer()).compact(2)
         truth = [(sensor, each) for sensor, rows in batches for each in rows]
         for filters, start, end, step, by in [
             *questions,

@@ -72,6 +72,7 @@ def agree(where: Path, acknowledged: int, filed: int) -> tuple[int, int]:
     store = Store(where, threads=1)
     assert days(store, 900) == days(store, 86400)
     committer = store.committer()
+    committer.follow()
     reached = {sensor: committer.connections.transaction(f"sensor:{sensor}/one") for sensor in SENSORS}
     number = committer.connections.transaction(f"file:{DIGEST}")
     assert set(reached.values()) <= {acknowledged, acknowledged + 1}
@@ -88,7 +89,6 @@ def agree(where: Path, acknowledged: int, filed: int) -> tuple[int, int]:
     for step in (900, 86400):
         for by in (Dimension.stage, Dimension.asn):  # of the world, and of its networks
             assert store.dataset.counts(*ALL, step, by) == counted(truth, *ALL, step, by)
-    committer.close()
     store.close()
     return reached["lyon"], number
 

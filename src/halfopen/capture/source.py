@@ -30,13 +30,13 @@ class Capture:
 
     All that it says of itself grows while `batches` is iterated, which is done once. `problems`
     holds the damage met, which is never raised: a damaged file gives the packets before the damage.
-    Offsets in it are those of the stream out of its compression.
+    Offsets in it are those of the stream out of its compression. `files` are in the order in which they are read.
     """
 
     def __init__(self, name: str, files: Sequence[str]) -> None:
         self.name = name
         self.problems: list[CaptureError] = []
-        self._files = tuple(files)
+        self.files = tuple(files)
         self._reading = Reading()
         self._opened: list[CaptureFile] = []
 
@@ -64,7 +64,7 @@ class Capture:
     @property
     def progress(self) -> tuple[int, int | None]:
         """Bytes read of the files as they lie there, and all there are if that is known."""
-        sizes = [_size(file) for file in self._files]
+        sizes = [_size(file) for file in self.files]
         total = None if None in sizes else sum(size or 0 for size in sizes)
         return sum(file.taken for file in self._opened), total
 
@@ -83,7 +83,7 @@ class Capture:
 
     def _steps(self) -> Generator[Batch, None, None]:
         try:
-            for path in self._files:
+            for path in self.files:
                 yield from self._file(path)
         finally:
             self._reading.release()

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from halfopen.cli import options
+from halfopen.cli.progress import waits
 from halfopen.cli.text import printable
-from halfopen.errors import CaptureError, HalfopenError, StoreError, UsageError
+from halfopen.errors import CaptureError, HalfopenError, LeaseError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from halfopen.capture.source import Capture
+    from halfopen.ingest import Known
     from halfopen.pipeline import Judge, Judged
+    from halfopen.places import Places
     from halfopen.privacy import Privacy
     from halfopen.radar.annotations import Annotation
     from halfopen.radar.notes import Notes
@@ -38,7 +41,7 @@ def add(verbs: Any) -> None:
         "ingest",
         help="put captures into the dataset",
         description="Judge captures and put their connections into the dataset. A file is known by its content: "
-        "what is there already is left as it is.",
+        "what is there already is left as it is. Files that are joined are one capture, known by all of them.",
         epilog="Exit codes: 0 done, what is damaged or missing is reported; 1 nothing was readable, or a file is "
         "there with other options and not --replace; 2 the command line cannot be used.",
         allow_abbrev=False,
@@ -76,7 +79,7 @@ def run(args: Namespace) -> int:
     from halfopen.capture.paths import unreadable
     from halfopen.capture.source import open_captures
     from halfopen.config import data_directory
-    from halfopen.ingest import digest
+    from halfopen.ingest import known
     from halfopen.model import new_counters
     from halfopen.pipeline import Judge, cores
     from halfopen.places import Places
@@ -87,30 +90,34 @@ def run(args: Namespace) -> int:
         raise UsageError(
             "--sensor", args.sensor, f"up to 64 printable characters, not {', '.join(_NAMES_OF_ANSWERS)}"
         )
-    if args.joined:
-        raise UsageError("--joined", "with ingest", "files one by one, each known by its content")
     if "-" in args.files:
-        raise UsageError("FILE", "-", "files only, each known by its content")
+        raise UsageError(
+            "FILE", "-", "files: whether a capture is there already is told by its content beforehand"
+        )
     data = data_directory(args.data)
     places = Places.open(args.places) if args.places else None
     privacy = _privacy(args, data)
-    captures = open_captures(args.files)
+    made_with = _options(args, places)
+    captures = open_captures(args.files, joined=args.joined)
     judge = Judge(options.limits(args), places, cores())
     notes = Notes(data)
     refused = False
     store = Store(options.store(args, data), create=True)
-    with closing(store), closing(store.committer()) as committer:
+    with closing(store):
+        committer = store.committer(told=waits)
         for capture in captures:
             try:
-                known = digest(capture.name)
+                identity = known(capture)
             except OSError as error:
-                capture.problems.append(unreadable(capture.name, error))
+                capture.problems.append(unreadable(error.filename or capture.name, error))
                 judge.account.add(capture, new_counters())
                 continue
             try:
-                words = _ingest(args, committer, capture, known, judge, privacy, notes)
+                words = _ingest(args, made_with, committer, capture, identity, judge, privacy, notes)
             except CaptureError:
                 continue  # the account has it
+            except LeaseError:
+                raise
             except StoreError as error:
                 refused, words = True, str(error)
             print(f"{printable(capture.name)}: {printable(words)}")
@@ -124,18 +131,18 @@ def run(args: Namespace) -> int:
 
 def _ingest(
     args: Namespace,
+    made_with: str,
     committer: Any,
     capture: Capture,
-    known: str,
+    identity: Known,
     judge: Judge,
     privacy: Privacy,
     notes: Notes,
 ) -> str:
-    """Ingest one capture, `known` by its digest; gives what became of it in words. CaptureError if nothing of it
-    is readable."""
+    """Ingest one capture; gives what became of it in words. CaptureError if nothing of it is readable."""
     import pyarrow as pa
 
-    from halfopen.capture.source import open_captures
+    from halfopen.capture.source import Capture
     from halfopen.ingest import incoming
     from halfopen.store.schema import INCOMING
 
@@ -143,10 +150,10 @@ def _ingest(
     times: list[int] = []
 
     def parts() -> Iterator[Any]:
-        shift = _shift(open_captures([capture.name])[0]) if args.shift_end else 0
+        shift = _shift(Capture(capture.name, capture.files)) if args.shift_end else 0
 
         def work(batches: Iterator[Judged]) -> Iterator[Any]:
-            return incoming(batches, privacy, file=known, shift=shift)
+            return incoming(batches, privacy, file=identity.digest, shift=shift)
 
         waiting: list[Any] = []
         with closing(judge.run([capture], work)) as made:
@@ -164,13 +171,15 @@ def _ingest(
             yield pa.Table.from_batches(waiting, INCOMING)
         if times:
             # Before the rows are committed: rows that were moved are never without the mark.
-            notes.add(_moved(times[0], times[1], shift, args.sensor), about=known)
+            notes.add(_moved(times[0], times[1], shift, args.sensor), about=identity.digest)
 
-    record = committer.ingest(known, args.sensor, _options(args), parts(), replace=args.replace)
+    record = committer.ingest(
+        identity.digest, args.sensor, made_with, parts(), members=identity.members, replace=args.replace
+    )
     if not judged[0] and record.rows:
         return f"there already, {record.rows:,} connections"
     if not times:
-        notes.remove_about(known)  # the rows before these may have been moved
+        notes.remove_about(identity.digest)  # the rows before these may have been moved
     return f"{record.rows:,} connections"
 
 
@@ -203,7 +212,7 @@ def _moved(start: int, end: int, shift: int, sensor: str) -> Annotation:
     return Annotation(words, start // SECOND, end // SECOND + 1, event_type="PIPELINE", tags=(sensor,))
 
 
-def _options(args: Namespace) -> str:
+def _options(args: Namespace, places: Places | None) -> str:
     """All that decides what rows a file gives, as text that is equal for equal options."""
     from halfopen.connections.rules import RULES_VERSION
 
@@ -217,7 +226,7 @@ def _options(args: Namespace) -> str:
             "idle_timeout": args.idle_timeout,
             "server_ports": sorted(args.server_port),
             "server_nets": sorted(map(str, args.server_net)),
-            "places": [str(place) for place in args.places],
+            "places": places.digests() if places else [],
         },
         sort_keys=True,
     )

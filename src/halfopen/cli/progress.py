@@ -1,4 +1,4 @@
-"""A progress bar for work that takes longer than a moment, on a terminal only."""
+"""What is shown of work that takes longer than a moment: a progress bar, on a terminal only; who is waited for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
+
+from halfopen.cli.text import printable
 
 if TYPE_CHECKING:
     from halfopen.capture.source import Capture
@@ -49,3 +51,8 @@ def _show(captures: Sequence[Capture], done: Event) -> None:
         while not done.wait(_STEP):
             taken, sizes = zip(*(capture.progress for capture in captures), strict=True)
             bar.update(task, completed=sum(taken), total=None if None in sizes else sum(sizes))
+
+
+def waits(holder: str) -> None:
+    """Say whom an ingestion or upkeep waits for."""
+    print(f"halfopen: waiting for {printable(holder)}, which commits to the dataset", file=sys.stderr)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from halfopen.cli import options
+from halfopen.cli.progress import waits
 
 
 def add(verbs: Any) -> None:
@@ -58,15 +59,16 @@ def _info(args: Namespace) -> int:
         print(f"{table.name}: {table.rows:,} rows, {table.files:,} files, {table.bytes:,} bytes{span}")
     print(f"sensors: {', '.join(sensor.name for sensor in facts.sensors) or 'none'}")
     for file in facts.files:
-        print(f"capture {file.digest}: {file.rows:,} connections, as {file.sensor}")
+        joined = f", joined of {len(file.members)} files" if file.members else ""
+        print(f"capture {file.digest}: {file.rows:,} connections, as {file.sensor}{joined}")
     return 0
 
 
 def _compact(args: Namespace) -> int:
     from halfopen.store.upkeep import Upkeep
 
-    with _opened(args) as store, closing(store.committer()) as committer:
-        work = Upkeep(committer).compact(least=2)
+    with _opened(args) as store:
+        work = Upkeep(store.committer(told=waits)).compact(least=2)
     print(f"put together: {work.compacted:,} files of connections, {work.merged:,} of rollups")
     return 0
 
@@ -75,8 +77,8 @@ def _prune(args: Namespace) -> int:
     from halfopen.store.upkeep import Upkeep
 
     keep = options.keep(args)
-    with _opened(args) as store, closing(store.committer()) as committer:
-        upkeep = Upkeep(committer)
+    with _opened(args) as store:
+        upkeep = Upkeep(store.committer(told=waits))
         work = upkeep.prune(*keep)
         vacuumed = upkeep.vacuum().vacuumed
     print(

@@ -52,6 +52,10 @@ class Places:
         ]
         return found[0] if len(found) == 1 else np.concatenate(found)
 
+    def digests(self) -> list[str]:
+        """What the files are known by, in their order: equal ones give equal answers."""
+        return [file.digest() for file in self._files]
+
     def network_name(self, asn: int) -> str:
         """The organisation met beside an AS number in look-ups so far; empty where there was none."""
         return next((file.names[asn] for file in self._files if asn in file.names), "")

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from halfopen.places.continents import CONTINENTS, continent_of
+from halfopen.places.countries import CONTINENTS, continent_of
 
 _NOWHERE: Final = {"XX", "ZZ"}
 """User-assigned codes that files write for "no country known"."""

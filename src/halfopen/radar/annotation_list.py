@@ -17,20 +17,19 @@ from halfopen.radar.annotations import DATA_SOURCES, EVENT_TYPES, gap_annotation
 from halfopen.radar.answers import Surroundings
 from halfopen.radar.notes import Note
 from halfopen.radar.parameters import question_of
-from halfopen.radar.vocabulary import Endpoint, Form
+from halfopen.radar.vocabulary import Endpoint, Form, window_parameters
 from halfopen.radar.windows import Window
 from halfopen.store.query import Dataset, Dimension, Filters
 
-_DATES: Final = ("dateRange", "dateStart", "dateEnd")
+_WINDOW: Final = window_parameters(each_series=False)
+_DATES: Final = tuple(each.name for each in _WINDOW)
 _ALWAYS: Final = 1 << 35  # s: later than anything that is written down
 
 _FEW: Final = 100
 _MOST: Final = 1000
 
 _PARAMETERS: Final = (
-    Parameter("dateRange", "Window, ending now; without any date all of them.", "a range such as 7d, 52w or 7dcontrol"),
-    Parameter("dateStart", "Begin of the window (ISO 8601).", "a time", format="date-time"),
-    Parameter("dateEnd", "End of the window (ISO 8601).", "a time", format="date-time"),
+    *_WINDOW,
     Parameter("asn", "Only what concerns this network.", "an AS number from 1 to 4294967295", "integer", least=1, most=2**32 - 1),
     Parameter("location", "Only what concerns this country.", "an ISO 3166-1 alpha-2 code", pattern="^[A-Za-z]{2}$"),
     Parameter("dataSource", "Only what concerns this data source.", f"one of {', '.join(DATA_SOURCES)}", values=DATA_SOURCES, any_case=True),
@@ -89,6 +88,7 @@ def annotation_routes(
             "GET", "/radar/annotations", partial(_list, dataset, notes, surroundings, clock),
             "What happened to the data", _RESULT, RADAR, service=RADAR_SERVICE, parameters=_PARAMETERS,
             check=partial(_rejected, clock), tags=("Radar Annotations",),
+            description="What happened to the data, the newest first; of all times where no date is given.",
         ),
     )  # fmt: skip
 

@@ -10,12 +10,12 @@ from typing import Any, Final, Protocol
 from halfopen.accounts.permissions import CONNECTIONS
 from halfopen.api.envelope import ResultInfo
 from halfopen.api.errors import RADAR, Answer
-from halfopen.api.parameters import PAGE, Parameter, per_page
+from halfopen.api.parameters import PAGE, per_page
 from halfopen.api.routes import Call, Route, answered
 from halfopen.errors import CostError, InvalidError, Rejected
 from halfopen.model import SECOND
 from halfopen.radar.parameters import Series, question_of
-from halfopen.radar.vocabulary import ENDPOINTS
+from halfopen.radar.vocabulary import ENDPOINTS, filter_parameters, window_parameters
 from halfopen.radar.windows import stamp
 from halfopen.store.query import QUARTER, Filters
 from halfopen.store.told import TOLD, told
@@ -25,19 +25,7 @@ MOST_SKIPPED: Final = 1_000_000
 
 _PER_PAGE: Final = 100
 
-_ASKED: Final = (
-    Parameter("dateRange", "Window, ending now; with `control` that of the weeks before.", "a range such as 7d, 52w or 7dcontrol"),
-    Parameter("dateStart", "Begin of the window (ISO 8601).", "a time", format="date-time"),
-    Parameter("dateEnd", "End of the window (ISO 8601).", "a time", format="date-time"),
-    Parameter("asn", "Networks, separated by commas; - excludes.", "AS numbers"),
-    Parameter("location", "Countries, separated by commas; - excludes.", "ISO 3166-1 alpha-2 codes"),
-    Parameter("continent", "Continents, separated by commas; - excludes.", "continent codes"),
-    Parameter("ipVersion", "IP versions; - excludes.", "IPv4 or IPv6"),
-    Parameter("serverPort", "Ports of the servers; - excludes.", "ports"),
-    Parameter("signature", "Signatures; - excludes.", "signature ids"),
-    Parameter("tag", "Tags: any of them; - excludes.", "tags"),
-    Parameter("sensor", "Sensors; - excludes.", "names of sensors"),
-)  # fmt: skip
+_ASKED: Final = (*window_parameters(each_series=False), *filter_parameters(each_series=False))
 
 _RESULT: Final[dict[str, Any]] = {
     "type": "array",

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from halfopen.errors import InvalidError, Rejected
 from halfopen.radar import vocabulary
-from halfopen.radar.vocabulary import Endpoint, Filter, Form, Format, Normalization
+from halfopen.radar.vocabulary import FILTERS, Endpoint, Filter, Form, Format, Normalization
 from halfopen.radar.windows import (
     DAY,
     INTERVALS,
@@ -38,17 +38,7 @@ MOST_NUMBERS: Final = 200_000
 _FEW: Final = 10
 """Groups shown where a dimension has no end of values and the request says nothing."""
 
-_FILTERS: Final = (
-    vocabulary.ASN,
-    vocabulary.LOCATION,
-    vocabulary.CONTINENT,
-    vocabulary.IP_VERSION,
-    vocabulary.SERVER_PORT,
-    vocabulary.SIGNATURE,
-    vocabulary.TAG,
-    vocabulary.SENSOR,
-)
-_PER_SERIES: Final = ("name", "dateRange", "dateStart", "dateEnd", *(kind.name for kind in _FILTERS))
+_PER_SERIES: Final = ("name", "dateRange", "dateStart", "dateEnd", *(kind.name for kind in FILTERS))
 _KEY: Final = {Form.summary: "summary_", Form.timeseries_groups: "serie_", Form.top: "top_"}
 _RANGES: Final = "1d to 364d or 1w to 52w, with or without control after it"
 

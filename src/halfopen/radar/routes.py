@@ -18,7 +18,7 @@ from halfopen.api.routes import Call, Route
 from halfopen.errors import InvalidError, Rejected
 from halfopen.radar.answers import Surroundings, cache_key, reply
 from halfopen.radar.parameters import Question, question_of
-from halfopen.radar.vocabulary import ENDPOINTS, Endpoint, Form
+from halfopen.radar.vocabulary import ENDPOINTS, Endpoint, Form, filter_parameters, window_parameters
 from halfopen.radar.windows import INTERVALS
 from halfopen.store.query import Dataset, Dimension
 
@@ -29,23 +29,11 @@ _MOST_KEPT: Final = 64 << 20
 
 _CSV: Final = "text/csv; charset=utf-8"
 
-_LISTS: Final = (
+_OF_EACH_SERIES: Final = (
     Parameter("name", "Name of each series in the answer.", "a name", repeated=True),
-    Parameter(
-        "dateRange", "Window of each series, ending now; with `control` that of the weeks before.",
-        "a range such as 7d, 52w or 7dcontrol", repeated=True,
-    ),
-    Parameter("dateStart", "Begin of the window of each series (ISO 8601).", "a time", repeated=True, format="date-time"),
-    Parameter("dateEnd", "End of the window of each series (ISO 8601).", "a time", repeated=True, format="date-time"),
-    Parameter("asn", "Networks of each series, separated by commas; - excludes.", "AS numbers", repeated=True),
-    Parameter("location", "Countries of each series, separated by commas; - excludes.", "ISO 3166-1 alpha-2 codes", repeated=True),
-    Parameter("continent", "Continents of each series, separated by commas; - excludes.", "continent codes", repeated=True),
-    Parameter("ipVersion", "IP versions of each series; - excludes.", "IPv4 or IPv6", repeated=True),
-    Parameter("serverPort", "Ports of the servers, of each series; - excludes.", "ports", repeated=True),
-    Parameter("signature", "Signatures of each series; - excludes.", "signature ids", repeated=True),
-    Parameter("tag", "Tags of each series: any of them; - excludes.", "tags", repeated=True),
-    Parameter("sensor", "Sensors of each series; - excludes.", "names of sensors", repeated=True),
-)  # fmt: skip
+    *window_parameters(each_series=True),
+    *filter_parameters(each_series=True),
+)
 _FORMAT: Final = Parameter(
     "format", "Form of the answer.", "JSON or CSV", values=("JSON", "CSV"), any_case=True
 )
@@ -100,7 +88,7 @@ def _parameters(endpoint: Endpoint) -> tuple[Parameter, ...]:
         own += (_LIMIT,)
     elif endpoint.by is not Dimension.stage:
         own += (_PER_GROUP,)
-    return (*_LISTS, _FORMAT, _NORMALIZATION, *own)
+    return (*_OF_EACH_SERIES, _FORMAT, _NORMALIZATION, *own)
 
 
 def _summary(endpoint: Endpoint) -> str:

@@ -1,4 +1,4 @@
-"""The words that a request may use: endpoints, formats, and the values of each filter."""
+"""The words that a request may use: endpoints, formats, windows, filters and their values."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic
 
+from halfopen.api.parameters import Parameter
 from halfopen.connections.rules import SIGNATURES, Tag, signature_id
 from halfopen.model import STAGES
-from halfopen.places.continents import CONTINENTS, continent_of
+from halfopen.places.countries import CONTINENTS, continent_of
 from halfopen.store.query import Dimension, Value
 
 
@@ -60,9 +61,10 @@ ENDPOINTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Filter(Generic[Value]):
-    """A filter: its parameter, what is accepted, and how one value is read (None: it is not accepted)."""
+    """A filter: its parameter, what it chooses, what is accepted, and how one value is read (None: it is not)."""
 
     name: str
+    words: str
     accepted: str
     read: Callable[[str], Value | None]
 
@@ -99,16 +101,43 @@ _CONTINENTS: Final = {code: code for code in sorted(CONTINENTS)}
 _SIGNATURES: Final = {text.upper(): text for text in map(signature_id, range(len(SIGNATURES) + 1))}
 _TAGS: Final = {tag.name.upper(): tag.name for tag in Tag}
 
-ASN: Final = Filter("asn", "an AS number from 1 to 4294967295", _number(1, 2**32 - 1))
-LOCATION: Final = Filter("location", "an ISO 3166-1 alpha-2 code", _location)
-CONTINENT: Final = Filter("continent", _listed(_CONTINENTS), _word(_CONTINENTS))
+ASN: Final = Filter("asn", "Networks", "an AS number from 1 to 4294967295", _number(1, 2**32 - 1))
+LOCATION: Final = Filter("location", "Countries", "an ISO 3166-1 alpha-2 code", _location)
+CONTINENT: Final = Filter("continent", "Continents", _listed(_CONTINENTS), _word(_CONTINENTS))
 IP_VERSION: Final = Filter(
-    "ipVersion", _listed(("IPv4", "IPv6")), _word({"4": 4, "IPV4": 4, "6": 6, "IPV6": 6})
+    "ipVersion", "IP versions", _listed(("IPv4", "IPv6")), _word({"4": 4, "IPV4": 4, "6": 6, "IPV6": 6})
 )
-SERVER_PORT: Final = Filter("serverPort", "a port from 0 to 65535", _number(0, 65535))
-SIGNATURE: Final = Filter("signature", _listed(_SIGNATURES.values()), _word(_SIGNATURES))
-TAG: Final = Filter("tag", _listed(_TAGS.values()), _word(_TAGS))
-SENSOR: Final = Filter("sensor", "the name of a sensor, at most 64 printable characters", _sensor)
+SERVER_PORT: Final = Filter("serverPort", "Ports of the servers", "a port from 0 to 65535", _number(0, 65535))
+SIGNATURE: Final = Filter("signature", "Signatures", _listed(_SIGNATURES.values()), _word(_SIGNATURES))
+TAG: Final = Filter("tag", "Tags, any of them", _listed(_TAGS.values()), _word(_TAGS))
+SENSOR: Final = Filter("sensor", "Sensors", "the name of a sensor, at most 64 printable characters", _sensor)
+FILTERS: Final = (ASN, LOCATION, CONTINENT, IP_VERSION, SERVER_PORT, SIGNATURE, TAG, SENSOR)
+
+
+def window_parameters(*, each_series: bool) -> tuple[Parameter, ...]:
+    """What says a window, as the document tells it: one for each series, or a single one."""
+    of = " of each series" if each_series else ""
+    return (
+        Parameter(
+            "dateRange", f"Window{of}, ending now; with `control` that of the weeks before.",
+            "a range such as 7d, 52w or 7dcontrol", repeated=each_series,
+        ),
+        Parameter("dateStart", f"Begin of the window{of} (ISO 8601).", "a time", repeated=each_series, format="date-time"),
+        Parameter("dateEnd", f"End of the window{of} (ISO 8601).", "a time", repeated=each_series, format="date-time"),
+    )  # fmt: skip
+
+
+def filter_parameters(*, each_series: bool) -> tuple[Parameter, ...]:
+    """The filters, as the document tells them: one of a kind for each series, or a single one."""
+    of = " of each series" if each_series else ""
+    return tuple(
+        Parameter(
+            kind.name, f"{kind.words}{of}; several separated by commas, - excludes.", kind.accepted,
+            repeated=each_series,
+        )
+        for kind in FILTERS
+    )  # fmt: skip
+
 
 GROUPS: Final = {
     Dimension.stage: len(STAGES),

@@ -13,8 +13,8 @@ from halfopen.api.envelope import failure
 from halfopen.api.errors import Answer, Service
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call, Route, answered
-from halfopen.errors import Fault, ForbiddenError, Rejected, StoreError, UnavailableError
-from halfopen.server.door import RETRY, Door
+from halfopen.errors import Fault, ForbiddenError, LeaseError, Rejected, StoreError, UnavailableError
+from halfopen.server.door import Door
 from halfopen.server.stream import AHEAD, MOST_BYTES, rows_of
 from halfopen.store.committer import Batch
 
@@ -24,6 +24,9 @@ EXPECTED: Final = "halfopen-expected-sequence"
 _CONFLICT: Final = 1009
 _PATIENCE: Final = 60.0
 """Seconds for which a request waits for its commit; the sensor may ask again, nothing is taken twice."""
+
+_RETRY: Final = 10
+"""Seconds after which to ask again."""
 
 _MOST: Final = 2**40
 _NAME: Final = Parameter(
@@ -110,9 +113,11 @@ def _take(door: Door, clock: Callable[[], float], call: Call) -> Answer:
     try:
         receipt = door.intake().put(batch).result(_PATIENCE)
     except Late:
-        raise UnavailableError("the dataset (commits take long)", RETRY) from None
+        raise UnavailableError("the dataset (commits take long)", _RETRY) from None
+    except LeaseError as error:
+        raise UnavailableError("the dataset (another process commits to it)", _RETRY) from error
     except StoreError as error:
-        raise UnavailableError("the dataset (a commit failed)", RETRY) from error
+        raise UnavailableError("the dataset (a commit failed)", _RETRY) from error
     if not receipt.held:
         words = f"sequence: {batch.sequence} came, expected is {receipt.expected}"
         headers = {EXPECTED: str(receipt.expected)}

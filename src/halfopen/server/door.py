@@ -3,54 +3,42 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from typing import Final
 
-from halfopen.errors import StoreError, UnavailableError
 from halfopen.store.committer import Committer
 from halfopen.store.intake import Intake
 from halfopen.store.store import Store
 
-RETRY: Final = 10
-"""Seconds after which to ask again, where somebody else commits."""
+PATIENCE: Final = 5.0
+"""Seconds for which the turn of another process is waited for: a request that waits keeps a thread busy."""
 
 
 class Door:
-    """The first batch takes the lease, and this process keeps it until it ends; upkeep alone only borrows it."""
+    """Opens what is needed when it first is: a server without sensors keeps no tables open for them."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._lock = threading.Lock()
-        self._kept: tuple[Committer, Intake] | None = None
+    def __init__(self, store: Store, patience: float = PATIENCE) -> None:
+        """Commit to the store; others are waited for `patience` seconds."""
+        self._store, self._patience = store, patience
+        self._lock = threading.RLock()
+        self._committer: Committer | None = None
+        self._intake: Intake | None = None
+
+    def committer(self) -> Committer:
+        """The one that commits for this process."""
+        with self._lock:
+            if self._committer is None:
+                self._committer = self._store.committer(patience=self._patience)
+            return self._committer
 
     def intake(self) -> Intake:
-        """Where batches wait for their commit; UnavailableError while somebody else commits."""
+        """Where batches wait for their commit."""
         with self._lock:
-            if self._kept is None:
-                try:
-                    committer = self._store.committer()
-                except StoreError as error:
-                    raise UnavailableError(f"the dataset ({error.reason})", RETRY) from error
-                self._kept = committer, Intake(committer)
-            return self._kept[1]
-
-    @contextmanager
-    def committer(self) -> Iterator[Committer]:
-        """The one that commits, for a while; StoreError while somebody else does."""
-        with self._lock:
-            kept = self._kept
-        if kept is not None:
-            yield kept[0]
-            return
-        with closing(self._store.committer()) as borrowed:
-            yield borrowed
+            if self._intake is None:
+                self._intake = Intake(self.committer())
+            return self._intake
 
     def close(self) -> None:
-        """Commit what waits, and let the lease go."""
+        """Commit what waits."""
         with self._lock:
-            if self._kept is not None:
-                committer, intake = self._kept
-                intake.close()
-                committer.close()
-                self._kept = None
+            if self._intake is not None:
+                self._intake.close()

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Final
 
 from halfopen.api.access import FAULTS
-from halfopen.errors import StoreError
+from halfopen.errors import LeaseError
 from halfopen.server.door import Door
 from halfopen.store.upkeep import Upkeep
 
 EVERY: Final = 15 * 60.0
-"""Seconds between two runs. The first comes as long after the start: an ingestion right then is not kept out."""
+"""Seconds between two runs. The first comes as long after the start."""
 
 PATIENCE: Final = 3.0
 """Seconds for which a stop waits for the step under way; a step that is cut short has committed all or nothing."""
@@ -41,23 +40,21 @@ class RegularUpkeep:
         self._thread.join(PATIENCE)
 
     def once(self) -> bool:
-        """One run; False if it was put off, because somebody else commits, or cut short by `stop`."""
-        with ExitStack() as held:
+        """One run; False if it was put off, because somebody else commits for long, or cut short by `stop`."""
+        upkeep = Upkeep(self._door.committer())
+        steps: tuple[Callable[[], object], ...] = (
+            upkeep.compact,
+            lambda: upkeep.prune(*self._keep),
+            upkeep.vacuum,
+        )
+        for step in steps:
+            if self._stopped.is_set():
+                return False
             try:
-                committer = held.enter_context(self._door.committer())
-            except StoreError as error:
+                step()
+            except LeaseError as error:
                 FAULTS.info("upkeep is put off: %s", _line(error))
                 return False
-            upkeep = Upkeep(committer)
-            steps: tuple[Callable[[], object], ...] = (
-                upkeep.compact,
-                lambda: upkeep.prune(*self._keep),
-                upkeep.vacuum,
-            )
-            for step in steps:
-                if self._stopped.is_set():
-                    return False
-                step()
         self.last = time.time()
         return True
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,13 +13,13 @@ import pyarrow.compute as pc
 from halfopen.errors import StoreError
 from halfopen.model import SECOND
 from halfopen.store.engine import Engine
-from halfopen.store.lease import Lease, PlaceLease
+from halfopen.store.lease import Lease, Turn
 from halfopen.store.ledger import Ingested, Ledger, Sensor, heard
-from halfopen.store.place import Place
+from halfopen.store.place import Overtaken, Place
 from halfopen.store.query import QUARTER
 from halfopen.store.rollup import DATA, Follower
 from halfopen.store.schema import CONNECTIONS, INCOMING, ROLLUPS
-from halfopen.store.tables import File, Overtaken, Table
+from halfopen.store.tables import File, Table
 
 DAY: Final = 86400
 
@@ -53,34 +51,33 @@ class Receipt:
 
 
 class Committer:
-    """Commits to one store as long as it is open. Safe to share among threads; commits come one after another."""
+    """Commits to one store, by turns with others. Safe to share among threads; commits come one after another.
+
+    `lock` is the turn of this process, and holds it together over several commits; every method takes it.
+    """
 
     def __init__(
-        self, place: Place, engine: Engine, lease: Lease | None = None, clock: Callable[[], float] = time.time
+        self,
+        place: Place,
+        engine: Engine,
+        lease: Lease,
+        patience: float,
+        told: Callable[[str], None],
+        clock: Callable[[], float],
     ) -> None:
-        self._lease = lease or PlaceLease(place)
-        self._lease.take()
-        try:
-            self.lock = threading.RLock()
-            self.engine = engine
-            self.clock = clock
-            self.connections = Table(place / CONNECTIONS.name, CONNECTIONS)
-            self.rollups = Table(place / ROLLUPS.name, ROLLUPS)
-            self.ledger = Ledger(place)
-            self._follower = Follower(self.connections, self.rollups, engine)
-            self.follow()
-        except BaseException:
-            self._lease.release()
-            raise
-
-    def close(self) -> None:
-        """Let the lease go."""
-        with self.lock:
-            self._lease.release()
+        """As `Store.committer`."""
+        self.lock = Turn(lease, place.uri, patience, told)
+        self.engine = engine
+        self.clock = clock
+        self.connections = Table(place / CONNECTIONS.name, CONNECTIONS, lease.check)
+        self.rollups = Table(place / ROLLUPS.name, ROLLUPS, lease.check)
+        self.ledger = Ledger(place)
+        self._follower = Follower(self.connections, self.rollups, engine)
 
     def forget(self, sensor: str) -> None:
         """Let go of a sensor that will not come back: its rows stay, it is missed no longer."""
         with self.lock:
+            self.ledger.refresh()
             self.ledger.forget(sensor)
 
     def follow(self) -> int:
@@ -105,6 +102,7 @@ class Committer:
 
     def _commit(self, batches: Sequence[Batch]) -> list[Receipt]:
         self.connections.refresh()
+        self.ledger.refresh()
         now = int(self.clock())
         reached: dict[str, int] = {}
         taken: list[Batch] = []
@@ -156,13 +154,22 @@ class Committer:
             self.ledger.put_sensors(sensors.values())
 
     def ingest(
-        self, digest: str, sensor: str, options: str, parts: Iterable[Any], *, replace: bool = False
+        self,
+        digest: str,
+        sensor: str,
+        options: str,
+        parts: Iterable[Any],
+        *,
+        members: Sequence[str] = (),
+        replace: bool = False,
     ) -> Ingested:
-        """Commit a whole capture file: `parts` are tables of `schema.INCOMING`, `options` what made them so.
+        """Commit a whole capture: `parts` are tables of `schema.INCOMING`, `options` what made them so, `members` the
+        digests of the files that are joined in it.
 
         A file that is in the store already with the same options is answered without effect. With others it is
         refused, or with `replace` put in the place of its earlier rows, in one commit; so is `replace` itself
-        once some of those rows have gone by retention, because the rollups still hold them.
+        once some of those rows have gone by retention, because the rollups still hold them. A file that is in the
+        store in another capture is refused always: its connections would count twice.
         """
         application = f"file:{digest}"
         # Parts are judged while they come: this may take minutes, and others commit meanwhile.
@@ -172,17 +179,20 @@ class Committer:
         while True:
             with self.lock:
                 self.connections.refresh()
+                self.ledger.refresh()
                 number = self.connections.transaction(application)
                 earlier = self.ledger.files.get((digest, number))
                 if earlier and not replace:
                     if earlier.options == options:
                         return earlier
                     raise StoreError(digest, "this file is in the store with other options; replace it")
+                if not earlier:
+                    self._refuse_twice(digest, members)
                 if files is not None:
-                    record = Ingested(digest, number + 1, sensor, options, rows, now, end)
+                    record = Ingested(digest, number + 1, sensor, options, rows, now, end, list(members))
                     remove, kept = self._without(digest, earlier)
-                    self.ledger.put_file(record, number)
                     try:
+                        self.ledger.put_file(record, number)
                         self.connections.commit(DATA, {application: number + 1}, [*files, *kept], remove)
                     except Overtaken:
                         continue
@@ -194,6 +204,16 @@ class Committer:
                 rows += part.num_rows
                 if part.num_rows:
                     end = max(end, pc.max(stamped["bucket"]).as_py() + QUARTER)
+
+    def _refuse_twice(self, digest: str, members: Sequence[str]) -> None:
+        """StoreError where a file of a capture is in the store in another one."""
+        mine = {digest, *members}
+        for each in self.ledger.files.values():
+            shared = mine & {each.digest, *each.members}
+            if shared and each.number == self.connections.transaction(f"file:{each.digest}"):
+                named = f"in the joined capture {each.digest}" if each.members else "by itself"
+                which = ", ".join(sorted(shared))
+                raise StoreError(digest, f"{which} is in the store {named} already; forget that one first")
 
     def _without(self, digest: str, earlier: Ingested | None) -> tuple[list[File], list[File]]:
         """The files that hold rows of an earlier ingestion, and new ones that hold the rest of their rows."""

@@ -61,13 +61,17 @@ class Intake:
 
     def _commit(self, taken: list[tuple[Batch, Future[Receipt]]]) -> None:
         try:
-            receipts = self._committer.commit([batch for batch, _ in taken])
+            with self._committer.lock:
+                receipts = self._committer.commit([batch for batch, _ in taken])
+                for (_, waiting), receipt in zip(taken, receipts, strict=True):
+                    waiting.set_result(receipt)
+                self._follow()
         except Exception as error:  # whatever it is, each of them must hear of it
             for _, waiting in taken:
-                waiting.set_exception(error)
-            return
-        for (_, waiting), receipt in zip(taken, receipts, strict=True):
-            waiting.set_result(receipt)
+                if not waiting.done():
+                    waiting.set_exception(error)
+
+    def _follow(self) -> None:
         try:
             self._committer.follow()
             self.fault = None

@@ -1,6 +1,6 @@
 """What is known of sensors and of files: two small Parquet files beside the tables, replaced as a whole.
 
-The committer alone writes them. Of sensors they say how far each has come and what it missed; a lost update is
+Committers alone write them, in their turns, and each only in the place of what it has read. Of sensors they say how far each has come and what it missed; a lost update is
 mended by the next batch. The record of a file is written before its rows are committed and counts only once the
 application transaction of the file has reached its number.
 """
@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import pyarrow as pa
 import pyarrow.parquet
 
-from halfopen.store.place import Place
+from halfopen.store.place import COMPRESSION, Place
 from halfopen.store.query import QUARTER, Gap
 
 LATENESS: Final = 30 * 60
@@ -43,7 +43,7 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """One ingestion of a capture file."""
+    """One ingestion of a capture: a file, or several that are joined."""
 
     digest: str
     number: int  # 1, and one more for each replacement
@@ -52,6 +52,7 @@ class Ingested:
     rows: int
     ingested: int  # s since the epoch
     end: int  # end of its last bucket, s since the epoch
+    members: list[str] = field(default_factory=list)  # digests of the files of a joined capture
 
 
 Row = TypeVar("Row", Sensor, Ingested)
@@ -73,6 +74,7 @@ _FILES: Final = pa.schema(
         ("sensor", pa.string()),
         ("options", pa.string()),
         *((name, pa.int64()) for name in ("rows", "ingested", "end")),
+        ("members", pa.list_(pa.string())),
     ]
 )
 
@@ -84,7 +86,7 @@ class Ledger:
         """Read the ledger at `place`; an object store is asked for news every `freshness` seconds at most."""
         self._place, self._freshness = place, freshness
         self._read_at = -freshness
-        self._stamps: dict[str, object] = {}
+        self._marks: dict[str, str | None] = {}
         self.sensors: dict[tuple[str, str], Sensor] = {}
         self.files: dict[tuple[str, int], Ingested] = {}
         self.refresh()
@@ -94,15 +96,13 @@ class Ledger:
         if not self._place.local and time.monotonic() - self._read_at < self._freshness:
             return
         self._read_at = time.monotonic()
-        if self._changed("sensors.parquet"):
-            self.sensors = {
-                (each.name, each.incarnation): each for each in self._rows("sensors.parquet", Sensor)
-            }
-        if self._changed("files.parquet"):
-            self.files = {(each.digest, each.number): each for each in self._rows("files.parquet", Ingested)}
+        if (sensors := self._news("sensors.parquet", Sensor)) is not None:
+            self.sensors = {(each.name, each.incarnation): each for each in sensors}
+        if (files := self._news("files.parquet", Ingested)) is not None:
+            self.files = {(each.digest, each.number): each for each in files}
 
     def put_sensors(self, sensors: Iterable[Sensor]) -> None:
-        """Set and keep some sensors."""
+        """Set and keep some sensors; Overtaken if others were kept since the last refresh."""
         self.sensors.update({(each.name, each.incarnation): each for each in sensors})
         self._keep("sensors.parquet", list(self.sensors.values()), _SENSORS)
 
@@ -112,33 +112,31 @@ class Ledger:
         self.put_sensors(())
 
     def put_file(self, record: Ingested, committed: int) -> None:
-        """Keep the record of an ingestion about to be committed, beside the `committed` one of the same file."""
+        """Keep the record of an ingestion about to be committed, beside the `committed` one of the same file.
+
+        Overtaken if others were kept since the last refresh.
+        """
         kept = {
             key: each for key, each in self.files.items() if key[0] != record.digest or key[1] == committed
         }
         self.files = {**kept, (record.digest, record.number): record}
         self._keep("files.parquet", list(self.files.values()), _FILES)
 
-    def _changed(self, name: str) -> bool:
-        if not self._place.local:
-            return True
-        try:
-            found = (self._place.local / name).stat()
-        except OSError:
-            return False
-        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
-        changed = self._stamps.get(name) != stamp
-        self._stamps[name] = stamp
-        return changed
-
-    def _rows(self, name: str, kind: type[Row]) -> list[Row]:
-        raw = self._place.read(name)
-        if raw is None:
+    def _news(self, name: str, kind: type[Row]) -> list[Row] | None:
+        """What a file holds; None if that is known already."""
+        if self._place.mark(name) == self._marks.get(name):
+            return None
+        found = self._place.read(name)
+        self._marks[name] = found[1] if found else None
+        if not found:
             return []
-        return [kind(**row) for row in pa.parquet.read_table(io.BytesIO(raw)).to_pylist()]
+        return [kind(**row) for row in pa.parquet.read_table(io.BytesIO(found[0])).to_pylist()]
 
     def _keep(self, name: str, rows: Sequence[Row], schema: Any) -> None:
-        self._place.write(name, pa.Table.from_pylist([asdict(row) for row in rows], schema), replace=True)
+        content = pa.BufferOutputStream()
+        table = pa.Table.from_pylist([asdict(row) for row in rows], schema)
+        pa.parquet.write_table(table, content, compression=COMPRESSION)
+        self._marks[name] = self._place.replace(name, content.getvalue().to_pybytes(), self._marks.get(name))
 
 
 def heard(

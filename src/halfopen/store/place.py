@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,7 +24,11 @@ SILENCE: Final = 10
 REQUEST_TIMEOUT: Final = 30
 RETRY_TIMEOUT: Final = 60
 """Seconds after which an object store is given up: no connection, not a byte (three times: Arrow), no whole answer, no
-answer to any of the attempts (delta-rs)."""
+answer to any of the attempts (delta-rs and obstore)."""
+
+
+class Overtaken(Exception):  # noqa: N818 - not a fault: the caller looks again and decides again
+    """Somebody else wrote first."""
 
 
 class Place:
@@ -36,26 +44,52 @@ class Place:
         if not self.local and urlsplit(text).scheme not in ("s3", "s3a"):
             raise StoreError(text, "a store lies in a directory or at s3://bucket/prefix")
         self.uri = str(self.local) if self.local else text.rstrip("/")
-        self._files: Any = None
 
     def __truediv__(self, name: str) -> Place:
         return Place(f"{self.uri}/{name}")
 
-    @property
+    @cached_property
     def files(self) -> Any:
-        """The `pyarrow.fs.FileSystem` whose root is this place."""
-        if self._files is None:
-            if self.local:
-                self._files = pa.fs.SubTreeFileSystem(self.uri, pa.fs.LocalFileSystem())
-            else:
-                # Arrow's own, not delta-rs's: that one is Python to Arrow, and threads that read through it
-                # can wait for the interpreter's lock and for each other at once.
-                url = urlsplit(self.uri)
-                try:
-                    self._files = pa.fs.SubTreeFileSystem(f"{url.netloc}{url.path}", _s3())
-                except (OSError, ValueError) as error:
-                    raise StoreError(self.uri, str(error)) from error
-        return self._files
+        """The `pyarrow.fs.FileSystem` whose root is this place of an object store, for datasets to be read through."""
+        # Arrow's own, not delta-rs's or obstore's: those are Python to Arrow, and threads that read through it
+        # can wait for the interpreter's lock and for each other at once.
+        url = urlsplit(self.uri)
+        with self._told():
+            return pa.fs.SubTreeFileSystem(f"{url.netloc}{url.path}", _s3())
+
+    @cached_property
+    def _objects(self) -> Any:
+        """The `obstore.store.S3Store` whose root is this place, for all but datasets."""
+        import obstore.store  # only where there is an object store: it takes a while
+
+        url = urlsplit(self.uri)
+        with self._told():
+            return obstore.store.S3Store(
+                url.netloc,
+                prefix=url.path.strip("/") or None,
+                client_options={
+                    "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT),
+                    "timeout": timedelta(seconds=REQUEST_TIMEOUT),
+                    "allow_http": _endpoint().startswith("http://"),
+                },
+                retry_config={"retry_timeout": timedelta(seconds=RETRY_TIMEOUT)},
+            )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell what goes wrong meanwhile as a StoreError."""
+        try:
+            yield
+        except self._faults() as error:
+            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+            raise StoreError(self.uri, reason) from error
+
+    def _faults(self) -> tuple[type[Exception], ...]:
+        if self.local:
+            return (OSError,)
+        from obstore.exceptions import BaseError
+
+        return OSError, ValueError, BaseError
 
     @property
     def options(self) -> dict[str, str]:
@@ -72,56 +106,103 @@ class Place:
     def make(self) -> None:
         """Make the directory, durably; nothing to do in an object store."""
         if self.local and not self.local.is_dir():
-            try:
+            with self._told():
                 self.local.mkdir(parents=True)
-            except OSError as error:
-                raise StoreError(self.uri, error.strerror or str(error)) from error
             sync(self.local.parent)
 
-    def read(self, name: str) -> bytes | None:
-        """The bytes of one file; None where there is none."""
-        if self.local:
+    def mark(self, name: str) -> str | None:
+        """What tells the content of a file from all that it had before or will have; None where there is no file."""
+        with self._told():
             try:
-                return (self.local / name).read_bytes()
+                if self.local:
+                    return _mark((self.local / name).stat())
+                import obstore
+
+                return _tag(obstore.head(self._objects, name))
             except FileNotFoundError:
                 return None
-            except OSError as error:
-                raise StoreError(self.uri, error.strerror or str(error)) from error
-        try:
-            with self.files.open_input_stream(name) as stream:
-                return bytes(stream.read())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StoreError(self.uri, str(error)) from error
 
-    def write(self, name: str, rows: Any, *, replace: bool = False) -> int:
-        """Write `rows` as a Parquet file and give its size (bytes); it is on the disk when this returns.
+    def read(self, name: str) -> tuple[bytes, str] | None:
+        """The bytes of one file, and the mark of this content; None where there is none."""
+        with self._told():
+            try:
+                if self.local:
+                    with (self.local / name).open("rb") as file:
+                        return file.read(), _mark(os.fstat(file.fileno()))
+                import obstore
 
-        With `replace` readers see the old file or the new one, never a half.
+                found = obstore.get(self._objects, name)
+                return bytes(found.bytes()), _tag(found.meta)
+            except FileNotFoundError:
+                return None
+
+    def replace(self, name: str, content: bytes, mark: str | None) -> str:
+        """Put a new content in the place of the one with a mark, or where there was no file, and give its mark.
+
+        It is on the disk when this returns; readers see the old content or the new one, never a half. Overtaken if
+        the mark is not that of the content any more; of two writers to an object store one always is, local ones
+        must not write at once.
         """
-        try:
-            if not self.local:
-                pa.parquet.write_table(rows, name, filesystem=self.files, compression=COMPRESSION)
-                return int(self.files.get_file_info(name).size)
-            target = self.local / name
-            if not target.parent.is_dir():
-                for folder in reversed([target.parent, *target.parent.parents]):
-                    if not folder.is_dir():
-                        folder.mkdir(exist_ok=True)
-                        sync(folder.parent)
-            path = target.with_name(f".{target.name}.new") if replace else target
-            with path.open("wb") as file:
-                pa.parquet.write_table(rows, file, compression=COMPRESSION)
-                file.flush()
-                os.fsync(file.fileno())
-                size = file.tell()
-            if replace:
-                path.replace(target)
-            sync(target.parent)
-            return size
-        except OSError as error:
-            raise StoreError(self.uri, error.strerror or str(error)) from error
+        if self.local:
+            if self.mark(name) != mark:
+                raise Overtaken(name)
+            fresh = self.local / f".{name}.new"
+            with self._told():
+                with fresh.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    mark = _mark(os.fstat(file.fileno()))
+                fresh.replace(self.local / name)
+                sync(self.local)
+                return mark
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._told():
+            try:
+                return _tag(
+                    obstore.put(self._objects, name, content, mode={"e_tag": mark} if mark else "create")
+                )
+            except (AlreadyExistsError, PreconditionError) as error:
+                raise Overtaken(name) from error
+
+    def write(self, name: str, rows: Any) -> int:
+        """Write `rows` as a new Parquet file and give its size (bytes); it is on the disk when this returns."""
+        with self._told():
+            if self.local:
+                return self._write(self.local / name, rows)
+            import obstore
+
+            sink = pa.BufferOutputStream()
+            pa.parquet.write_table(rows, sink, compression=COMPRESSION)
+            content = memoryview(sink.getvalue()).cast("B")
+            obstore.put(self._objects, name, content)
+            return content.nbytes
+
+    def _write(self, target: Path, rows: Any) -> int:
+        if not target.parent.is_dir():
+            for folder in reversed([target.parent, *target.parent.parents]):
+                if not folder.is_dir():
+                    folder.mkdir(exist_ok=True)
+                    sync(folder.parent)
+        with target.open("wb") as file:
+            pa.parquet.write_table(rows, file, compression=COMPRESSION)
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        sync(target.parent)
+        return size
+
+
+def _mark(found: os.stat_result) -> str:
+    return f"{found.st_ino}.{found.st_mtime_ns}.{found.st_size}"
+
+
+def _tag(found: Any) -> str:
+    if not found["e_tag"]:
+        raise OSError("this object store tells no ETags, which are needed here")
+    return str(found["e_tag"])
 
 
 def _endpoint() -> str:

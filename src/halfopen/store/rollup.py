@@ -9,8 +9,9 @@ from typing import Any, Final
 import pyarrow.compute as pc
 
 from halfopen.store.engine import Engine
+from halfopen.store.place import Overtaken
 from halfopen.store.schema import KEYS
-from halfopen.store.tables import Change, File, Overtaken, Table
+from halfopen.store.tables import Change, File, Table
 
 FOLLOWED: Final = "connections"
 """Application transaction of rollups: the last version of connections that they hold."""
@@ -90,7 +91,7 @@ class Follower:
                     continue
                 followed += len(changes)
             self._looked = last
-            if last == self._connections.version:
+            if last >= self._connections.version:
                 return followed
 
 

@@ -68,9 +68,9 @@ CONNECTIONS: Final = Layout(
     (
         Column("day", pa.date32(), "UTC day of the first SYN; partition"),
         Column("sensor", pa.string(), "name of the sensor, or the one given to a capture file"),
-        Column("incarnation", pa.string(), "UUID of the sensor's spool, or the file's digest"),
+        Column("incarnation", pa.string(), "UUID of the sensor's spool, or the capture's digest"),
         Column("sequence", pa.int64(), "number of the batch within the incarnation, from 1"),
-        Column("file", pa.string(), "digest of the capture file; null for a live sensor"),
+        Column("file", pa.string(), "digest of the capture; null for a live sensor"),
         Column("start_ns", pa.int64(), "first SYN, ns since the epoch"),
         Column("end_ns", pa.int64(), "last inbound packet, ns since the epoch"),
         Column("bucket", pa.int64(), "begin of the first SYN's quarter of an hour, s since the epoch"),

@@ -6,16 +6,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from halfopen.store.committer import Committer
 from halfopen.store.engine import Engine
-from halfopen.store.lease import Lease
+from halfopen.store.lease import FileLease, Lease
 from halfopen.store.ledger import Ingested, Ledger, Sensor
+from halfopen.store.object_lease import ObjectLease
 from halfopen.store.place import Place
 from halfopen.store.reader import Reader
 from halfopen.store.rollup import FOLLOWED
 from halfopen.store.schema import CONNECTIONS, FORMAT, ROLLUPS
 from halfopen.store.tables import Table
+
+PATIENCE: Final = 600.0
+"""Seconds for which another process that commits is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,20 @@ class Store:
         self.engine = Engine(threads)
         self.dataset = Reader(self.place, self.engine, clock, freshness)
 
-    def committer(self, lease: Lease | None = None) -> Committer:
-        """Become the one that commits; StoreError if somebody else is."""
-        return Committer(self.place, self.engine, lease, self._clock)
+    def committer(
+        self,
+        *,
+        patience: float = PATIENCE,
+        told: Callable[[str], None] = lambda _: None,
+        lease: Lease | None = None,
+    ) -> Committer:
+        """What commits to the store, by turns with others.
+
+        `patience` says for how many s the turn of another process is waited for, before a LeaseError; `told` hears
+        for whom, where that takes a moment. The `lease` is the place's own if none is given.
+        """
+        own = FileLease if self.place.local else ObjectLease
+        return Committer(self.place, self.engine, lease or own(self.place), patience, told, self._clock)
 
     def info(self) -> Facts:
         """What the store amounts to."""

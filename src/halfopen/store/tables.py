@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from halfopen.errors import StoreError
-from halfopen.store.place import Place, sync
+from halfopen.store.place import Overtaken, Place, sync
 from halfopen.store.schema import FORMAT, Layout
 
 REWRITE: Final = "rewrite"
@@ -38,12 +38,11 @@ CONFIGURATION: Final = {
 LISTING: Final = 60
 """Seconds after which the log is listed whatever the next version's file says: it may have been tidied away."""
 
+LOOSE: Final = 12 * 3600
+"""Seconds for which a data file may wait for its commit: hours later vacuum takes it for a left-over."""
+
 # Checkpoints and log clean-up are our own: they must be on the disk before they are relied upon.
 _NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-
-
-class Overtaken(Exception):  # noqa: N818 - not a fault: the caller looks at the new snapshot and decides again
-    """Another commit under the same application transaction came first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +68,11 @@ class Change:
 class Table:
     """One table of a store. Not safe to share among threads; a thread that asks opens its own."""
 
-    def __init__(self, place: Place, layout: Layout) -> None:
+    def __init__(self, place: Place, layout: Layout, check: Callable[[], None] | None = None) -> None:
+        """Open the table; `check` is asked before each commit and raises where it must not be made."""
         self.place = place
         self.layout = layout
+        self._check = check
         try:
             self._delta = DeltaTable(place.uri, storage_options=place.options)
         except TableNotFoundError as error:
@@ -206,10 +207,14 @@ class Table:
         `moves` says that the same rows were only laid out anew. Raises `Overtaken` if another commit under one
         of the transactions came first; the snapshot is then the newest.
         """
+        if self._check:
+            self._check()
         numbers = dict(transactions)
         if remove:
             numbers[REWRITE] = self.transaction(REWRITE) + 1
         now = time.time_ns() // 1_000_000
+        if any(file.modified < now - LOOSE * 1000 for file in add):
+            raise StoreError(self.place.uri, f"files waited for their commit for over {LOOSE // 3600} hours")
         actions: list[AddAction | RemoveAction] = [
             AddAction(f.path, f.size, f.partition, f.modified, not moves, json.dumps({"numRecords": f.rows}))
             for f in add
@@ -245,13 +250,13 @@ class Table:
 
     def change(self, version: int) -> Change:
         """What a version did to the rows."""
-        raw = self.place.read(f"_delta_log/{version:020}.json")
-        if raw is None:
+        found = self.place.read(f"_delta_log/{version:020}.json")
+        if found is None:
             raise StoreError(
                 self.place.uri, f"version {version} is gone from the log of {self.layout.name!r}"
             )
         kind, added, removed = "", [], []
-        for line in raw.splitlines():
+        for line in found[0].splitlines():
             action = json.loads(line)
             if "commitInfo" in action:
                 kind = action["commitInfo"].get("halfopen", "")

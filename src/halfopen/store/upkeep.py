@@ -1,4 +1,4 @@
-"""What keeps a store small: merging, compaction, retention, vacuum. Beside the committer, in its process.
+"""What keeps a store small: merging, compaction, retention, vacuum. By a committer, beside others.
 
 Readers are never disturbed: files leave the table in one commit, and the disk only hours later. New files are
 written without the committer's lock and committed under it, so that sensors do not wait for them.
@@ -14,8 +14,9 @@ from typing import Any, Final
 from halfopen.errors import UsageError
 from halfopen.model import SECOND
 from halfopen.store.committer import Committer
+from halfopen.store.place import Overtaken
 from halfopen.store.rollup import KEY_LIST, LAYOUT, PRUNED, RETENTION, SOMETHING
-from halfopen.store.tables import File, Overtaken, Table
+from halfopen.store.tables import File, Table
 
 DAY: Final = 86400
 
@@ -49,7 +50,7 @@ class Work:
 
 
 class Upkeep:
-    """Upkeep of the store of one committer."""
+    """Upkeep of a store by a committer."""
 
     def __init__(self, committer: Committer) -> None:
         self._committer = committer

@@ -1,4 +1,4 @@
-"""Writes what is generated of the pages: the command line, the rules and the demo, each from what defines it."""
+"""Writes what is generated of the pages: command line, rules, tables and demo, each from what defines it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from typing import Final
 from halfopen.cli import main as command
 from halfopen.cli.text import STAGE_WORDS
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
-from halfopen.model import STAGES
+from halfopen.model import STAGES, Stage
+from halfopen.store.schema import CONNECTIONS, FORMAT, ROLLUPS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
 NOTE: Final = "<!-- Written by `make docs`; changes made here are lost. -->"
+FROM_HERE: Final = "<!-- From here on written by `make docs`; changes made here are lost. -->"
 DEMO: Final = "<!-- The output of the demo, written by `make docs`. -->"
 
 
@@ -91,6 +93,26 @@ def signatures() -> str:
     return "\n".join(lines)
 
 
+def tables() -> str:
+    """The page of the dataset's tables, its end from their schema."""
+    written, _, _ = (DOCS / "tables.md").read_text().partition(FROM_HERE)
+    lines = [
+        FROM_HERE,
+        "",
+        f"Format {FORMAT}. Types are those of Arrow; Delta knows no unsigned numbers.",
+        "",
+    ]
+    for layout in (CONNECTIONS, ROLLUPS):
+        parts = " and ".join(f"`{name}`" for name in layout.partitions)
+        lines += [f"## `{layout.name}`", "", f"{layout.words} Parted by {parts}.", ""]
+        rows = ((f"`{column.name}`", f"`{column.type}`", column.words) for column in layout.columns)
+        lines += table(("Column", "Type", "Meaning"), rows)
+    lines += ["## Numbers", "", "Signatures are numbered on [their page](signatures.md#signatures).", ""]
+    lines += table(("Stage", "Number"), ((f"`{stage.name}`", str(stage.value)) for stage in Stage))
+    lines += table(("Tag", "Bit"), ((f"`{tag.name}`", str(1 << tag)) for tag in TAGS))
+    return "\n".join([f"{written}{lines[0]}", *lines[1:]])
+
+
 def readme() -> str:
     """The README with what the demo says of its capture, counters left aside."""
     said = BytesIO()
@@ -118,6 +140,7 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     ROOT / "README.md": readme,
     DOCS / "cli-reference.md": cli_reference,
     DOCS / "signatures.md": signatures,
+    DOCS / "tables.md": tables,
 }
 
 

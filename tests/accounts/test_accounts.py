@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, text
 
 from halfopen.accounts import Accounts, Principal, Refusal, records
 from halfopen.accounts.permissions import (
@@ -24,14 +23,15 @@ from halfopen.accounts.permissions import (
     TUNNELS_WRITE,
     USER,
 )
+from halfopen.accounts.schema import METADATA, USERS
 from halfopen.errors import UsageError
+from tests.databases.database import Database
 
 
 @pytest.fixture
-def accounts(tmp_path: Path) -> Iterator[Accounts]:
-    found = Accounts.open(tmp_path)
-    yield found
-    found.close()
+def accounts(database: Database) -> Iterator[Accounts]:
+    with database.accounts() as found:
+        yield found
 
 
 def verified(accounts: Accounts, *permissions: str, **more: Any) -> Principal:
@@ -53,27 +53,27 @@ def test_a_token_is_what_terraform_accepts_and_is_recognised(accounts: Accounts)
     assert accounts.verify("") is Refusal.unknown
 
 
-def test_no_secret_is_kept(accounts: Accounts, tmp_path: Path) -> None:
-    token, _ = accounts.create_token(["admin"])
-    _, key = accounts.create_key("user@example.com")
-    accounts.verify(token)
-    accounts.close()
-    for file in tmp_path.iterdir():
-        content = file.read_bytes()
-        assert token.encode() not in content, file
-        assert key.encode() not in content, file
+def test_no_secret_is_kept(database: Database) -> None:
+    with database.accounts() as accounts:
+        token, _ = accounts.create_token(["admin"])
+        _, key = accounts.create_key("user@example.com")
+        accounts.verify(token)
+    with database.connection() as connection:
+        rows = [connection.execute(select(table)).all() for table in METADATA.sorted_tables]
+    kept = [repr(rows).encode(), *(file.read_bytes() for file in database.data.iterdir())]
+    assert "user@example.com" in repr(rows)
+    for secret in (token, key):
+        assert not any(secret.encode() in each for each in kept)
 
 
-def test_digests_of_two_installations_differ(tmp_path: Path) -> None:
+def test_digests_of_two_installations_differ(databases: Callable[[str], Database]) -> None:
     digests = set()
     for name in "ab":
-        (tmp_path / name).mkdir()
-        accounts = Accounts.open(tmp_path / name)
-        accounts.create_key("user@example.com", key="k" * 40)
-        accounts.close()
-        with sqlite3.connect(tmp_path / name / "accounts.sqlite") as database:
-            digests |= set(database.execute("SELECT key_digest FROM users WHERE key_digest IS NOT NULL"))
-        database.close()
+        database = databases(name)
+        with database.accounts() as accounts:
+            accounts.create_key("user@example.com", key="k" * 40)
+        with database.connection() as connection:
+            digests |= set(connection.execute(select(USERS.c.key_digest)).scalars()) - {None}
     assert len(digests) == 2
 
 
@@ -115,15 +115,20 @@ def test_the_last_use_is_noted_once_a_minute(accounts: Accounts, monkeypatch: py
     assert noted == [0, 0, 60_000_000, 60_000_000]
 
 
-def test_a_token_of_a_database_that_cannot_be_written_is_still_good(
-    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    token, _ = accounts.create_token(["admin"])
-    with accounts._database._engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA query_only = ON")
-        connection.rollback()
-    assert isinstance(accounts.verify(token), Principal)
-    assert accounts.list_tokens()[0].used is None
+def test_a_token_of_a_database_that_cannot_be_written_is_still_good(database: Database) -> None:
+    with database.accounts() as accounts:
+        token, _ = accounts.create_token(["admin"])
+    if database.url:
+        with database.connection() as connection:
+            name = connection.engine.url.database
+            connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+    with database.accounts() as accounts:
+        if not database.url:
+            with accounts._database._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA query_only = ON")
+                connection.rollback()
+        assert isinstance(accounts.verify(token), Principal)
+        assert accounts.list_tokens()[0].used is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from halfopen.accounts import Account, Accounts, Principal
+from tests.databases.database import KINDS, Database
 from tests.house.project import ROOT
 
 
@@ -46,10 +47,9 @@ class Server:
 
 
 @contextmanager
-def running(data: Path, rate: str) -> Iterator[Server]:
-    """Run granian on a new data directory; it is killed at the end."""
-    data.mkdir(mode=0o700)
-    accounts = Accounts.open(data)
+def running(database: Database, rate: str = "100000/10") -> Iterator[Server]:
+    """Run granian on an empty database; it is ended afterwards. By default it grants more than tests ask."""
+    data, accounts = database.data, database.open()
     user, key = accounts.create_key("user@example.com")
     foreign = accounts.create_account("Another")
     (own, *_) = accounts.accounts(principal_of(accounts))
@@ -70,7 +70,7 @@ def running(data: Path, rate: str) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = os.environ | {
+    env = os.environ | database.environment | {
         "HALFOPEN_TEST_DATA": str(data), "HALFOPEN_TEST_RATE": rate,
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
     }  # fmt: skip
@@ -113,15 +113,19 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(log.read_text())
 
 
-@pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that grants more than the tests ask."""
-    with running(tmp_path_factory.mktemp("api") / "data", "100000/10") as found:
-        yield found
+@pytest.fixture(scope="package", params=KINDS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on a database of each kind."""
+    data = tmp_path_factory.mktemp("api")
+    with ExitStack() as stack:
+        url = None
+        if request.param == "postgresql":
+            url = stack.enter_context(request.getfixturevalue("postgresql").database())
+        yield stack.enter_context(running(Database(data, url)))
 
 
 @pytest.fixture(scope="package")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that grants each principal three requests, and one more each second."""
-    with running(tmp_path_factory.mktemp("busy") / "data", "3/3") as found:
+    with running(Database(tmp_path_factory.mktemp("busy")), "3/3") as found:
         yield found

@@ -20,6 +20,7 @@ from halfopen.api.identity import ACCOUNT_ID, identity_routes
 from halfopen.api.limits import Limits, Rate
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call, Route, answered
+from halfopen.config import accounts_url
 from halfopen.errors import ConflictError, CostError, MissingError, Rejected
 
 LOCATION: Final = Parameter(
@@ -75,9 +76,11 @@ ROUTES: Final = (
 
 def app() -> Starlette:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
-    accounts = Accounts.open(Path(os.environ["HALFOPEN_TEST_DATA"]))
+    accounts = Accounts.open(Path(os.environ["HALFOPEN_TEST_DATA"]), accounts_url())
     requests, window = map(int, os.environ["HALFOPEN_TEST_RATE"].split("/"))
-    limits = Limits(principal=Rate(requests, window), address=Rate(2000, 1), target=4000, headers=8000)
+    limits = Limits(
+        principal=Rate(requests, window), address=Rate(2000, 1), target=4000, headers=8000, patience=2
+    )
     waiting = Path(os.environ["HALFOPEN_TEST_DATA"]) / "waiting"
     return application(
         (*identity_routes(accounts), *ROUTES),

@@ -60,6 +60,8 @@ def test_an_email_and_a_key_come_out_as_they_were(key: str, email: str) -> None:
 
 
 class Nobody:
+    def check(self) -> None: ...
+
     def verify(self, token: str) -> Refusal:
         return Refusal.expired
 

@@ -6,7 +6,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.cli.conftest import Ran
+import pytest
+
+from tests.cli.conftest import Ran, spawned
 
 
 def test_a_port_that_is_taken_is_named(halfopen: Callable[..., Ran], tmp_path: Path) -> None:
@@ -24,3 +26,16 @@ def test_an_address_that_is_none_of_ours_is_named(halfopen: Callable[..., Ran], 
     ran = halfopen("serve", "--data", tmp_path / "data", "--host", "192.0.2.1")
     assert ran.code == 2
     assert "192.0.2.1 port 8787" in ran.err
+
+
+def test_a_database_of_accounts_that_cannot_be_used_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALFOPEN_ACCOUNTS_URL", "postgresql://me:secret@127.0.0.1:1/x")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    ran = spawned("serve", "--data", tmp_path / "data", "--port", port)
+    assert ran.code == 1
+    assert "halfopen: postgresql://me:***@127.0.0.1:1/x: connection failed" in ran.err
+    assert "Traceback" not in ran.err
+    assert "secret" not in ran.err

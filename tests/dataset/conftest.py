@@ -37,16 +37,16 @@ BEGIN = START // SECOND
 NETWORKS = ("192.0.2.", "198.51.100.", "203.0.113.", "2001:db8:1::", "2001:db8:2::", "2001:db8:77::")
 
 
-def spread_bytes(connections: int = 300, apart: int = 2880) -> bytes:
-    """A capture of ten days: a connection every 48 minutes, with ends of every kind."""
-    chance = random.Random(7)
+def spread_bytes(connections: int = 300, apart: int = 2880, begin: int = BEGIN, seed: int = 7) -> bytes:
+    """A capture of ten days from `begin` (s): a connection every 48 minutes, with ends of every kind."""
+    chance = random.Random(seed)
     conversations = []
     for index in range(connections):
         network = chance.choice(NETWORKS)
         v6 = ":" in network
         client = (f"{network}{chance.randrange(1, 120):{'x' if v6 else 'd'}}", 20000 + index)
         server = ("2001:db8:ffff::1" if v6 else "203.0.113.200", chance.choice((80, 443, 8443)))
-        one = Conversation(client, server, start=START + index * apart * SECOND).syn()
+        one = Conversation(client, server, start=(begin + index * apart) * SECOND).syn()
         end = chance.randrange(6)
         if end > 1:
             one.syn_ack().ack()
@@ -56,7 +56,7 @@ def spread_bytes(connections: int = 300, apart: int = 2880) -> bytes:
             one.rst()
         conversations.append(one)
     late = ("192.0.2.1", 19999), ("203.0.113.200", 443)
-    conversations.append(Conversation(*late, start=START + connections * apart * SECOND).syn().rst())
+    conversations.append(Conversation(*late, start=(begin + connections * apart) * SECOND).syn().rst())
     return pcap(framed(*conversations))
 
 

@@ -37,6 +37,7 @@ class Connection:
     ip_version: int
     server_port: int
     sensor: str
+    weight: Fraction = Fraction(1)  # 1 / sampling rate
 
 
 Test = Callable[[Connection], bool]
@@ -82,12 +83,12 @@ def last_packet(path: Path) -> int:
     return last
 
 
-def shares(counts: Sequence[int]) -> list[str]:
+def shares(counts: Sequence[Fraction]) -> list[str]:
     """Percentages that add up to 100: the largest remainders get the millionths that are left over."""
     total = sum(counts)
     if not total:
         return ["0"] * len(counts)
-    exact = [Fraction(count * 100 * 10**6, total) for count in counts]
+    exact = [count * 100 * 10**6 / total for count in counts]
     units = [int(share) for share in exact]
     order = sorted(range(len(counts)), key=lambda index: (units[index] - exact[index], index))
     for index in order[: 100 * 10**6 - sum(units)]:
@@ -101,9 +102,18 @@ def text(millionths: int) -> str:
     return f"{digits[:-6]}.{digits[-6:]}".rstrip("0").rstrip(".")
 
 
-def counted(rows: Iterable[Connection], test: Test, start: int, end: int) -> list[int]:
-    stages = [row.stage for row in rows if start <= row.start < end and test(row)]
-    return [stages.count(stage) for stage in STAGES]
+def raw_value(count: Fraction) -> str:
+    """A weighted count, rounded half up to 6 decimals."""
+    return text(int(count * 10**6 + Fraction(1, 2)))
+
+
+def counted(rows: Iterable[Connection], test: Test, start: int, end: int) -> list[Fraction]:
+    """How many connections of each stage the rows of start <= SYN < end stand for."""
+    sums = dict.fromkeys(STAGES, Fraction(0))
+    for row in rows:
+        if row.stage in sums and start <= row.start < end and test(row):
+            sums[row.stage] += row.weight
+    return list(sums.values())
 
 
 def summary(rows: Iterable[Connection], test: Test, start: int, end: int) -> dict[str, str]:
@@ -121,7 +131,7 @@ def series(
     begin, last = (at - (at - offset) % step for at in (start, end))
     chosen = [row for row in rows if test(row)]
     columns: dict[str, list[str]] = {"timestamps": [], **{stage: [] for stage in STAGES}}
-    weight = 0
+    weight = Fraction(0)
     for at in range(begin, last + 1, step):
         if step < DAY and at + step > closed:
             break

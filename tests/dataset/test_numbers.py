@@ -122,7 +122,7 @@ def test_filters_together_and_several_series(installation: Installation) -> None
 def test_counts_in_the_place_of_shares(installation: Installation) -> None:
     result = installation.get("summary", ("normalization", "RAW_VALUES"))
     counts = reference.counted(installation.connections, everything, *window_of(result))
-    assert result["summary_0"] == dict(zip(STAGES, map(str, counts), strict=True))
+    assert result["summary_0"] == dict(zip(STAGES, map(reference.raw_value, counts), strict=True))
     assert result["meta"]["normalization"] == "RAW_VALUES"
 
 

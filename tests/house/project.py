@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,3 +26,8 @@ def pages() -> list[Path]:
 def script(name: str) -> dict[str, Any]:
     """What a file of scripts/ defines."""
     return runpy.run_path(str(ROOT / "scripts" / name))
+
+
+def code(page: Path, language: str) -> list[str]:
+    """The blocks of code in one language that a page shows."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)

@@ -298,15 +298,6 @@ def test_a_reader_asks_again_when_a_file_has_vanished(
     store.close()
 
 
-def test_columns_are_defined_once() -> None:
-    from halfopen.store.schema import CONNECTIONS, ROLLUPS, documented
-
-    page = list(documented())
-    for layout in (CONNECTIONS, ROLLUPS):
-        assert [name for table_, name, _, _ in page if table_ == layout.name] == layout.whole.names
-    assert all(words for _, _, _, words in page)
-
-
 def test_a_commit_that_fails_is_no_race(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from deltalake.exceptions import CommitFailedError
 

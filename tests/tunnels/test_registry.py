@@ -105,7 +105,9 @@ def test_an_edge_that_dies_takes_its_connections_to_pending_and_then_away(world:
         world.later(LEASE - 1)
         world.here.registry.heartbeat(living, kept)
     assert list(world.links(tunnel)) == kept
-    assert world.here.registry.heartbeat(dying, held) == held  # it only slept: they are away, it has to close them
+    assert (
+        world.here.registry.heartbeat(dying, held) == held
+    )  # it only slept: they are away, it has to close them
 
 
 def test_an_edge_that_only_slept_gets_its_connections_back(world: World) -> None:
@@ -170,7 +172,9 @@ def test_a_clean_up_waits_for_the_edge_and_takes_them_out_of_every_list_at_once(
     (first, second) = world.here.tunnels.connectors(world.account, tunnel.id)
     cleaning = threading.Thread(target=world.here.tunnels.clean_up, args=(world.account, tunnel.id, first.id))
     cleaning.start()
-    news = world.here.registry.news(session, world.here.registry.news(session, -1, 0).routing, time.monotonic() + 20)
+    news = world.here.registry.news(
+        session, world.here.registry.news(session, -1, 0).routing, time.monotonic() + 20
+    )
     assert set(news.close) == {link.id for link in first.links}
     assert set(world.links(tunnel)) == {link.id for link in second.links}
     assert cleaning.is_alive()
@@ -196,7 +200,9 @@ def test_a_lost_notification_costs_one_heartbeat(world: World, monkeypatch: pyte
     assert world.here.registry.news(session, -1, 0).close == ()  # closed is closed
 
 
-def test_an_edge_killed_during_a_clean_up_brings_nothing_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edge_killed_during_a_clean_up_brings_nothing_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("halfopen.tunnels.catalogue.CLOSED_WITHIN", 0.1)
     session = world.edge()
     tunnel, token = world.tunnel()

@@ -44,7 +44,9 @@ class World:
     def tunnel(self, name: str = "blog", config_src: str = "local") -> tuple[Tunnel, RunToken]:
         return self.here.tunnels.create(self.account, name, config_src)
 
-    def asked(self, token: RunToken, index: int = 0, connector: str | None = None, secret: bytes | None = None) -> Registration:
+    def asked(
+        self, token: RunToken, index: int = 0, connector: str | None = None, secret: bytes | None = None
+    ) -> Registration:
         return Registration(
             account=token.account,
             tunnel=token.tunnel,
@@ -57,7 +59,13 @@ class World:
             origin_ip="198.51.100.7",
         )
 
-    def connect(self, session: Session, token: RunToken, indexes: Sequence[int] = range(4), connector: str | None = None) -> list[str]:
+    def connect(
+        self,
+        session: Session,
+        token: RunToken,
+        indexes: Sequence[int] = range(4),
+        connector: str | None = None,
+    ) -> list[str]:
         """The ids of the connections of one connector."""
         name = connector or str(uuid4())
         told = self.here.registry.register(session, [self.asked(token, index, name) for index in indexes])

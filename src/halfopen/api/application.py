@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from anyio import CapacityLimiter, to_thread
@@ -33,6 +33,7 @@ from halfopen.api.health import health
 from halfopen.api.limits import Buckets, Limits, neighbourhood
 from halfopen.api.parameters import read_query, rejected
 from halfopen.api.routes import Call, Match, Route, Table
+from halfopen.api.verifying import Verifying
 from halfopen.errors import (
     AccountsError,
     CredentialsError,
@@ -52,11 +53,8 @@ from halfopen.errors import (
 PREFIX: Final = "/client/v4"
 """Where the API lies; the end of the base URL that clients are given."""
 
-_VERIFIERS: Final = 8  # threads for credentials, apart from those of handlers, which may be slow
 _WAITERS: Final = 256  # threads for answers that wait
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-
-T = TypeVar("T")
 
 
 def application(
@@ -70,12 +68,18 @@ def application(
 ) -> Starlette:
     """The application of a table of routes.
 
-    `missing` names what the server still waits for, nothing where it is ready (/readyz). `beside` are Starlette's own routes
+    `missing` names what the server still waits for beside its accounts, nothing where it is ready (/readyz). `beside` are Starlette's own routes
     outside of the API: pages, metrics. `observe` is told of each request that is over; `lifespan` is entered before the first
     request and left after the last.
     """
+    limits = limits or Limits()
+    verifying = Verifying(verifier, limits.patience)
     app = Starlette(
-        routes=[*health(missing), *beside, Mount(PREFIX, app=Api(routes, verifier, limits or Limits()))],
+        routes=[
+            *health(missing, verifying.answers),
+            *beside,
+            Mount(PREFIX, app=Api(routes, verifying, limits)),
+        ],
         middleware=[Middleware(AccessLog, observe=observe)],
         exception_handlers={404: _outside, 405: _outside},
         lifespan=lifespan,
@@ -95,13 +99,13 @@ class _Progress:
 class Api:
     """The API below its prefix, as an ASGI application."""
 
-    def __init__(self, routes: Sequence[Route], verifier: Verifier, limits: Limits) -> None:
+    def __init__(self, routes: Sequence[Route], verifying: Verifying, limits: Limits) -> None:
         self._table = Table(routes)
-        self._verifier = verifier
+        self._verifying = verifying
         self._limits = limits
         self._addresses = Buckets(limits.address, "address")
         self._principals = Buckets(limits.principal, "default")
-        self._limiters: dict[str, CapacityLimiter] = {}
+        self._waiters = CapacityLimiter(_WAITERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -121,8 +125,8 @@ class Api:
             answer = answer_to(error, progress.service)
             if isinstance(error, TokenError | CredentialsError):
                 seen(scope).refused = error.reason
-        except AccountsError:
-            FAULTS.exception("request %s", seen(scope).request_id)
+        except AccountsError as error:
+            FAULTS.error("request %s: %s", seen(scope).request_id, error)
             answer = answer_to(UnavailableError("the database of accounts"), progress.service)
         except Exception:
             FAULTS.exception("request %s", seen(scope).request_id)
@@ -144,10 +148,8 @@ class Api:
         if not principal.may(route.opened_by):
             raise ForbiddenError
         account = None
-        if "account_id" in match.path:
-            account = await self._verifying(
-                lambda: self._verifier.account(principal, match.path["account_id"])
-            )
+        if (named := match.path.get("account_id")) is not None:
+            account = await self._verifying.ask(lambda verifier: verifier.account(principal, named))
             if account is None:
                 raise ForbiddenError
         most = self._limits.body if route.longest_body is None else route.longest_body
@@ -161,22 +163,12 @@ class Api:
             base_url=str(request.base_url.replace(path="")).rstrip("/"),
             account=account,
         )
-        limiter = self._limiter("waiting", _WAITERS) if route.waits else None
-        return await to_thread.run_sync(_checked, route, call, limiter=limiter)
+        return await to_thread.run_sync(_checked, route, call, limiter=self._waiters if route.waits else None)
 
     async def _principal(self, request: Request, match: Match) -> Principal:
         given = credentials(request.scope["headers"])
         verifying = match.route is not None and match.route.verifies
-        return await self._verifying(lambda: authenticated(given, self._verifier, verifying))
-
-    async def _verifying(self, question: Callable[[], T]) -> T:
-        return await to_thread.run_sync(question, limiter=self._limiter("verifying", _VERIFIERS))
-
-    def _limiter(self, name: str, threads: int) -> CapacityLimiter:
-        """The limiter of a kind of threads; made with the first, because it belongs to the loop it is made in."""
-        if name not in self._limiters:
-            self._limiters[name] = CapacityLimiter(threads)
-        return self._limiters[name]
+        return await self._verifying.ask(lambda verifier: authenticated(given, verifier, verifying))
 
     def _check_sizes(self, request: Request) -> None:
         scope = request.scope

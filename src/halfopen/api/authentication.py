@@ -23,7 +23,11 @@ _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 
 class Verifier(Protocol):
-    """What knows tokens and keys: halfopen.accounts.Accounts, or what stands in for it."""
+    """What knows tokens and keys: halfopen.accounts.Accounts, or what stands in for it. It may raise AccountsError."""
+
+    def check(self) -> None:
+        """Nothing, if it answers."""
+        ...
 
     def verify(self, token: str) -> Principal | Refusal:
         """Whose token this is, or why it is not accepted."""

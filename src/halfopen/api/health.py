@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -11,14 +11,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 
-def health(missing: Callable[[], Sequence[str]]) -> list[Route]:
-    """/healthz: 200 while the process answers. /readyz: 200, or 503 with what is `missing`."""
+def health(missing: Callable[[], Sequence[str]], accounts: Callable[[], Awaitable[bool]]) -> list[Route]:
+    """/healthz: 200 while the process answers. /readyz: 200, or 503 with what is `missing`, and whether `accounts` are."""
 
     async def healthz(_: Request) -> Response:
         return _answer(200, {"status": "ok"})
 
     async def readyz(_: Request) -> Response:
-        lacking = list(await run_in_threadpool(missing))
+        lacking = [*await run_in_threadpool(missing), *(() if await accounts() else ("accounts",))]
         return (
             _answer(503, {"status": "waiting", "missing": lacking})
             if lacking

@@ -26,7 +26,7 @@ class Rate:
 @dataclass(frozen=True)
 class Limits:
     """What a server grants: rates per principal and per address; of a request the bytes of its target (path
-    and query), headers and body, and the number of fields of its query."""
+    and query), headers and body, and the number of fields of its query; seconds for the database of accounts."""
 
     principal: Rate = Rate(1200, 300)
     address: Rate = Rate(200, 1)
@@ -34,6 +34,7 @@ class Limits:
     fields: int = 500
     headers: int = 32_768
     body: int = 1 << 20
+    patience: float = 10.0
 
 
 @dataclass(frozen=True)

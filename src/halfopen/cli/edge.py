@@ -38,8 +38,10 @@ def add(verbs: Any) -> None:
 
 
 def _enrol(here: Installation, args: Namespace) -> None:
+    from halfopen.accounts.permissions import EDGE_REPORT
+
     here.edges.enrol(args.name, args.colo or args.name)
-    key, record = here.accounts.create_token(["edge"], edge=args.name, name=f"edge {args.name}")
+    key, record = here.accounts.create_token([EDGE_REPORT], edge=args.name, name=f"edge {args.name}")
     print(key, flush=True)
     print(
         f"halfopen: the key of edge {args.name} is token {record.id}; it is not shown again", file=sys.stderr
@@ -57,3 +59,6 @@ def _list(here: Installation, _: Namespace) -> None:
 
 def _revoke(here: Installation, args: Namespace) -> None:
     here.edges.revoke(args.name)
+    for each in here.accounts.list_tokens():
+        if each.edge == args.name:
+            here.accounts.revoke_token(each.id)

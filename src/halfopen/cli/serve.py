@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
         KEEP_ROLLUPS: keep_rollups,
     }
     server = Granian(
-        "halfopen.server.app:create",
+        "halfopen.server.app:worker",
         factory=True,
         address=args.host,
         port=args.port,

@@ -63,9 +63,7 @@ class Tree:
         if self.ip_version == 6 and self.nodes:
             yield from self._below(0, 0, block, entered)
 
-    def _below(
-        self, start: int, depth: int, block: int, entered: NDArray[np.bool_]
-    ) -> Iterator[Prefixes]:
+    def _below(self, start: int, depth: int, block: int, entered: NDArray[np.bool_]) -> Iterator[Prefixes]:
         ipv4 = depth == _IPV4_DEPTH
         entered[start] = True
         lo = np.array([MAPPED_PREFIX if ipv4 else 0], np.uint64)

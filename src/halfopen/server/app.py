@@ -20,11 +20,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Page
 
-from halfopen.accounts import Accounts
 from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
-from halfopen.config import accounts_url
+from halfopen.errors import HalfopenError
 from halfopen.places.countries import country_name
 from halfopen.radar.annotation_list import annotation_routes
 from halfopen.radar.answers import Surroundings
@@ -40,6 +39,18 @@ from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
 from halfopen.store.query import Dimension
 from halfopen.store.store import Store
+from halfopen.tunnels.edge_routes import EdgeRoutes
+from halfopen.tunnels.installation import Installation
+from halfopen.tunnels.routes import TunnelRoutes
+
+
+def worker() -> Starlette:
+    """`create`, for a process of its own: what stands in the way is told in one line, as the command does."""
+    try:
+        return create()
+    except HalfopenError as error:
+        print(f"halfopen: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
 
 
 def create(every: float = EVERY) -> Starlette:
@@ -50,17 +61,19 @@ def create(every: float = EVERY) -> Starlette:
         logger.addHandler(logging.StreamHandler(sys.stderr))
         logger.propagate = False
     data = Path(os.environ[DATA])
-    accounts = Accounts.open(data, accounts_url())
+    here = Installation(data)
     store = Store(os.environ[STORE], create=True)
     door = Door(store)
     notes = Notes(data)
     around = partial(_surroundings, notes)
     routes = [
-        *identity_routes(accounts),
+        *identity_routes(here.accounts),
         *radar_routes(store.dataset, around),
         *annotation_routes(store.dataset, notes.all, around),
         *connection_routes(store.dataset),
         *batch_routes(door),
+        *TunnelRoutes(here.accounts, here.tunnels, here.configurations, here.hostnames, here.vault).table(),
+        *EdgeRoutes(here.edges, here.registry, here.configurations, here.hostnames).table(),
     ]
     described = document(routes, version("halfopen"))
 
@@ -85,7 +98,7 @@ def create(every: float = EVERY) -> Starlette:
 
     return application(
         routes,
-        accounts,
+        here.accounts,
         missing=vitals.missing,
         beside=[Page("/openapi.json", openapi), Page("/annotations", annotations), metrics.page()],
         observe=metrics.observe,

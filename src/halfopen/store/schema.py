@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,10 +79,10 @@ CONNECTIONS: Final = Layout(
         Column("server_port", pa.int32(), "the server's port"),
         Column("ip_version", pa.int8(), "4 or 6"),
         Column("packets", pa.int16(), "inbound packets kept, at most ten"),
-        Column("stage", pa.int8(), "number of model.Stage; 5 for undecided"),
+        Column("stage", pa.int8(), "number of the stage; 5 for undecided"),
         Column("signature", pa.int8(), "number of the signature, 0 for none"),
         Column("rules_version", pa.int32(), "version of the rules that judged it"),
-        Column("tags", pa.int64(), "bits of connections.rules.Tag"),
+        Column("tags", pa.int64(), "a bit for each tag"),
         Column("weight", pa.float64(), "how many connections it stands for: 1 / sampling rate"),
         *EVIDENCE,
         Column("trigger_kind", pa.string(), "which name was visible: sni or host; null for none"),
@@ -98,7 +97,7 @@ CONNECTIONS: Final = Layout(
 
 ROLLUPS: Final = Layout(
     "rollups",
-    "What the connections add up to. Rows with equal keys add; a row may be negative where a file was replaced.",
+    "What the connections add up to. Rows with equal keys add; a row is negative where a capture was replaced or removed.",
     (
         Column("grain", pa.string(), "15m or 1d; with -world: without network and place; partition"),
         Column("day", pa.date32(), "UTC day of the bucket (15m), first day of its month (1d); partition"),
@@ -136,10 +135,3 @@ INCOMING: Final = pa.schema(
     [(c.name, c.type) for c in CONNECTIONS.columns if c.name not in GIVEN_BY_COMMITTER]
 )
 """The rows that a batch brings."""
-
-
-def documented() -> Iterator[tuple[str, str, str, str]]:
-    """Rows for the docs: table, column, type, words."""
-    for layout in (CONNECTIONS, ROLLUPS):
-        for column in layout.columns:
-            yield layout.name, column.name, str(column.type), column.words

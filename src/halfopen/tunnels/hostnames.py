@@ -53,10 +53,8 @@ class Hostnames:
         wanted = names.zone_name(name)
         if wanted is None:
             raise UsageError("zone", name, "a domain such as example.com")
-        with self._database.writing() as connection:
-            self._database.wait_for_others(
-                connection
-            )  # two overlapping zones at once would not see each other
+        # Alone: two overlapping zones at once would not see each other.
+        with self._database.writing_alone() as connection:
             if connection.execute(select(ACCOUNTS.c.id).where(ACCOUNTS.c.id == account)).first() is None:
                 raise UsageError("account", account, "the identifier of an account")
             for zone in connection.execute(select(ZONES)):

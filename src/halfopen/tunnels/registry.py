@@ -140,6 +140,7 @@ class Registry:
         What it held and does not any more is lost, what was to be closed and is not held is closed, and what was thought lost and is held
         still is live again.
         """
+        self.sweep()
         holds = set(held)
         with self._database.writing() as connection:
             self._check(connection, session, alone=True)

@@ -14,20 +14,17 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hmac import compare_digest
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
-
-import jwt
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from halfopen.accounts.credentials import IDENTIFIER
 from halfopen.errors import AccountsError, UsageError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 SECRET_BYTES: Final = 32
 """Bytes of a secret that is made here, and the least that one brought along has."""
@@ -73,7 +70,6 @@ class Vault:
 
     def __init__(self, key: bytes, name: str) -> None:
         self._key = key
-        self._cipher = AESGCM(self._derived(b"halfopen tunnel secrets"))
         self._name = name
 
     @classmethod
@@ -96,6 +92,13 @@ class Vault:
             raise AccountsError(str(path), f"a key has {_KEY_BYTES} bytes, this file {len(key)}")
         return cls(key, str(path))
 
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        # Imported when it is first needed: a server without tunnels spares the memory.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._derived(b"halfopen tunnel secrets"))
+
     def seal(self, tunnel: str, secret: bytes) -> bytes:
         """What is kept of the secret of a tunnel."""
         nonce = secrets.token_bytes(_NONCE)
@@ -103,6 +106,8 @@ class Vault:
 
     def unseal(self, tunnel: str, sealed: bytes) -> bytes:
         """The secret of a tunnel. AccountsError where it was sealed under another key, or for another tunnel."""
+        from cryptography.exceptions import InvalidTag
+
         try:
             if sealed[:1] != _FORMAT:
                 raise InvalidTag
@@ -118,6 +123,9 @@ class Vault:
 
     def management_token(self, account: str, tunnel: str, actor: str, resources: Sequence[str]) -> str:
         """A JWT that opens `resources` of a tunnel's connectors for an hour, in the form cloudflared parses (ES256)."""
+        import jwt
+        from cryptography.hazmat.primitives.asymmetric import ec
+
         now = int(time.time())
         claims = {
             "tun": {"id": tunnel, "account_tag": account},
@@ -133,6 +141,9 @@ class Vault:
         return jwt.encode(claims, key, algorithm="ES256")
 
     def _derived(self, purpose: bytes) -> bytes:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
         return HKDF(hashes.SHA256(), _KEY_BYTES, None, purpose).derive(self._key)
 
 

@@ -98,7 +98,7 @@ class Mmdb:
 
         Its build time would cost nothing, but says nothing of files that a tool writes with a fixed one.
         """
-        return blake2b(self._data.data, digest_size=16).hexdigest()
+        return blake2b(self.tree.data.data, digest_size=16).hexdigest()
 
     def answers(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
         """What the file says about up to `MOST_KEYS` addresses (halves, IPv4-mapped): rows of `model.PLACE`.

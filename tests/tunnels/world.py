@@ -7,7 +7,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection
 
 from halfopen.accounts.database import Database
 from halfopen.tunnels.installation import Installation
@@ -23,12 +22,12 @@ class World:
 
     def __init__(self, data: Path, patch: pytest.MonkeyPatch) -> None:
         self.time = 1_700_000_000_000_000
-        patch.setattr(Database, "now", self._now)
+        patch.setattr(Database, "now", lambda _, __: self._now())
         self.here = Installation(data)
         self.account = self.here.accounts.every_account()[0].id
         self.edges: dict[str, Session] = {}
 
-    def _now(self, _: Database, __: Connection) -> int:
+    def _now(self) -> int:
         self.time += 1  # no two moments are the same
         return self.time
 

@@ -26,6 +26,7 @@ class Changes:
         self._changed = threading.Condition()
         self._count = 0
         self._wanted = 0.0  # until when somebody waits, or has not long ceased to
+        self._closed = False
         self._watcher: threading.Thread | None = None
 
     @property
@@ -38,10 +39,20 @@ class Changes:
         """Return when something has changed since the count was `seen`, or at the time `until` (monotonic, s)."""
         with self._changed:
             self._wanted = max(self._wanted, until + _LINGER)
-            if self._watcher is None:
+            if self._watcher is None and not self._closed:
                 self._watcher = threading.Thread(target=self._watch, name="changes", daemon=True)
                 self._watcher.start()
-            self._changed.wait_for(lambda: self._count != seen, max(until - time.monotonic(), 0))
+            self._changed.wait_for(
+                lambda: self._count != seen or self._closed, max(until - time.monotonic(), 0)
+            )
+
+    def close(self) -> None:
+        """Watch no more, and let go who waits."""
+        with self._changed:
+            self._closed, watcher = True, self._watcher
+            self._changed.notify_all()
+        if watcher is not None:
+            watcher.join()
 
     def _watch(self) -> None:
         while self._is_wanted():
@@ -56,7 +67,7 @@ class Changes:
 
     def _is_wanted(self) -> bool:
         with self._changed:
-            if self._wanted > time.monotonic():
+            if self._wanted > time.monotonic() and not self._closed:
                 return True
             self._watcher = None
             return False

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -78,16 +78,14 @@ class Database:
     def watching(self) -> Iterator[Callable[[], bool]]:
         """Whether anything has changed since it was asked last; each question takes a while, at most a second."""
         with self._told():
-            connection = self._engine.raw_connection()
-            driver = connection.driver_connection
-            connection.detach()  # never to be anybody's else again: it listens
             try:
-                watch = listening if self._engine.dialect.name == "postgresql" else looking
-                yield watch(driver)
+                connection = self._engine.raw_connection()
+                driver = connection.driver_connection
+                connection.detach()  # never to be anybody's else again: it listens
+                with closing(connection):
+                    yield (listening if self._engine.dialect.name == "postgresql" else looking)(driver)
             except self._engine.dialect.loaded_dbapi.Error as error:
                 raise AccountsError(self.name, str(error)) from error
-            finally:
-                connection.close()
 
     def now(self, connection: Connection) -> int:
         """The time (microseconds since 1970, UTC) by the one clock that all processes of this database share."""

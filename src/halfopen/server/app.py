@@ -95,6 +95,7 @@ def create(every: float = EVERY) -> Starlette:
         finally:
             await to_thread.run_sync(upkeep.stop)
             await to_thread.run_sync(door.close)
+            await to_thread.run_sync(here.close)
 
     return application(
         routes,

@@ -82,11 +82,11 @@ class Tunnels:
     AccountsError where the database fails.
     """
 
-    def __init__(self, database: Database, vault: Vault, registry: Registry) -> None:
+    def __init__(self, database: Database, changes: Changes, vault: Vault, registry: Registry) -> None:
         self._database = database
+        self._changes = changes
         self._vault = vault
         self._registry = registry
-        self._changes = Changes(database)
 
     # --- tunnels
 

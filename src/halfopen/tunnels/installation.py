@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from halfopen.accounts import Accounts
+from halfopen.accounts.changes import Changes
 from halfopen.accounts.database import Database
 from halfopen.config import accounts_url, key_file
 from halfopen.tunnels.catalogue import Tunnels
@@ -22,12 +23,14 @@ class Installation:
         self._database = Database.open(data, accounts_url())
         self.accounts = Accounts(self._database)
         self.vault = Vault.at(key_file(data))
-        self.registry = Registry(self._database, self.vault)
-        self.tunnels = Tunnels(self._database, self.vault, self.registry)
+        self._changes = Changes(self._database)
+        self.registry = Registry(self._database, self._changes, self.vault)
+        self.tunnels = Tunnels(self._database, self._changes, self.vault, self.registry)
         self.configurations = Configurations(self._database)
         self.hostnames = Hostnames(self._database)
         self.edges = Edges(self._database)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and let go who waits for its news."""
+        self._changes.close()
         self._database.close()

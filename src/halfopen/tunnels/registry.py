@@ -107,12 +107,13 @@ class Registry:
     def __init__(
         self,
         database: Database,
+        changes: Changes,
         vault: Vault,
         grace: int = GRACE,
         clock: Callable[[Connection], int] | None = None,
     ) -> None:
         self._database = database
-        self._changes = Changes(database)
+        self._changes = changes
         self._vault = vault
         self._grace = grace * SECOND
         self.clock = clock or database.now

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from halfopen.accounts import Account, Principal
 from halfopen.api.envelope import ResultInfo, success
 from halfopen.api.errors import CORE, Answer, Service
 from halfopen.api.parameters import Parameter, Query
 from halfopen.errors import Rejected
+
+NULL: Final[Mapping[str, Any]] = {"type": "null"}
+"""The shape of a result that says nothing."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import msgspec
 from halfopen.accounts.permissions import EDGE
 from halfopen.api.errors import Answer, Service
 from halfopen.api.parameters import Parameter
-from halfopen.api.routes import Call, Route, answered
+from halfopen.api.routes import NULL, Call, Route, answered
 from halfopen.errors import ConflictError, ForbiddenError
 from halfopen.tunnels.configurations import Configurations
 from halfopen.tunnels.edges import Edge, Edges
@@ -165,8 +165,8 @@ class EdgeRoutes:
             list[RegistrationResult],
             Registrations,
         )
-        yield _route("POST", f"{_HERE}/departures", self.depart, "Say what is held no more", None, Departures)
-        yield _route("POST", f"{_HERE}/reports", self.report, "Tell what a connector says", None, Report)
+        yield _route("POST", f"{_HERE}/departures", self.depart, "Say what is held no more", NULL, Departures)
+        yield _route("POST", f"{_HERE}/reports", self.report, "Tell what a connector says", NULL, Report)
         yield _route("GET", f"{_HERE}/news", self.news, "Wait for news", NewsResult, None, _ROUTING, _WAIT)
         yield _route("GET", f"{_HERE}/routing", self.routing, "Where hostnames lead", RoutingResult)
 

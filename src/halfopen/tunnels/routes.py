@@ -14,7 +14,7 @@ from halfopen.api.envelope import ResultInfo
 from halfopen.api.errors import Answer, Service
 from halfopen.api.identity import ACCOUNT_ID
 from halfopen.api.parameters import PAGE, Parameter, per_page
-from halfopen.api.routes import Call, Route, answered
+from halfopen.api.routes import NULL, Call, Route, answered
 from halfopen.errors import (
     ForbiddenError,
     InvalidError,
@@ -118,7 +118,7 @@ class TunnelRoutes:
             f"{_TUNNEL}/connections",
             self.clean_up,
             "Close what is connected",
-            None,
+            NULL,
             None,
             _CLIENT_ID,
         )
@@ -141,7 +141,7 @@ class TunnelRoutes:
             shapes.NewRoute,
         )  # fmt: skip
         for method, path in _WARP_CONNECTOR:
-            yield _write(method, path, _not_offered, "Not offered: WARP connectors", None)
+            yield _write(method, path, _not_offered, "Not offered: WARP connectors", NULL)
 
     def find(self, call: Call) -> Answer:
         """Tunnels by filter; their connections with them."""

@@ -58,8 +58,8 @@ demo: .venv/.runtime
 	        'from cloudflare import Cloudflare' \
 	        "client = Cloudflare(base_url='http://127.0.0.1:8787/client/v4', api_token='$$token')" \
 	        'print(client.radar.tcp_resets_timeouts.summary().summary_0)'
-	@if [ -t 1 ]; then echo 'Serving until Ctrl-C ...'; exec $(BIN)/halfopen serve --data $(DEMO_DATA); \
-	    else echo 'Then: $(BIN)/halfopen serve --data $(DEMO_DATA)'; fi
+	@if [ -t 1 ]; then echo 'Serving until Ctrl-C ...'; exec $(BIN)/halfopen serve --data $(DEMO_DATA) --places captures/places; \
+	    else echo 'Then: $(BIN)/halfopen serve --data $(DEMO_DATA) --places captures/places'; fi
 
 test: .venv/.dev
 	$(PYTEST) $(ARGS)

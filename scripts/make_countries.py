@@ -62,7 +62,9 @@ def make(sources: Path, output: Path) -> int:
 
 
 def _rows(sources: Path) -> Iterator[tuple[str, ...]]:
-    names: dict[str, str] = _cldr(sources / "territories.json", "main", "en", "localeDisplayNames", "territories")
+    names: dict[str, str] = _cldr(
+        sources / "territories.json", "main", "en", "localeDisplayNames", "territories"
+    )
     contained: dict[str, Any] = _cldr(
         sources / "territoryContainment.json", "supplemental", "territoryContainment"
     )
@@ -89,7 +91,9 @@ def _cldr(path: Path, *keys: str) -> Any:
 
 def _name(code: str, names: dict[str, str]) -> str:
     name = NAMES.get(code) or names[f"{code}-alt-short" if code in SHORT else code]
-    return name.replace(" & ", " and ").replace("’", "'").replace("St. ", "Saint ")
+    return (
+        name.replace(" & ", " and ").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").replace("St. ", "Saint ")
+    )
 
 
 def _zones(path: Path) -> dict[str, _Point]:

@@ -1,4 +1,4 @@
-"""Writes what is generated of the pages: command line, rules, tables and demo, each from what defines it."""
+"""Writes what is generated of the pages, each part from what defines it: command line, rules, columns, the demo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from halfopen.cli import main as command
 from halfopen.cli.text import STAGE_WORDS
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
 from halfopen.model import STAGES, Stage
-from halfopen.store.schema import CONNECTIONS, FORMAT, ROLLUPS
+from halfopen.server import stream
+from halfopen.store.schema import CONNECTIONS, FORMAT, INCOMING, ROLLUPS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
@@ -95,13 +96,7 @@ def signatures() -> str:
 
 def tables() -> str:
     """The page of the dataset's tables, its end from their schema."""
-    written, _, _ = (DOCS / "tables.md").read_text().partition(FROM_HERE)
-    lines = [
-        FROM_HERE,
-        "",
-        f"Format {FORMAT}. Types are those of Arrow; Delta knows no unsigned numbers.",
-        "",
-    ]
+    lines = [f"Format {FORMAT}. Types are those of Arrow; Delta knows no unsigned numbers.", ""]
     for layout in (CONNECTIONS, ROLLUPS):
         parts = " and ".join(f"`{name}`" for name in layout.partitions)
         lines += [f"## `{layout.name}`", "", f"{layout.words} Parted by {parts}.", ""]
@@ -110,7 +105,34 @@ def tables() -> str:
     lines += ["## Numbers", "", "Signatures are numbered on [their page](signatures.md#signatures).", ""]
     lines += table(("Stage", "Number"), ((f"`{stage.name}`", str(stage.value)) for stage in Stage))
     lines += table(("Tag", "Bit"), ((f"`{tag.name}`", str(1 << tag)) for tag in TAGS))
-    return "\n".join([f"{written}{lines[0]}", *lines[1:]])
+    return ended("tables.md", lines)
+
+
+def sensors() -> str:
+    """The page for those who write sensors, its end from what the server accepts."""
+    lines = ["## Sizes", ""]
+    lines += [
+        f"A batch has at most {stream.MOST_BYTES >> 20} MiB, {stream.MOST_ROWS:,} rows and {stream.MOST_PIECES:,} "
+        "record batches.",
+        "", "## Columns", "",
+    ]  # fmt: skip
+    rows = (
+        (
+            f"`{each.name}`",
+            f"`{each.type}`",
+            stream.accepted(each.name),
+            "yes" if each.name in stream.MAY_LACK else "",
+        )
+        for each in INCOMING
+    )
+    lines += table(("Column", "Type", "Accepted", "May be null"), rows)
+    return ended("sensors.md", lines)
+
+
+def ended(name: str, lines: Iterable[str]) -> str:
+    """A page that is written by hand, but for its end."""
+    written, _, _ = (DOCS / name).read_text().partition(FROM_HERE)
+    return "\n".join([f"{written}{FROM_HERE}", "", *lines])
 
 
 def readme() -> str:
@@ -141,6 +163,7 @@ PAGES: Final[dict[Path, Callable[[], str]]] = {
     DOCS / "cli-reference.md": cli_reference,
     DOCS / "signatures.md": signatures,
     DOCS / "tables.md": tables,
+    DOCS / "sensors.md": sensors,
 }
 
 

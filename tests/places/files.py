@@ -59,6 +59,16 @@ def write(
     return path
 
 
+def country(code: str) -> dict[str, Any]:
+    """A record of MaxMind's layout."""
+    return {"country": {"iso_code": code}}
+
+
+def asn(number: int, organisation: str = "") -> dict[str, Any]:
+    """A record of MaxMind's layout."""
+    return {"autonomous_system_number": number, "autonomous_system_organization": organisation}
+
+
 def halves(*addresses: str) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Addresses as the two halves of IPv6 addresses, IPv4 mapped."""
     numbers = [

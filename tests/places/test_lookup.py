@@ -22,17 +22,10 @@ from hypothesis import strategies as st
 from halfopen.errors import PlacesError
 from halfopen.model import PLACE
 from halfopen.places import Places, lookup
-from tests.places.files import halves, look_up, write
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def country(code: str) -> dict[str, Any]:
-    return {"country": {"iso_code": code}}
-
-
-def asn(number: int, organisation: str = "") -> dict[str, Any]:
-    return {"autonomous_system_number": number, "autonomous_system_organization": organisation}
+from halfopen.places.networks import networks
+from halfopen.places.records import Answer
+from tests.places.files import asn, country, halves, look_up, write
+from tests.places.strategies import addresses, networks4, networks6
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,45 +35,15 @@ def _compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
     look_up(Places.open([path]), "192.0.2.1")
 
 
-# Few distinct bits, so that networks lie inside one another and beside one another.
-def _network(cls: type[Any], bits: int, number: int, length: int) -> Network:
-    return cls((number >> (bits - length) << (bits - length), length))  # type: ignore[no-any-return]
-
-
-tops4 = st.sampled_from([0, 10 << 24, 192 << 24, 0xC0000200, 0xFFFFFFFF]) | st.integers(0, 2**32 - 1)
-tops6 = st.sampled_from([0x20010DB8 << 96, 0x20020A00 << 96, 0xFFFF << 32, 1]) | st.integers(0, 2**128 - 1)
-networks4 = st.builds(lambda n, p: _network(ipaddress.IPv4Network, 32, n, p), tops4, st.integers(1, 32))
-networks6 = st.builds(lambda n, p: _network(ipaddress.IPv6Network, 128, n, p), tops6, st.integers(1, 128))
-
-
-@st.composite
-def addresses(draw: st.DrawFn, networks: list[Network]) -> list[str]:
-    """The borders of the networks, their neighbours, and others."""
-    found: set[ipaddress.IPv4Address | ipaddress.IPv6Address] = set()
-    for network in networks:
-        found |= {network[0], network[-1]}
-        if int(network[0]):
-            found.add(network[0] - 1)
-        if (
-            int(network[-1]) != int(ipaddress.ip_address("f" * 4 + ":ffff" * 7))
-            and str(network[-1]) != "255.255.255.255"
-        ):
-            found.add(network[-1] + 1)
-    found |= {ipaddress.IPv4Address(number) for number in draw(st.lists(tops4, max_size=5))}
-    found |= {ipaddress.IPv6Address(number) for number in draw(st.lists(tops6, max_size=5))}
-    # An IPv4-mapped address is an IPv4 address to us and an IPv6 address to maxminddb.
-    return [str(a) for a in found if a.version == 4 or a.ipv4_mapped is None]
-
-
 @settings(max_examples=150)
 @given(st.data(), st.sampled_from([4, 6]), st.sampled_from([24, 28, 32]))
 def test_the_bulk_walk_is_equal_to_maxminddb(data: st.DataObject, ip_version: int, record_size: int) -> None:
     kinds: st.SearchStrategy[Any] = networks4 if ip_version == 4 else networks4 | networks6
-    networks = data.draw(st.lists(kinds, min_size=1, max_size=8, unique=True))
-    records = {str(network): asn(i + 1) for i, network in enumerate(networks)}
+    drawn = data.draw(st.lists(kinds, min_size=1, max_size=8, unique=True))
+    records = {str(network): asn(i + 1) for i, network in enumerate(drawn)}
     with tempfile.TemporaryDirectory() as directory:
         path = write(Path(directory) / "a.mmdb", records, ip_version=ip_version, record_size=record_size)
-        asked = data.draw(addresses(networks))
+        asked = data.draw(addresses(drawn))
         with maxminddb.open_database(path) as reader:
             assert reader.metadata().record_size == record_size
             expected = []
@@ -90,6 +53,7 @@ def test_the_bulk_walk_is_equal_to_maxminddb(data: st.DataObject, ip_version: in
         places = Places.open([path])
         assert [row[0] for row in look_up(places, *asked)] == expected
         assert [row[0] for row in look_up(places, *asked, *asked)] == expected * 2
+        assert [places.answer(ipaddress.ip_address(address)).asn for address in asked] == expected
 
 
 @pytest.mark.parametrize("record_size", [28, 32])
@@ -119,6 +83,19 @@ def test_the_first_source_that_knows_answers_field_by_field(tmp_path: Path) -> N
         (0, "", ""),
     ]
     assert look_up(Places.open([bought, own]), *asked)[0] == (1, "FR", "EU")
+    one_by_one = [Places.open([own, bought]).answer(ipaddress.ip_address(address)) for address in asked]
+    assert one_by_one == [
+        Answer(64496, "FR", "EU", "Ours"),
+        Answer(1, "FR", "EU", "Theirs"),
+        Answer(2, "DE", "EU", "Two"),
+        Answer(),
+    ]
+
+
+def test_one_address_mapped_or_of_the_other_version(tmp_path: Path) -> None:
+    places = Places.open([write(tmp_path / "a.mmdb", {"192.0.2.0/24": asn(1)}, ip_version=4)])
+    asked = ("192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1")
+    assert [places.answer(ipaddress.ip_address(each)).asn for each in asked] == [1, 1, 0]
 
 
 def test_network_names_are_those_met(tmp_path: Path) -> None:
@@ -262,6 +239,9 @@ def test_a_loop_in_the_tree_ends(tmp_path: Path) -> None:
         look_up(places, "192.0.2.1")
     with pytest.raises(PlacesError, match="leads nowhere"):  # and not "unknown" at the second time
         look_up(places, "192.0.2.1")
+    with pytest.raises(PlacesError, match=r"a\.mmdb: the record of 192\.0\.2\.1"):
+        places.answer(ipaddress.ip_address("192.0.2.1"))
+    assert len(networks(places)) == 0
 
 
 @pytest.mark.parametrize("record", [25, 39, 0xFFFFFF])
@@ -279,6 +259,7 @@ def test_damage_gives_an_answer_or_an_error_in_words(
     data: st.DataObject, ip_version: int, record_size: int
 ) -> None:
     records = {"192.0.2.0/24": asn(1, "One") | country("DE"), "198.51.100.0/25": asn(2)}
+    asked = ("192.0.2.1", "198.51.100.200", "0.0.0.0", "2001:db8::1")
     with tempfile.TemporaryDirectory() as directory:
         path = write(Path(directory) / "a.mmdb", records, ip_version=ip_version, record_size=record_size)
         content = bytearray(path.read_bytes())
@@ -286,8 +267,12 @@ def test_damage_gives_an_answer_or_an_error_in_words(
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
         path.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
         with suppress(PlacesError):
-            asked = ("192.0.2.1", "198.51.100.200", "0.0.0.0", "2001:db8::1")
             assert len(look_up(Places.open([path]), *asked)) == len(asked)
+        with suppress(PlacesError):
+            places = Places.open([path])
+            assert len([places.answer(ipaddress.ip_address(each)) for each in asked]) == len(asked)
+        with suppress(PlacesError):
+            assert len(list(networks(Places.open([path])))) < 1000
 
 
 def test_importing_the_room_loads_neither_kernels_nor_maxminddb() -> None:

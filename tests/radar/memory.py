@@ -10,7 +10,7 @@ from halfopen.radar.annotations import Annotation
 from halfopen.radar.answers import Answer, Surroundings, answer
 from halfopen.radar.vocabulary import ENDPOINTS
 from halfopen.radar.windows import time_of
-from halfopen.store.query import Cell, Choice, Dimension, Filters, Gap, State
+from halfopen.store.query import Cell, Cells, Choice, Dimension, Filters, Gap, State
 
 
 def at(text: str) -> int:
@@ -74,7 +74,7 @@ class Memory:
 
     def counts(
         self, filters: Filters, start: int, end: int, step: int | None, by: Dimension = Dimension.stage
-    ) -> Sequence[Cell]:
+    ) -> Cells:
         self.asked.append(filters)
         cells: dict[tuple[int, str], list[float]] = {}
         for one in self.seen:
@@ -82,10 +82,10 @@ class Memory:
                 for key in one.keys(by):
                     found = cells.setdefault((_bucket(one.time, step, start), key), [])
                     found.append(1 / one.rate)
-        return [
+        return Cells.of(
             Cell(bucket, key, len(weights), sum(weights), sum(weight * weight for weight in weights))
-            for (bucket, key), weights in sorted(cells.items())
-        ]
+            for (bucket, key), weights in cells.items()
+        )
 
     def state(self) -> State:
         return State(self.version, self.closed, self.updated)

@@ -8,7 +8,7 @@ import pytest
 
 from halfopen.radar.confidence import level
 from halfopen.radar.windows import HOUR, Window
-from halfopen.store.query import Cell, Gap
+from halfopen.store.query import Cell, Cells, Gap
 
 START = 1_786_000_000 - 1_786_000_000 % HOUR
 DAY = Window(START, START + 24 * HOUR)
@@ -25,7 +25,7 @@ def cells(hours: Sequence[Mapping[str, int]], weight: float = 1.0) -> list[Cell]
 
 
 def judged(hours: Sequence[Mapping[str, int]], *gaps: Gap, weight: float = 1.0) -> int:
-    return level(cells(hours, weight), HOUR, DAY, gaps)
+    return level(Cells.of(cells(hours, weight)), HOUR, DAY, gaps)
 
 
 def test_5_many_and_steady() -> None:
@@ -87,8 +87,8 @@ def test_a_share_of_all_is_still_a_sample() -> None:
 def test_uneven_sampling_rates_widen_the_interval() -> None:
     even = cells([{"no_match": 15_000, "post_syn": 15_000}])
     heavy = [*even, Cell(START, "no_match", 30, 30_000.0, 30_000_000.0)]
-    assert level(even, HOUR, DAY, ()) == 5
-    assert level(heavy, HOUR, DAY, ()) == 1
+    assert level(Cells.of(even), HOUR, DAY, ()) == 5
+    assert level(Cells.of(heavy), HOUR, DAY, ()) == 1
 
 
 def _whole() -> tuple[int, int]:

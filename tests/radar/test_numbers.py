@@ -1,16 +1,50 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.radar.numbers import percentage, percentages, raw_value
+from halfopen.radar import numbers
 
 PLAIN = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]{0,5}[1-9])?")
+ROWS = st.integers(1, 8).flatmap(
+    lambda groups: st.lists(
+        st.lists(
+            st.floats(0, 1e15, allow_nan=False) | st.integers(0, 10**12).map(float),
+            min_size=groups,
+            max_size=groups,
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
 WEIGHTS = st.floats(0, 1e15, allow_nan=False) | st.integers(0, 10**12).map(float)
+
+
+def percentages(weights: Sequence[float]) -> list[str]:
+    """Of a single row."""
+    texts: list[str] = numbers.percentages(np.array([weights], np.float64))[0].tolist()
+    return texts
+
+
+def percentage(weight: float, total: float) -> str:
+    return str(numbers.overlapping_percentages(np.array([[weight]]), np.array([total]))[0, 0])
+
+
+def raw_value(weight: float) -> str:
+    return str(numbers.raw_values(np.array([[weight]]))[0, 0])
+
+
+@given(ROWS)
+def test_each_row_is_for_itself(rows: list[list[float]]) -> None:
+    whole = np.array(rows)
+    assert numbers.percentages(whole).tolist() == [percentages(row) for row in rows]
+    assert numbers.raw_values(whole).tolist() == [[raw_value(weight) for weight in row] for row in rows]
 
 
 @given(st.lists(WEIGHTS, min_size=1, max_size=12))

@@ -17,6 +17,9 @@ import pytest
 
 from halfopen.accounts import Accounts
 from tests.api.conftest import wait_for
+from tests.store.conftest import s3, where
+
+__all__ = ["s3", "where"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Serving:
 
 
 @contextmanager
-def serving(data: Path) -> Iterator[Serving]:
+def serving(data: Path, *options: str) -> Iterator[Serving]:
     """Run the command on a data directory; it is ended afterwards."""
     data.mkdir(mode=0o700, exist_ok=True)
     accounts = Accounts.open(data)
@@ -55,7 +58,7 @@ def serving(data: Path) -> Iterator[Serving]:
     log = data / "log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "halfopen", "serve", "--data", str(data), "--port", str(port)],
+            [sys.executable, "-m", "halfopen", "serve", "--data", str(data), "--port", str(port), *options],
             env=os.environ, stdout=stream, stderr=stream,
         )  # fmt: skip
     try:

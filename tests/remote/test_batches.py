@@ -6,8 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable
-from contextlib import closing, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -19,9 +18,7 @@ from hypothesis import strategies as st
 from halfopen.errors import RequestError
 from halfopen.server.stream import rows_of
 from halfopen.store.schema import INCOMING
-from halfopen.store.store import Store
-from tests.cli.conftest import spawned
-from tests.remote.conftest import Serving, serving
+from tests.remote.conftest import Serving
 from tests.store.rows import Row, table
 from tests.store.rows import row as plain
 
@@ -181,21 +178,6 @@ def test_sizes_are_bounded(served: Serving) -> None:
     assert post(served, bytes(sink.getvalue()), 90).status_code == 413
     most = pa.concat_tables([table([row(server="a")] * 1000)] * 300)
     assert rows_of(stream(most), NOW).num_rows == 300_000
-
-
-def test_another_committer_is_waited_for(tmp_path: Path) -> None:
-    with closing(Store(tmp_path / "store", create=True)) as store, serving(tmp_path) as server:
-        with closing(store.committer()):
-            answer = post(server, body([row(RECENT)]))
-            assert answer.status_code == 503
-            assert answer.headers["retry-after"] == "10"
-            assert "another process commits to it" in answer.json()["errors"][0]["message"]
-        assert post(server, body([row(RECENT)])).status_code == 200
-        capture = tmp_path / "none.pcap"
-        capture.write_bytes(b"")
-        ran = spawned("ingest", "--data", tmp_path, capture)
-        assert ran.code == 1
-        assert "until it is stopped" in ran.err
 
 
 SOUND = body([row(RECENT, client_port=port, trigger="a.example", trigger_kind="sni") for port in range(3)])

@@ -18,6 +18,7 @@ import pytest
 
 from halfopen.store.store import Store
 from tests.conftest import Require
+from tests.house.project import ROOT
 
 
 class Clock:
@@ -48,7 +49,8 @@ def s3() -> Iterator[str | None]:
         port = probe.getsockname()[1]
     # Not a thread: delta-rs holds the interpreter's lock while it waits for an answer.
     server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, "-m", "tests.store.stand_in", str(port)],
+        cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -67,8 +69,9 @@ def s3() -> Iterator[str | None]:
     try:
         for _ in range(200):
             try:
-                request = urllib.request.Request(f"{endpoint}/halfopen", method="PUT")
-                urllib.request.urlopen(request, timeout=5).close()
+                for bucket in ("halfopen", "careless"):
+                    request = urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")
+                    urllib.request.urlopen(request, timeout=5).close()
                 break
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.1)

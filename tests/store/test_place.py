@@ -9,7 +9,7 @@ import pytest
 
 from halfopen.errors import StoreError
 from halfopen.store import place
-from halfopen.store.place import Place
+from halfopen.store.place import Overtaken, Place
 from halfopen.store.store import Store
 
 KEYS = {
@@ -55,3 +55,20 @@ def test_an_object_store_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPa
         with pytest.raises(StoreError):
             Store("s3://bucket/store")
         assert time.monotonic() - begun < 60
+
+
+def test_a_content_is_replaced_by_who_has_seen_it(where: str) -> None:
+    place, other = Place(where), Place(where)
+    place.make()
+    assert place.mark("file") is place.read("file") is None
+    first = place.replace("file", b"one", None)
+    assert place.read("file") == other.read("file") == (b"one", first)
+    assert place.mark("file") == first
+    second = other.replace("file", b"two", first)
+    for stale in (None, first):
+        with pytest.raises(Overtaken):
+            place.replace("file", b"three", stale)
+    assert place.read("file") == (b"two", second)
+    with pytest.raises(Overtaken):
+        place.replace("none", b"one", first)
+    assert place.read("none") is None

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from halfopen.errors import UsageError
 from halfopen.model import SECOND
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from halfopen.connections.limits import Limits
 
 _HOURS: Final = {"h": 1, "d": 24, "w": 168}
@@ -119,11 +118,12 @@ def add_limits(verb: ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_places(verb: ArgumentParser) -> None:
-    """Add ``--places``."""
+def add_places(verb: ArgumentParser, default: str = "none") -> None:
+    """Add ``--places``; `default` says what there is without it."""
     verb.add_argument(
         "--places", metavar="DIR|FILE", action="append", default=[],
-        help="MMDB files for network and country of the client; may be repeated, for each of them the first that knows answers",
+        help="MMDB files for network and country of the client; may be repeated, for each of them the first that knows answers "
+        f"(default: {default})",
     )  # fmt: skip
 
 
@@ -164,6 +164,12 @@ def keep(args: Namespace) -> tuple[int, int]:
 def store(args: Namespace, data: Path) -> str:
     """Where the dataset lies."""
     return str(args.store or data / "store")
+
+
+def places(args: Namespace, data: Path) -> list[str]:
+    """The places files of a server: those asked for, else the directory of them in the data directory, if there is one."""
+    kept = data / "places"
+    return [str(Path(each).absolute()) for each in args.places or ([kept] if kept.is_dir() else [])]
 
 
 def limits(args: Namespace) -> Limits:

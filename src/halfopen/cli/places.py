@@ -9,7 +9,6 @@ from typing import Any
 from halfopen.cli import options
 from halfopen.cli.text import columns, printable
 from halfopen.errors import UsageError
-from halfopen.model import MAPPED_PREFIX
 
 
 def add(verbs: Any) -> None:
@@ -60,8 +59,6 @@ def _info(args: Namespace) -> int:
 
 
 def _lookup(args: Namespace) -> int:
-    import numpy as np
-
     from halfopen.places import Places
 
     try:
@@ -70,15 +67,8 @@ def _lookup(args: Namespace) -> int:
         raise UsageError("ADDRESS", args.address, "an IPv4 or IPv6 address") from None
     if not args.places:
         raise UsageError("--places", "none", "an MMDB file or a directory of them")
-    places = Places.open(args.places)
-    number = int(address) | (MAPPED_PREFIX if address.version == 4 else 0)
-    halves = (np.array([half], np.uint64) for half in (number >> 64, number & 2**64 - 1))
-    asn, location, continent = places.lookup(*halves)[0].tolist()
-    name = printable(f"AS{asn} {places.network_name(asn)}".rstrip()) if asn else "unknown"
-    rows = [("Network", name), ("Country", _code(location)), ("Continent", _code(continent))]
-    print("\n".join(columns(rows)))
+    answer = Places.open(args.places).answer(address)
+    name = f"AS{answer.asn} {answer.organisation}".rstrip() if answer.asn else ""
+    rows = [("Network", name), ("Country", answer.location), ("Continent", answer.continent)]
+    print("\n".join(columns([(word, printable(value) or "unknown") for word, value in rows])))
     return 0
-
-
-def _code(code: bytes) -> str:
-    return printable(code.decode("ascii", "replace")) or "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -25,6 +26,7 @@ def add(verbs: Any) -> None:
     options.add_data(verb)
     options.add_store(verb)
     options.add_keep(verb)
+    options.add_places(verb, "places in the data directory, if there is such a directory")
     verb.add_argument(
         "--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default: 127.0.0.1)"
     )
@@ -41,18 +43,22 @@ def run(args: Namespace) -> int:
     from granian.log import LogLevels
 
     from halfopen.config import data_directory
-    from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
+    from halfopen.places import Places
+    from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE
 
     data = data_directory(args.data)
     keep_connections, keep_rollups = map(str, options.keep(args))
+    places = options.places(args, data)
+    Places.open(places)  # to tell now what is wrong with them
     os.environ |= {
         DATA: str(data),
         STORE: options.store(args, data),
         KEEP_CONNECTIONS: keep_connections,
         KEEP_ROLLUPS: keep_rollups,
+        PLACES: json.dumps(places),
     }
     server = Granian(
-        "halfopen.server.app:worker",
+        "halfopen.server.worker:worker",
         factory=True,
         address=args.host,
         port=args.port,

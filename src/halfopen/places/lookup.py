@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +14,10 @@ from halfopen.errors import PlacesError
 from halfopen.model import PLACE, Rows
 from halfopen.places.memory import MOST_KEYS, Memory
 from halfopen.places.mmdb import Mmdb, Source
+from halfopen.places.prefixes import Prefixes
+from halfopen.places.records import Answer
 
-_WORDS: Final = np.dtype([("asn", np.uint32), ("location", np.uint16), ("continent", np.uint16)])
+WORDS: Final = np.dtype([("asn", np.uint32), ("location", np.uint16), ("continent", np.uint16)])
 """PLACE with numbers for its codes: 0 is unknown in each field, and comparing is cheap."""
 
 _MOST_ADDRESSES: Final = 1 << 17
@@ -36,7 +39,7 @@ class Places:
         Without sources every address is unknown. Raises PlacesError for the first source that
         cannot be read.
         """
-        return cls([Mmdb(path) for source in sources for path in _files(Path(source))])
+        return cls([Mmdb(path) for source in sources for path in files_of(Path(source))])
 
     def lookup(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
         """Rows of `model.PLACE`, one for each address given in two halves (IPv4 mapped, see `model`).
@@ -56,6 +59,26 @@ class Places:
         """What the files are known by, in their order: equal ones give equal answers."""
         return [file.digest() for file in self._files]
 
+    def prefixes(self) -> Iterator[Prefixes]:
+        """Every prefix of the files that give networks."""
+        for file in self._files:
+            if "asn" in file.source.gives:
+                yield from file.tree.prefixes()
+
+    def answer(self, address: IPv4Address | IPv6Address) -> Answer:
+        """What the files say about one address; no kernel is needed for it.
+
+        Raises PlacesError where a damaged part of a file is met.
+        """
+        answers = [file.answer(address) for file in self._files]
+        asn = next((each.asn for each in answers if each.asn), 0)
+        return Answer(
+            asn,
+            next((each.location for each in answers if each.location), ""),
+            next((each.continent for each in answers if each.continent), ""),
+            next((each.organisation for each in answers if each.organisation and each.asn == asn), ""),
+        )
+
     def network_name(self, asn: int) -> str:
         """The organisation met beside an AS number in look-ups so far; empty where there was none."""
         return next((file.names[asn] for file in self._files if asn in file.names), "")
@@ -73,15 +96,16 @@ class Places:
     def _ask(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Rows:
         first, *others = self._files
         answer = first.answers(hi, lo)
-        fields = answer.view(_WORDS)
+        fields = answer.view(WORDS)
         for file in others:
-            other = file.answers(hi, lo).view(_WORDS)
+            other = file.answers(hi, lo).view(WORDS)
             for field in ("asn", "location", "continent"):
                 np.copyto(fields[field], other[field], where=fields[field] == 0)
         return answer
 
 
-def _files(source: Path) -> Iterator[Path]:
+def files_of(source: Path) -> Iterator[Path]:
+    """A file itself, of a directory its ``*.mmdb`` files by name; PlacesError where there is none."""
     if not source.is_dir():
         yield source
         return

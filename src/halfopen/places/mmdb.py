@@ -31,7 +31,7 @@ _SEPARATOR: Final = 16
 
 _SAMPLE: Final = 100
 _SAMPLE_BLOCK: Final = 16
-_MOST_RECORDS: Final = 1 << 16
+_MOST_RECORDS: Final = 1 << 17
 _MOST_NAMES: Final = 1 << 17
 
 
@@ -120,6 +120,11 @@ class Mmdb:
             self._memory.forget()
             raise
         return self._memory.places(numbers)
+
+    def answer(self, address: IPv4Address | IPv6Address) -> Answer:
+        """What the file says about one address. Raises PlacesError where the tree or the record is damaged."""
+        address = getattr(address, "ipv4_mapped", None) or address
+        return self._read(address) if address.version in self.source.ip_versions else Answer()
 
     def _decode(self, record: int, hi: int, lo: int) -> tuple[int, bytes, bytes]:
         if record == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from halfopen.api.routes import Call, Route, answered
 from halfopen.errors import InvalidError, Rejected
 from halfopen.radar.annotations import DATA_SOURCES, EVENT_TYPES, gap_annotation
 from halfopen.radar.answers import Surroundings
+from halfopen.radar.index import folded
+from halfopen.radar.lists import FORMAT, OFFSET, limit, stretch
 from halfopen.radar.notes import Note
 from halfopen.radar.parameters import question_of
 from halfopen.radar.vocabulary import Endpoint, Form, window_parameters
@@ -26,7 +28,9 @@ _DATES: Final = tuple(each.name for each in _WINDOW)
 _ALWAYS: Final = 1 << 35  # s: later than anything that is written down
 
 _FEW: Final = 100
-_MOST: Final = 1000
+
+_ELSEWHERE: Final = ("bot", "ca", "geoId", "log", "origin", "outageCause", "outageType", "tld")
+"""Parameters that ask for what no annotation here concerns: with any of them nothing is found."""
 
 _PARAMETERS: Final = (
     *_WINDOW,
@@ -37,9 +41,12 @@ _PARAMETERS: Final = (
         "eventType", "Only events of this type; EVENT is an older name of GENERAL.", f"one of {', '.join(EVENT_TYPES)}",
         values=EVENT_TYPES, any_case=True,
     ),
-    Parameter("limit", f"How many are shown; default {_FEW}.", f"a number from 1 to {_MOST}", "integer", least=1, most=_MOST),
-    Parameter("offset", "How many are left out before.", "a number from 0 to 1000000", "integer", least=0, most=1_000_000),
-    Parameter("format", "Form of the answer.", "JSON, the only form of this list", values=("JSON",), any_case=True),
+    Parameter("query", "Only with this in its description, id, networks or countries.", "a text"),
+    Parameter("tags", "Only with one of these tags.", "a tag", repeated=True),
+    *(Parameter(name, "Nothing here concerns any: with it the list is empty.", "a text") for name in _ELSEWHERE),
+    limit(_FEW),
+    OFFSET,
+    FORMAT,
 )  # fmt: skip
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
@@ -104,19 +111,31 @@ def _list(
     gaps = dataset.gaps(window.start, min(window.end, int(clock())))
     silences = [Note(f"{gap.sensor}-{gap.start}", gap_annotation(gap)) for gap in gaps]
     source, event = ((call.one(name) or "").upper() for name in ("dataSource", "eventType"))
+    around = surroundings(call.base_url)
+    text, tags = folded(call.one("query") or ""), {tag for tag in call.every("tags") if tag}
     found = [
         note
         for note in (*notes(), *silences)
         if note.annotation.concerns(window, filters)
+        and not any(call.one(name) for name in _ELSEWHERE)
+        and (not tags or tags & set(note.annotation.tags))
+        and (not text or any(text in folded(each) for each in _words(note, around)))
         and (source in ("", "ALL") or note.annotation.data_source in (source, "ALL"))
         and (not event or _general(note.annotation.event_type) == _general(event))
     ]
     found.sort(key=lambda note: note.annotation.start, reverse=True)
-    first = call.number("offset", 0)
-    around = surroundings(call.base_url)
     closed = dataset.state().closed
-    shown = found[first : first + call.number("limit", _FEW)]
-    return answered({"annotations": [_record(note, closed, around) for note in shown]})
+    return answered({"annotations": [_record(note, closed, around) for note in stretch(call, found, _FEW)]})
+
+
+def _words(note: Note, around: Surroundings) -> Iterator[str]:
+    """What a text is looked for in."""
+    told = note.annotation
+    yield from (told.description, note.id)
+    for asn in told.asns:
+        yield from (f"AS{asn}", around.name_of(Dimension.asn, str(asn)))
+    for code in told.locations:
+        yield from (code, around.name_of(Dimension.location, code))
 
 
 def _general(event: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from halfopen.radar.annotations import Annotation, concerning, gap_annotation
 from halfopen.radar.confidence import level
 from halfopen.radar.counting import OTHER, Counted, counted
-from halfopen.radar.numbers import percentage, percentages, raw_value
+from halfopen.radar.numbers import Texts, overlapping_percentages, percentages, raw_values
 from halfopen.radar.parameters import Question, Series, question_of
 from halfopen.radar.table import table
 from halfopen.radar.vocabulary import Endpoint, Form, Format, Normalization
@@ -81,6 +81,15 @@ def reply(question: Question, dataset: Dataset, surroundings: Surroundings) -> A
     return Answer(result, csv, cache_key(question, state, surroundings) if unchanged else None)
 
 
+def confidence(dataset: Dataset, name: str, value: str, now: int) -> int:
+    """The confidenceInfo.level of the last week (up to `now`, s) of what one filter lets through."""
+    question = question_of(Endpoint(Form.summary), [(name, value)], now)
+    (series,) = question.series
+    return _level(
+        question, counted(question, series, dataset, dataset.state().closed), _gaps(dataset, series)
+    )
+
+
 def cache_key(question: Question, state: State, surroundings: Surroundings) -> str:
     """Equal for equal answers: the question, its windows, the state of the dataset, annotations and names."""
     series = [(one.name, one.window, _sorted(one.filters)) for one in question.series]
@@ -104,17 +113,15 @@ def _series(
     form, groups = question.endpoint.form, list(one.groups)
     if question.endpoint.by is Dimension.stage and question.format is Format.JSON:
         groups = list(_JSON_STAGES)
-    buckets: Sequence[int] = () if form is Form.timeseries_groups and one.empty else one.buckets
-    rows = [
-        _numbers(
-            [one.groups[group].get(at, 0.0) for group in one.groups], one.total.get(at, 0.0), normalization
-        )
-        for at in buckets
-    ]
-    columns = dict(zip(one.groups, zip(*rows, strict=True), strict=True)) if rows else {}
+    if form is Form.timeseries_groups and one.empty:
+        return {"timestamps": [], **{group: [] for group in groups}}
+    texts = _numbers(one, normalization).T.tolist()
+    columns: dict[str, list[str]] = dict(zip(one.groups, texts, strict=True))
     if form is Form.timeseries_groups:
-        lists = {group: list(columns.get(group, ())) for group in groups}
-        return {"timestamps": [stamp(at) for at in buckets], **lists}
+        return {
+            "timestamps": [stamp(at) for at in one.buckets],
+            **{group: columns[group] for group in groups},
+        }
     if form is Form.summary:
         return {group: columns[group][0] for group in groups}
     by = question.endpoint.by
@@ -130,13 +137,13 @@ def _series(
     ]
 
 
-def _numbers(weights: Sequence[float], total: float, normalization: Normalization) -> list[str]:
+def _numbers(one: Counted, normalization: Normalization) -> Texts:
     match normalization:
         case Normalization.PERCENTAGE:
-            return percentages(weights)
+            return percentages(one.weights)
         case Normalization.OVERLAPPED_PERCENTAGE:
-            return [percentage(weight, total) for weight in weights]
-    return [raw_value(weight) for weight in weights]
+            return overlapping_percentages(one.weights, one.total)
+    return raw_values(one.weights)
 
 
 def _meta(
@@ -152,7 +159,7 @@ def _meta(
     for one in counts:
         gaps = _gaps(dataset, one.series)
         silences |= dict.fromkeys(gaps)
-        levels.append(level(one.stages, question.interval.seconds, one.series.window, gaps))
+        levels.append(_level(question, one, gaps))
     asked = [(series.window, series.filters) for series in question.series]
     told = concerning([*surroundings.annotations, *map(gap_annotation, silences)], asked)
     windows = [series.window for series in question.series]
@@ -169,6 +176,10 @@ def _meta(
     if question.endpoint.form is Form.timeseries_groups:
         meta["aggInterval"] = question.interval.name
     return meta
+
+
+def _level(question: Question, one: Counted, gaps: Sequence[Gap]) -> int:
+    return level(one.stages, question.interval.seconds, one.series.window, gaps)
 
 
 def _gaps(dataset: Dataset, series: Series) -> list[Gap]:

@@ -7,13 +7,15 @@ nothing where a share is 0 or 100 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from math import sqrt
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from halfopen.radar.windows import Window
-from halfopen.store.query import Cell, Gap
+from halfopen.store.query import Cells, Gap
 
 ENOUGH: Final = 100
 """Connections below which nothing can be said."""
@@ -26,52 +28,63 @@ _STEADY: Final = 4.0
 _GAP: Final = 0.01
 
 
-@dataclass(slots=True)
-class _Sample:
-    """Cells added up: connections, and the weights by stage."""
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Connections, weights by stage and squared weights of several samples, a row for each."""
 
-    connections: int = 0
-    weight: float = 0.0
-    squares: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
-
-    def add(self, cell: Cell) -> None:
-        self.connections += cell.connections
-        self.weight += cell.weight
-        self.squares += cell.squares
-        self.stages[cell.key] = self.stages.get(cell.key, 0.0) + cell.weight
+    connections: NDArray[np.float64]
+    weights: NDArray[np.float64]  # a column for each stage
+    squares: NDArray[np.float64]
 
     @property
-    def size(self) -> float:
-        """Effective number of connections."""
-        return self.weight * self.weight / self.squares
+    def size(self) -> NDArray[np.float64]:
+        """Effective numbers of connections."""
+        weight: NDArray[np.float64] = self.weights.sum(axis=1)
+        return weight * weight / self.squares
 
-    def share(self, stage: str) -> float:
-        return self.stages.get(stage, 0.0) / self.weight
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Shares by stage."""
+        weight: NDArray[np.float64] = self.weights.sum(axis=1, keepdims=True)
+        return self.weights / weight
+
+    def __getitem__(self, rows: Any) -> _Samples:
+        return _Samples(self.connections[rows], self.weights[rows], self.squares[rows])
+
+    def __add__(self, other: _Samples) -> _Samples:
+        return _Samples(
+            self.connections + other.connections, self.weights + other.weights, self.squares + other.squares
+        )
 
 
-def level(cells: Sequence[Cell], step: int, window: Window, gaps: Iterable[Gap]) -> int:
+def level(cells: Cells, step: int, window: Window, gaps: Iterable[Gap]) -> int:
     """5, 3, 2 or 1 for the cells of a window by stage, in buckets of `step` seconds."""
-    whole = _sample(cells)
-    if whole.connections < ENOUGH:
+    if cells.connections.sum() < ENOUGH:
         return 1
-    width = max(_half_width(whole.share(stage), whole.size) for stage in whole.stages)
+    buckets = _samples(cells, step)
+    whole = _Samples(*(each.sum(axis=0, keepdims=True) for each in astuple(buckets)))
+    width = _half_widths(whole.shares, whole.size).max()
     if width > _NARROW:
         return 2 if width <= _WIDE else 1
-    return 3 if _missed(window, gaps) > _GAP * window.duration or _erratic(cells, step) else 5
+    return 3 if _missed(window, gaps) > _GAP * window.duration or _erratic(buckets) else 5
 
 
-def _sample(cells: Iterable[Cell]) -> _Sample:
-    sample = _Sample()
-    for cell in cells:
-        sample.add(cell)
-    return sample
+def _samples(cells: Cells, step: int) -> _Samples:
+    """One for each bucket from the first to the last, empty ones too."""
+    rows = (cells.bucket - cells.bucket.min()) // step
+    stages = {stage: column for column, stage in enumerate(dict.fromkeys(cells.key))}
+    columns = np.array([stages[stage] for stage in cells.key])
+    count = int(rows.max()) + 1
+    weights = summed(rows * len(stages) + columns, cells.weight, count * len(stages))
+    return _Samples(
+        summed(rows, cells.connections, count), weights.reshape(count, -1), summed(rows, cells.squares, count)
+    )
 
 
-def _half_width(share: float, size: float) -> float:
+def _half_widths(shares: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of Wilson's 95 % interval."""
-    spread = sqrt(share * (1 - share) / size + _Z * _Z / (4 * size * size))
-    return _Z * spread / (1 + _Z * _Z / size)
+    spread = np.sqrt(shares * (1 - shares) / size + _Z * _Z / (4 * size * size))
+    return np.asarray(_Z * spread / (1 + _Z * _Z / size))
 
 
 def _missed(window: Window, gaps: Iterable[Gap]) -> int:
@@ -83,28 +96,13 @@ def _missed(window: Window, gaps: Iterable[Gap]) -> int:
     return missed
 
 
-def _erratic(cells: Sequence[Cell], step: int) -> bool:
+def _erratic(buckets: _Samples) -> bool:
     """Whether a share of one bucket lies off that of the two beside it; all of at least `ENOUGH` connections."""
-    buckets: dict[int, _Sample] = {}
-    for cell in cells:
-        buckets.setdefault(cell.bucket, _Sample()).add(cell)
-    enough = {bucket: sample for bucket, sample in buckets.items() if sample.connections >= ENOUGH}
-    for bucket, sample in enough.items():
-        sides = [enough[side] for side in (bucket - step, bucket + step) if side in enough]
-        if len(sides) == 2 and _off(sample, *sides):
-            return True
-    return False
-
-
-def _off(sample: _Sample, before: _Sample, after: _Sample) -> bool:
-    weight, squares = before.weight + after.weight, before.squares + after.squares
-    size = weight * weight / squares
-    for stage in {*sample.stages, *before.stages, *after.stages}:
-        beside = (before.stages.get(stage, 0.0) + after.stages.get(stage, 0.0)) / weight
-        both = sample.size + size
-        # Two draws of each kind are added (Agresti and Coull): the error of a rare stage is not nothing.
-        share = (sample.share(stage) * sample.size + beside * size + 2) / (both + 4)
-        error = sqrt(share * (1 - share) * (1 / sample.size + 1 / size))
-        if abs(sample.share(stage) - beside) > _STEADY * error:
-            return True
-    return False
+    enough = buckets.connections >= ENOUGH
+    middle = np.flatnonzero(enough[:-2] & enough[1:-1] & enough[2:]) + 1
+    sample, beside = buckets[middle], buckets[middle - 1] + buckets[middle + 1]
+    size, sizes = sample.size[:, None], beside.size[:, None]
+    # Two draws of each kind are added (Agresti and Coull): the error of a rare stage is not nothing.
+    share = (sample.shares * size + beside.shares * sizes + 2) / (size + sizes + 4)
+    error = np.sqrt(share * (1 - share) * (1 / size + 1 / sizes))
+    return bool((np.abs(sample.shares - beside.shares) > _STEADY * error).any())

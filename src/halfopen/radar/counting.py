@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from halfopen.model import STAGES
 from halfopen.radar.parameters import Question, Series
 from halfopen.radar.vocabulary import Form
 from halfopen.radar.windows import shown_buckets
-from halfopen.store.query import Cell, Choice, Dataset, Dimension, Filters
-
-Weights: TypeAlias = dict[int, float]
-"""Weight by bucket (where it begins, s)."""
+from halfopen.store.query import Cells, Choice, Dataset, Dimension, Filters
 
 OTHER: Final = "other"
 """The group of all that is not shown by itself: beyond the limit, or unknown."""
@@ -26,7 +26,8 @@ _RESERVED: Final = frozenset({"", OTHER, "timestamps"})
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One series, counted: weights by group and bucket, and in all (tags overlap).
+    """One series, counted: `weights` with a row for each bucket and a column for each group, `total` by bucket (tags
+    overlap).
 
     A summary is one bucket, which begins where the window does. `stages` are the cells by stage in
     buckets of the question's interval.
@@ -34,14 +35,15 @@ class Counted:
 
     series: Series
     buckets: Sequence[int]
-    groups: dict[str, Weights]
-    total: Weights
-    stages: Sequence[Cell]
+    groups: Sequence[str]
+    weights: NDArray[np.float64]
+    total: NDArray[np.float64]
+    stages: Cells
 
     @property
     def empty(self) -> bool:
         """Whether nothing was counted at all."""
-        return not any(self.total.values())
+        return not self.total.any()
 
 
 def counted(question: Question, series: Series, dataset: Dataset, closed: int) -> Counted:
@@ -51,55 +53,51 @@ def counted(question: Question, series: Series, dataset: Dataset, closed: int) -
     if over_time:
         buckets: Sequence[int] = shown_buckets(series.window, interval, closed)
         if not buckets:
-            return Counted(series, (), {}, {}, ())
+            return Counted(series, (), (), np.empty((0, 0)), np.empty(0), Cells.of(()))
         start, end = buckets[0], buckets[-1] + interval.seconds
     else:
         start, end = series.window.start, series.window.end
         buckets = (start,)
-    single = None if over_time else start
     stages = dataset.counts(series.filters, start, end, interval.seconds, Dimension.stage)
-    by_stage = _folded(stages, single)
-    total = _summed(by_stage.values())
+    by_stage = _grid(stages, buckets, _STAGES)
+    total = by_stage.sum(axis=1)
     if by is Dimension.stage:
-        return Counted(series, buckets, {name: by_stage.get(name, {}) for name in _STAGES}, total, stages)
+        return Counted(series, buckets, _STAGES, by_stage, total, stages)
     whole = dataset.counts(series.filters, start, end, None, by)
     shown, rest = _ranked(whole, question.limit)
     if over_time and shown:
         cells = dataset.counts(_narrowed(series.filters, by, shown), start, end, interval.seconds, by)
     else:
         cells = whole
-    folded = _folded(cells, single)
-    groups = {_label(by, key): folded.get(key, {}) for key in shown}
+    groups = [_label(by, key) for key in shown]
+    weights = _grid(cells, buckets, shown)
     if rest and by is not Dimension.tag:
-        known = _summed(groups.values())
+        groups.append(OTHER)
         # Sums of fractions may come out a hair apart.
-        groups[OTHER] = {at: max(0.0, weight - known.get(at, 0.0)) for at, weight in total.items()}
-    return Counted(series, buckets, groups, total, stages)
+        other = np.maximum(total - weights.sum(axis=1), 0.0)
+        weights = np.column_stack((weights, other))
+    return Counted(series, buckets, groups, weights, total, stages)
 
 
-def _folded(cells: Iterable[Cell], single: int | None) -> dict[str, Weights]:
-    """Weights by key and bucket; all in one bucket where a single one is wanted."""
-    weights: dict[str, Weights] = {}
-    for cell in cells:
-        at = cell.bucket if single is None else single
-        of_key = weights.setdefault(cell.key, {})
-        of_key[at] = of_key.get(at, 0.0) + cell.weight
-    return weights
+def _grid(cells: Cells, buckets: Sequence[int], keys: Sequence[str]) -> NDArray[np.float64]:
+    """Weights by bucket and key, of these keys only; a single bucket takes all."""
+    columns = {key: column for column, key in enumerate(keys)}
+    column = np.array([columns.get(key, -1) for key in cells.key], np.int64)
+    row = np.maximum(np.searchsorted(buckets, cells.bucket, "right") - 1, 0)
+    known = column >= 0
+    at = (row * len(keys) + column)[known]
+    size = len(buckets) * len(keys)
+    return np.bincount(at, cells.weight[known], size).reshape(len(buckets), len(keys))
 
 
-def _summed(groups: Iterable[Weights]) -> Weights:
-    total: Weights = {}
-    for weights in groups:
-        for at, weight in weights.items():
-            total[at] = total.get(at, 0.0) + weight
-    return total
-
-
-def _ranked(whole: Sequence[Cell], limit: int | None) -> tuple[list[str], bool]:
+def _ranked(whole: Cells, limit: int | None) -> tuple[list[str], bool]:
     """The keys shown, heaviest first, and whether anything is left over."""
-    named = [cell for cell in whole if cell.key not in _RESERVED]
-    named.sort(key=lambda cell: (-cell.weight, cell.key))
-    shown = [cell.key for cell in named[:limit]]
+    named = [
+        (-weight, key)
+        for key, weight in zip(whole.key, whole.weight.tolist(), strict=True)
+        if key not in _RESERVED
+    ]
+    shown = [key for _, key in sorted(named)[:limit]]
     return shown, len(shown) < len(whole)
 
 

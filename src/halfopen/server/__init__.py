@@ -9,3 +9,6 @@ STORE: Final = "HALFOPEN_STORE"
 KEEP_CONNECTIONS: Final = "HALFOPEN_KEEP_CONNECTIONS"
 KEEP_ROLLUPS: Final = "HALFOPEN_KEEP_ROLLUPS"
 """And for how many seconds connections and rollups are kept."""
+
+PLACES: Final = "HALFOPEN_PLACES"
+"""And which places files there are: a JSON list of paths; none where it is not set."""

@@ -5,6 +5,7 @@ Made by each worker of the server, from the settings in the environment that `ha
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -23,14 +24,17 @@ from starlette.routing import Route as Page
 from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
-from halfopen.errors import HalfopenError
 from halfopen.places.countries import country_name
 from halfopen.radar.annotation_list import annotation_routes
 from halfopen.radar.answers import Surroundings
+from halfopen.radar.atlas import Atlas
 from halfopen.radar.connections import connection_routes
+from halfopen.radar.locations import location_routes
+from halfopen.radar.networks import network_routes
 from halfopen.radar.notes import Notes
 from halfopen.radar.routes import radar_routes
-from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
+from halfopen.radar.search import search_routes
+from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE
 from halfopen.server.annotation_page import page
 from halfopen.server.batches import batch_routes
 from halfopen.server.door import Door
@@ -42,15 +46,6 @@ from halfopen.store.store import Store
 from halfopen.tunnels.edge_routes import EdgeRoutes
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.routes import TunnelRoutes
-
-
-def worker() -> Starlette:
-    """`create`, for a process of its own: what stands in the way is told in one line, as the command does."""
-    try:
-        return create()
-    except HalfopenError as error:
-        print(f"halfopen: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(1) from None
 
 
 def create(every: float = EVERY) -> Starlette:
@@ -65,12 +60,16 @@ def create(every: float = EVERY) -> Starlette:
     store = Store(os.environ[STORE], create=True)
     door = Door(store)
     notes = Notes(data)
-    around = partial(_surroundings, notes)
+    atlas = Atlas(json.loads(os.environ.get(PLACES, "[]")))
+    around = partial(_surroundings, notes, atlas)
     routes = [
         *identity_routes(here.accounts),
         *radar_routes(store.dataset, around),
         *annotation_routes(store.dataset, notes.all, around),
         *connection_routes(store.dataset),
+        *network_routes(store.dataset, atlas),
+        *location_routes(store.dataset),
+        *search_routes(store.dataset, atlas),
         *batch_routes(door),
         *TunnelRoutes(here.accounts, here.tunnels, here.configurations, here.hostnames, here.vault).table(),
         *EdgeRoutes(here.edges, here.registry, here.configurations, here.hostnames).table(),
@@ -107,10 +106,13 @@ def create(every: float = EVERY) -> Starlette:
     )
 
 
-def _surroundings(notes: Notes, base_url: str) -> Surroundings:
+def _surroundings(notes: Notes, atlas: Atlas, base_url: str) -> Surroundings:
     told = [note.annotation for note in notes.all()]
-    return Surroundings(told, f"{base_url}/annotations", _name_of, "")
+    return Surroundings(told, f"{base_url}/annotations", partial(_name_of, atlas), atlas.version)
 
 
-def _name_of(by: Dimension, code: str) -> str:
-    return country_name(code) if by is Dimension.location else ""
+def _name_of(atlas: Atlas, by: Dimension, code: str) -> str:
+    if by is Dimension.location:
+        return country_name(code)
+    network = atlas.networks().get(int(code)) if by is Dimension.asn else None
+    return network.name if network else ""

@@ -25,7 +25,7 @@ MOST_PIECES: Final = 10_000
 AHEAD: Final = 3600
 """Seconds by which a sensor's clock may be ahead."""
 
-_NUMBERS: Final[dict[str, tuple[float, float]]] = {
+_NUMBERS: Final = {
     "client_port": (0, 65535),
     "server_port": (0, 65535),
     "ip_version": (4, 6),
@@ -34,13 +34,13 @@ _NUMBERS: Final[dict[str, tuple[float, float]]] = {
     "signature": (0, len(SIGNATURES)),
     "rules_version": (1, 65535),
     "tags": (0, (1 << len(Tag)) - 1),
-    "weight": (1, 1e9),
+    "weight": (1, 10**9),
     "resets": (0, 255),
     "reset_acks": (0, 255),
     "reset_echoes": (0, 255),
     "data_after_reset": (0, 255),
     "duplicates": (0, 2**32 - 1),
-    "gap": (0, 1e10),
+    "gap": (0, 10**10),
     "asn": (1, 2**32 - 1),
 }
 _TEXTS: Final = {
@@ -52,8 +52,25 @@ _TEXTS: Final = {
     "left_out": rf"\A({'|'.join(each.name for each in LeftOut if each)})\z",
     "trigger_kind": rf"\A({'|'.join(each.name for each in TriggerKind if each)})\z",
 }
+_TIMES: Final = ("start_ns", "end_ns")
 _LONGEST_NAME: Final = 1024  # bytes
-_MAY_LACK: Final = {*_TEXTS, "trigger", "gap", "asn", "ttl_delta", "ip_id_delta", "seq_delta"} - {"server"}
+
+MAY_LACK: Final = {*_TEXTS, "trigger", "gap", "asn", "ttl_delta", "ip_id_delta", "seq_delta"} - {"server"}
+"""The columns that may hold null."""
+
+
+def accepted(name: str) -> str:
+    """What a column may hold, in words that complete "... is not"; empty for anything of its type."""
+    if name in _TIMES:
+        return f"from 0 to {AHEAD:,} s ahead of the server's clock"
+    if name == "ip_version":
+        return "4 or 6"
+    if name in _NUMBERS:
+        least, most = _NUMBERS[name]
+        return f"from {least:,} to {most:,}"
+    if name in _TEXTS:
+        return f"a text that matches {_TEXTS[name][2:-2]}"
+    return f"a text of at most {_LONGEST_NAME:,} bytes" if name == "trigger" else ""
 
 
 def rows_of(body: bytes, now: int) -> Any:
@@ -134,22 +151,19 @@ def _check_schema(schema: Any) -> None:
 
 def _check_values(rows: Any, now: int) -> None:
     """Refuse values that no connection has: answers are made of them for everybody."""
-    times = (0, (now + AHEAD) * SECOND)
-    for name, (least, most) in {**_NUMBERS, "start_ns": times, "end_ns": times}.items():
-        inside = pc.and_(pc.greater_equal(rows[name], least), pc.less_equal(rows[name], most))
-        if not _all(inside):
-            raise _wrong(f"column {name}: a value that is not from {least} to {most}")
-    if pc.any(pc.equal(rows["ip_version"], 5)).as_py():
-        raise _wrong("column ip_version: a value that is not 4 or 6")
-    for name, pattern in _TEXTS.items():
-        if not _all(pc.match_substring_regex(rows[name], pattern)):
-            raise _wrong(f"column {name}: a text that does not match {pattern[2:-2]}")
-    if not _all(pc.less_equal(pc.binary_length(rows["trigger"]), _LONGEST_NAME)):
-        raise _wrong(f"column trigger: a text of more than {_LONGEST_NAME:,} bytes")
+    ranges = _NUMBERS | dict.fromkeys(_TIMES, (0, (now + AHEAD) * SECOND))
+    right = {
+        **{
+            name: pc.and_(pc.greater_equal(rows[name], least), pc.less_equal(rows[name], most))
+            for name, (least, most) in ranges.items()
+        },
+        **{name: pc.match_substring_regex(rows[name], pattern) for name, pattern in _TEXTS.items()},
+        "trigger": pc.less_equal(pc.binary_length(rows["trigger"]), _LONGEST_NAME),
+    }
+    right["ip_version"] = pc.and_(right["ip_version"], pc.not_equal(rows["ip_version"], 5))
+    for name, each in right.items():
+        if not pc.all(each, min_count=0).as_py():
+            raise _wrong(f"column {name}: a value that is not {accepted(name)}")
     for name in INCOMING.names:
-        if rows[name].null_count and name not in _MAY_LACK:
+        if rows[name].null_count and name not in MAY_LACK:
             raise _wrong(f"column {name}: null")
-
-
-def _all(inside: Any) -> bool:
-    return bool(pc.all(inside, min_count=0).as_py())

@@ -37,6 +37,13 @@ class Engine:
         with _named(self._cursor(), sources) as (cursor, names):
             return cursor.sql(query.format(**names), params=list(values)).to_arrow_table()
 
+    def columns(
+        self, query: str, sources: Mapping[str, Any], values: Sequence[object] = ()
+    ) -> Mapping[str, Any]:
+        """The answer, as that of `ask`, in one NumPy array for each column; for small ones this is sooner."""
+        with _named(self._cursor(), sources) as (cursor, names):
+            return cursor.execute(query.format(**names), list(values)).fetchnumpy()
+
     def stream(self, query: str, sources: Mapping[str, Any], values: Sequence[object] = ()) -> Iterator[Any]:
         """The answer, as that of `ask`, in record batches of `_STREAMED` rows made while they are taken."""
         # A cursor of its own: the thread may ask other things meanwhile.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -167,27 +167,30 @@ class Place:
             except (AlreadyExistsError, PreconditionError) as error:
                 raise Overtaken(name) from error
 
-    def write(self, name: str, rows: Any) -> int:
-        """Write `rows` as a new Parquet file and give its size (bytes); it is on the disk when this returns."""
+    def write(self, name: str, parts: Iterable[Any]) -> int:
+        """Write a new Parquet file, each part (a table) as a row group, and give its size (bytes).
+
+        It is on the disk when this returns.
+        """
         with self._told():
             if self.local:
-                return self._write(self.local / name, rows)
+                return self._write(self.local / name, parts)
             import obstore
 
             sink = pa.BufferOutputStream()
-            pa.parquet.write_table(rows, sink, compression=COMPRESSION)
+            _write(sink, parts)
             content = memoryview(sink.getvalue()).cast("B")
             obstore.put(self._objects, name, content)
             return content.nbytes
 
-    def _write(self, target: Path, rows: Any) -> int:
+    def _write(self, target: Path, parts: Iterable[Any]) -> int:
         if not target.parent.is_dir():
             for folder in reversed([target.parent, *target.parent.parents]):
                 if not folder.is_dir():
                     folder.mkdir(exist_ok=True)
                     sync(folder.parent)
         with target.open("wb") as file:
-            pa.parquet.write_table(rows, file, compression=COMPRESSION)
+            _write(file, parts)
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
@@ -203,6 +206,13 @@ def _tag(found: Any) -> str:
     if not found["e_tag"]:
         raise OSError("this object store tells no ETags, which are needed here")
     return str(found["e_tag"])
+
+
+def _write(sink: Any, parts: Iterable[Any]) -> None:
+    first, *others = parts
+    with pa.parquet.ParquetWriter(sink, first.schema, compression=COMPRESSION) as writer:
+        for part in (first, *others):
+            writer.write_table(part)
 
 
 def _endpoint() -> str:

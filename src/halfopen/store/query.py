@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 Value = TypeVar("Value", int, str)
 
@@ -52,7 +55,7 @@ class Filters:
     sensor: Choice[str] = field(default_factory=Choice)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Cell:
     """What was counted in one bucket for one value of the dimension asked for.
 
@@ -65,6 +68,37 @@ class Cell:
     connections: int  # rows: how many were sampled
     weight: float  # how many they stand for: the sum of 1 / sampling rate
     squares: float  # the sum of (1 / sampling rate) squared, for intervals
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Cells in columns of one length, in no particular order."""
+
+    bucket: NDArray[np.int64]
+    key: Sequence[str]
+    connections: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, cells: Iterable[Cell]) -> Cells:
+        """The columns of some cells."""
+        rows = list(cells)
+        return cls(
+            np.array([cell.bucket for cell in rows], np.int64),
+            [cell.key for cell in rows],
+            np.array([cell.connections for cell in rows], np.int64),
+            np.array([cell.weight for cell in rows], np.float64),
+            np.array([cell.squares for cell in rows], np.float64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def __iter__(self) -> Iterator[Cell]:
+        columns = (self.bucket, self.connections, self.weight, self.squares)
+        bucket, connections, weight, squares = (column.tolist() for column in columns)
+        return map(Cell, bucket, self.key, connections, weight, squares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +124,11 @@ class Dataset(Protocol):
 
     def counts(
         self, filters: Filters, start: int, end: int, step: int | None, by: Dimension = Dimension.stage
-    ) -> Sequence[Cell]:
+    ) -> Cells:
         """Connections with start <= SYN < end, by bucket of `step` seconds and by dimension.
 
         Without a step all is one bucket, `start`. Buckets begin at ``t - t % step``; those of a week on
-        Monday, ``t - (t + 259200) % 604800`` (A18). Cells come in the order of bucket and key; there is
-        none where nothing was counted.
+        Monday, ``t - (t + 259200) % 604800`` (A18). There is no cell where nothing was counted.
         """
         ...
 

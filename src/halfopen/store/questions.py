@@ -8,7 +8,7 @@ from typing import Any, Final
 from halfopen.connections.rules import SIGNATURES, Tag, signature_id
 from halfopen.model import Stage
 from halfopen.store.query import Choice, Dimension, Filters
-from halfopen.store.rollup import WORLD
+from halfopen.store.schema import KINDS, LESS, WHOLE
 
 DAY: Final = 86400
 WEEK: Final = 7 * DAY
@@ -17,8 +17,8 @@ MONDAY: Final = 259200
 
 SIGNATURE_NUMBERS: Final = {signature_id(number): number for number in range(len(SIGNATURES) + 1)}
 
-PLACED: Final = (Dimension.asn, Dimension.location, Dimension.continent)
-"""The dimensions that the grains of the world do not have."""
+_COLUMN: Final = {Dimension.tag: "tags"}
+"""The columns of the dimensions that are not named like them."""
 
 DECIDED: Final = f"stage <> {int(Stage.undecided)}"
 """Connections without a stage are in the store, but no count has them (D11)."""
@@ -27,19 +27,23 @@ DECIDED: Final = f"stage <> {int(Stage.undecided)}"
 def bucket(step: int | None, start: int) -> str:
     """The expression for the bucket of a row."""
     if step is None:
-        return str(start)
+        return f"{start}::BIGINT"
     if step == WEEK:
         return f"bucket - (bucket + {MONDAY}) % {WEEK}"
     return f"bucket - bucket % {step}"
 
 
-def parts(
-    filters: Filters, start: int, end: int, step: int | None, by: Dimension
-) -> list[tuple[str, int, int]]:
+def kind_of(filters: Filters, by: Dimension) -> str:
+    """The kind of rollups with the fewest rows that can answer."""
+    asked = {_COLUMN.get(by, by.value)}
+    asked |= {_COLUMN.get(each, each.value) for each in Dimension if getattr(filters, each.value, None)}
+    return next((kind for kind, kept in KINDS.items() if asked <= {*kept}), WHOLE)
+
+
+def parts(kind: str, start: int, end: int, step: int | None) -> list[tuple[str, int, int]]:
     """(grain, start, end) of the stretches that together are the span: whole days where the step allows it."""
-    placed = filters.asn or filters.location or filters.continent
-    kind = "" if placed or by in PLACED else WORLD
-    return [(grain + kind, first, last) for grain, first, last in _stretches(start, end, step)]
+    less = "" if kind == WHOLE else LESS
+    return [(grain + less, first, last) for grain, first, last in _stretches(start, end, step)]
 
 
 def _stretches(start: int, end: int, step: int | None) -> list[tuple[str, int, int]]:
@@ -87,17 +91,22 @@ _TAGS: Final = ", ".join(f"({int(tag)}, '{tag.name}')" for tag in Tag)
 
 
 def counts(
-    by: Dimension, step: int | None, start: int, filters: Filters, grains: list[tuple[str, int, int]]
+    by: Dimension,
+    step: int | None,
+    start: int,
+    filters: Filters,
+    kind: str,
+    grains: list[tuple[str, int, int]],
 ) -> tuple[str, list[object]]:
     """The query over sources named by grain, and its values: bucket, key, connections, weight, squares."""
     test, values = condition(filters)
-    column = "tags" if by is Dimension.tag else by.value
+    column = _COLUMN.get(by, by.value)
     unions, all_values = [], []
     for grain, first, last in grains:
         name = "{" + source_name(grain, first) + "}"
         unions.append(
             f"SELECT {bucket(step, start)} AS bucket, {column} AS key, connections, weight, squares FROM {name} "
-            f"WHERE bucket >= {first} AND bucket < {last} AND {DECIDED} AND {test}"
+            f"WHERE kind = '{kind}' AND bucket >= {first} AND bucket < {last} AND {DECIDED} AND {test}"
         )
         all_values += values
     query = f"SELECT bucket, key, {_SUMS} FROM ({' UNION ALL '.join(unions)}) GROUP BY ALL"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import duckdb
@@ -16,10 +17,10 @@ from halfopen.store import questions
 from halfopen.store.engine import Engine
 from halfopen.store.ledger import Ledger, closed, missed
 from halfopen.store.place import Place
-from halfopen.store.query import Cell, Dimension, Filters, Gap, State
+from halfopen.store.query import Cells, Dimension, Filters, Gap, State
 from halfopen.store.rollup import FOLLOWED, PRUNED, partition_of
 from halfopen.store.schema import CONNECTIONS, ROLLUPS
-from halfopen.store.tables import Table
+from halfopen.store.tables import File, Table
 from halfopen.store.told import named
 
 Answer = TypeVar("Answer")
@@ -38,40 +39,36 @@ class Reader:
         self._rollups = Table(place / ROLLUPS.name, ROLLUPS)
         self._ledger = Ledger(place, freshness)
         self._looked: dict[str, float] = {}
+        self._parted: tuple[object, Mapping[str, Sequence[File]]] = None, {}
 
     def counts(
         self, filters: Filters, start: int, end: int, step: int | None, by: Dimension = Dimension.stage
-    ) -> Sequence[Cell]:
+    ) -> Cells:
         """As `query.Dataset.counts`. Undecided connections do not count (D11)."""
-        grains = questions.parts(filters, start, end, step, by)
+        kind = questions.kind_of(filters, by)
+        grains = questions.parts(kind, start, end, step)
         if not grains:
-            return []
-        query, values = questions.counts(by, step, start, filters, grains)
+            return Cells.of(())
+        query, values = questions.counts(by, step, start, filters, kind, grains)
 
-        def ask() -> Any:
+        def ask() -> Mapping[str, Any]:
             with self._lock:
                 table = self._fresh(self._rollups)
-                files = table.files()
+                files = self._by_grain(table)
             sources = {}
             for grain, first, last in grains:
                 lowest, highest = partition_of(grain, first), partition_of(grain, last - 1)
                 sources[questions.source_name(grain, first)] = table.source(
-                    f.path
-                    for f in files
-                    if f.partition["grain"] == grain and lowest <= f.partition["day"] <= highest
+                    file.path for file in files.get(grain, ()) if lowest <= file.partition["day"] <= highest
                 )
-            return self._engine.ask(query, sources, values)
+            return self._engine.columns(query, sources, values)
 
         text = questions.KEY_TEXT.get(by, str)
-        columns = self._again(ask).to_pydict()
-        cells = [
-            Cell(bucket, text(key), connections, weight, squares)
-            for bucket, key, connections, weight, squares in zip(
-                *(columns[name] for name in ("bucket", "key", "connections", "weight", "squares")),
-                strict=True,
-            )
-        ]
-        return sorted(cells, key=lambda cell: (cell.bucket, cell.key))
+        found = self._again(ask)
+        raw = found["key"].tolist()
+        names = {key: text(key) for key in set(raw)}
+        keys = [names[key] for key in raw]
+        return Cells(found["bucket"], keys, found["connections"], found["weight"], found["squares"])
 
     def connections(self, filters: Filters, start: int, end: int, limit: int, offset: int = 0) -> Any:
         """Single connections with start <= SYN < end (s), newest first, as a `pyarrow.Table`.
@@ -143,6 +140,16 @@ class Reader:
             self._ledger.refresh()
             sensors = dict(self._ledger.sensors)
         return missed(sensors, start, end, int(self._clock()))
+
+    def _by_grain(self, table: Table) -> Mapping[str, Sequence[File]]:
+        """The files of the snapshot of the rollups, parted once for each snapshot."""
+        files = table.files()
+        if self._parted[0] is not files:
+            grains: defaultdict[str, list[File]] = defaultdict(list)
+            for file in files:
+                grains[file.partition["grain"]].append(file)
+            self._parted = files, grains
+        return self._parted[1]
 
     def _fresh(self, table: Table) -> Table:
         now = time.monotonic()

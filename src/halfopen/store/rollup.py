@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from halfopen.store.engine import Engine
 from halfopen.store.place import Overtaken
-from halfopen.store.schema import KEYS
+from halfopen.store.schema import KEYS, KINDS, LESS, ROLLUPS, WHOLE
 from halfopen.store.tables import Change, File, Table
 
 FOLLOWED: Final = "connections"
@@ -27,40 +27,52 @@ LAYOUT: Final = "layout"
 VERSIONS_AT_ONCE: Final = 200
 """Versions followed in one commit after a long absence."""
 
-KEY_LIST: Final = ", ".join(KEYS)
-"""The keys, as SQL names them."""
-
 # A row that adds up to nothing goes, but for the rounding of sums of weights.
 SOMETHING: Final = "sum(connections) <> 0 OR abs(sum(weight)) > 1e-6 OR abs(sum(squares)) > 1e-6"
 
-_QUARTERS: Final = """
-    SELECT bucket, sensor, coalesce(asn, 0) AS asn, coalesce(location, '') AS location,
+_SUMS: Final = "sum(connections)::BIGINT AS connections, sum(weight) AS weight, sum(squares) AS squares"
+_ORDER: Final = "kind, asn, continent, location, bucket"
+
+_QUARTERS: Final = f"""
+    SELECT '{WHOLE}' AS kind, bucket, sensor, coalesce(asn, 0) AS asn, coalesce(location, '') AS location,
            coalesce(continent, '') AS continent, stage, signature, tags, ip_version, server_port,
            CASE WHEN file IS NULL THEN 0 ELSE ingested - ingested % 86400 END AS ingested,
            sum(sign)::BIGINT AS connections, sum(sign * weight) AS weight, sum(sign * weight * weight) AS squares
-    FROM (SELECT *, 1 AS sign FROM {added} UNION ALL BY NAME SELECT *, -1 AS sign FROM {removed})
+    FROM (SELECT *, 1 AS sign FROM {{added}} UNION ALL BY NAME SELECT *, -1 AS sign FROM {{removed}})
     GROUP BY ALL
     HAVING sum(sign) <> 0 OR abs(sum(sign * weight)) > 1e-6 OR abs(sum(sign * weight * weight)) > 1e-6
-    ORDER BY asn, bucket
+    ORDER BY {_ORDER}
 """
 
-_DAYS: Final = f"""
-    SELECT {KEY_LIST.replace("bucket", "bucket - bucket % 86400 AS bucket", 1)},
-           sum(connections)::BIGINT AS connections, sum(weight) AS weight, sum(squares) AS squares
-    FROM {{quarters}} GROUP BY ALL HAVING {SOMETHING} ORDER BY asn, bucket
-"""
+
+def _summed(source: str, **replaced: str) -> str:
+    """Rows of a source added up, with expressions in the place of some keys."""
+    keys = ", ".join(f"{replaced[key]} AS {key}" if key in replaced else key for key in KEYS)
+    return f"SELECT {keys}, {_SUMS} FROM {source} GROUP BY ALL HAVING {SOMETHING}"
+
+
+def _less(kind: str, kept: Sequence[str]) -> str:
+    blank = {
+        column.name: "''" if column.type == "string" else "0"
+        for column in ROLLUPS.columns
+        if column.name in KEYS and column.name not in (*kept, "bucket", "ingested")
+    }
+    return _summed("{rows}", **{**blank, "kind": f"'{kind}'"})
+
+
+_DAYS: Final = f"{_summed('{quarters}', bucket='bucket - bucket % 86400')} ORDER BY {_ORDER}"
+_LESS: Final = f"{' UNION ALL '.join(_less(*each) for each in KINDS.items())} ORDER BY {_ORDER}"
+MERGED: Final = f"{_summed('{rows}')} ORDER BY {_ORDER}"
+_ON_TOP: Final = MERGED.format(rows="(SELECT * FROM {old} UNION ALL BY NAME SELECT * FROM {new})")
 
 PARTITION: Final = {"15m": "day", "1d": "month"}
 """What one partition of a grain spans."""
 
-WORLD: Final = "-world"
-"""Ends the names of the grains without network and place: few rows for the questions asked most."""
+SHORT: Final = ROLLUPS.row_group
+"""Rows up to which a file is written anew with what comes on top of it; longer ones upkeep puts together."""
 
-_WORLD: Final = f"""
-    SELECT {KEY_LIST.replace("asn, location, continent", "0::BIGINT AS asn, '' AS location, '' AS continent")},
-           sum(connections)::BIGINT AS connections, sum(weight) AS weight, sum(squares) AS squares
-    FROM {{rows}} GROUP BY ALL HAVING {SOMETHING} ORDER BY bucket
-"""
+_FOLD: Final = 8
+"""And only if it is at most so many times as long as what comes: else little would be written again and again."""
 
 
 class Follower:
@@ -106,25 +118,48 @@ def _append(connections: Table, rollups: Table, engine: Engine, changes: Sequenc
             "removed": connections.source(sorted(removed - both)),
         },
     )
+    files, old = on_top(rollups, engine, quarters)
+    rollups.commit(DATA, {FOLLOWED: last}, files, old)
+
+
+def on_top(rollups: Table, engine: Engine, quarters: Any) -> tuple[list[File], list[File]]:
+    """New files for what comes on top, as quarters of an hour, in all grains; and the files in whose place they are."""
     days = engine.ask(_DAYS, {"quarters": quarters})
-    files = []
-    for grain, rows in (("15m", quarters), ("1d", days)):
-        world = engine.ask(_WORLD, {"rows": rows})
-        files += [*written(rollups, rows, grain), *written(rollups, world, grain + WORLD)]
-    rollups.commit(DATA, {FOLLOWED: last}, files)
+    new: list[File] = []
+    old: list[File] = []
+    for period, rows in (("15m", quarters), ("1d", days)):
+        for grain, of_grain in ((period, rows), (period + LESS, engine.ask(_LESS, {"rows": rows}))):
+            for partition, part in _parted(of_grain, grain):
+                under = _under(part, [file for file in rollups.files() if file.partition == partition])
+                if under:
+                    sources = {"old": rollups.source(file.path for file in under), "new": part}
+                    part = engine.ask(_ON_TOP, sources)
+                if part.num_rows:
+                    new.append(rollups.write(part, partition))
+                old += under
+    return new, old
 
 
-def written(rollups: Table, rows: Any, grain: str) -> list[File]:
-    """New files of one grain, one for each partition that `rows` fall into."""
+def _parted(rows: Any, grain: str) -> Iterator[tuple[dict[str, str], Any]]:
+    """The rows of each partition of a grain."""
     days = pc.cast(pc.divide(rows["bucket"], 86400).cast("int32"), "date32")
-    starts = pc.floor_temporal(days, unit=PARTITION[grain.removesuffix(WORLD)])
-    return [
-        rollups.write(rows.filter(pc.equal(starts, day)), {"grain": grain, "day": day.as_py().isoformat()})
-        for day in pc.unique(starts)
-    ]
+    starts = pc.floor_temporal(days, unit=PARTITION[grain.removesuffix(LESS)])
+    for day in pc.unique(starts):
+        yield {"grain": grain, "day": day.as_py().isoformat()}, rows.filter(pc.equal(starts, day))
+
+
+def _under(part: Any, files: Sequence[File]) -> list[File]:
+    """Which files of a partition are short enough to be written anew together with what comes on top of them."""
+    taken, total = [], part.num_rows
+    for file in sorted(files, key=lambda each: each.rows):
+        if file.rows > _FOLD * total or total + file.rows > SHORT:
+            break
+        taken.append(file)
+        total += file.rows
+    return taken
 
 
 def partition_of(grain: str, time: int) -> str:
     """The partition that holds a time (s) in a grain."""
     day = date.fromordinal(date(1970, 1, 1).toordinal() + time // 86400)
-    return (day if PARTITION[grain.removesuffix(WORLD)] == "day" else day.replace(day=1)).isoformat()
+    return (day if PARTITION[grain.removesuffix(LESS)] == "day" else day.replace(day=1)).isoformat()

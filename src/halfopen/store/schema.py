@@ -22,12 +22,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One table: its name, its columns, and by which of them its files are parted."""
+    """One table: its name, its columns, by which of them its files are parted, and how each file is.
+
+    Rows of a file lie in row groups of at most `row_group`, each with one value of the column `apart`, if there is one.
+    """
 
     name: str
     words: str
     columns: tuple[Column, ...]
     partitions: tuple[str, ...]
+    row_group: int = 1 << 20
+    apart: str | None = None
 
     @property
     def whole(self) -> Any:
@@ -99,8 +104,9 @@ ROLLUPS: Final = Layout(
     "rollups",
     "What the connections add up to. Rows with equal keys add; a row is negative where a capture was replaced or removed.",
     (
-        Column("grain", pa.string(), "15m or 1d; with -world: without network and place; partition"),
+        Column("grain", pa.string(), "15m or 1d; with -less: the same in kinds that keep less; partition"),
         Column("day", pa.date32(), "UTC day of the bucket (15m), first day of its month (1d); partition"),
+        Column("kind", pa.string(), "which columns are kept, the others are 0 or empty; whole where all are"),
         Column("bucket", pa.int64(), "begin of the quarter of an hour or of the UTC day, s since the epoch"),
         Column("sensor", pa.string(), "as in connections"),
         Column("asn", pa.int64(), "the client's network; 0 where unknown"),
@@ -121,7 +127,26 @@ ROLLUPS: Final = Layout(
         Column("squares", pa.float64(), "the sum of their squared weights"),
     ),
     ("grain", "day"),
+    row_group=1 << 15,
+    apart="kind",
 )
+
+WHOLE: Final = "whole"
+"""The kind with all columns."""
+
+LESS: Final = "-less"
+"""Ends the names of the grains that hold the other kinds."""
+
+_PLACE: Final = ("location", "continent")
+_DETAILS: Final = ("sensor", "stage", "signature", "tags", "ip_version", "server_port")
+KINDS: Final = {
+    "world-stages": ("stage",),
+    "country-stages": (*_PLACE, "stage"),
+    "world": _DETAILS,
+    "country": (*_PLACE, *_DETAILS),
+}
+"""What each of them keeps beside `bucket` and `ingested`, those of few rows first: the questions asked most are
+about stages and places, and a network has little to add up."""
 
 KEYS: Final = tuple(
     c.name for c in ROLLUPS.columns if c.name not in ("grain", "day", "connections", "weight", "squares")

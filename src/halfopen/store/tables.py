@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
@@ -148,20 +149,19 @@ class Table:
     def files(self) -> list[File]:
         """The data files of the snapshot."""
         if self._files[0] != self.version:
-            actions = pa.table(self._delta.get_add_actions(flatten=True)).to_pylist()
-            self._files = (
-                self.version,
-                [
-                    File(
-                        row["path"],
-                        {name: str(row[f"partition.{name}"]) for name in self.layout.partitions},
-                        row["size_bytes"],
-                        row["num_records"],
-                        row["modification_time"],
-                    )
-                    for row in actions
-                ],
-            )
+            actions = pa.table(self._delta.get_add_actions(flatten=True))
+            names = self.layout.partitions
+            parts = [actions[f"partition.{name}"].cast("string").to_pylist() for name in names]
+            partitions = (dict(zip(names, values, strict=True)) for values in zip(*parts, strict=True))
+            facts = [
+                actions[name].to_pylist()
+                for name in ("path", "size_bytes", "num_records", "modification_time")
+            ]
+            files = [
+                File(path, partition, size, rows, modified)
+                for partition, path, size, rows, modified in zip(partitions, *facts, strict=True)
+            ]
+            self._files = self.version, files
         return self._files[1]
 
     def source(self, paths: Iterable[str]) -> Any:
@@ -190,8 +190,15 @@ class Table:
         folder = "/".join(f"{name}={partition[name]}" for name in self.layout.partitions)
         path = f"{folder}/{uuid.uuid4()}.parquet"
         rows = rows.select(self.layout.written.names).cast(self.layout.written)
-        size = self.place.write(path, rows)
+        size = self.place.write(path, self._row_groups(rows))
         return File(path, dict(partition), size, rows.num_rows, time.time_ns() // 1_000_000)
+
+    def _row_groups(self, rows: Any) -> Iterator[Any]:
+        apart, most = self.layout.apart, self.layout.row_group
+        for value in pc.unique(rows[apart]) if apart else [None]:
+            same = rows.filter(pc.equal(rows[apart], value)) if apart else rows
+            for first in range(0, same.num_rows, most):
+                yield same.slice(first, most)
 
     def commit(
         self,
@@ -267,7 +274,10 @@ class Table:
         return Change(kind, added, removed)
 
     def vacuum(self, hours: int) -> int:
-        """Delete files that left the table more than `hours` ago, and give their number; tidy the log."""
+        """Delete files that left the table more than `hours` ago, and give their number; tidy the log.
+
+        Raises `Overtaken` if other files left it meanwhile: delta-rs notes a vacuum in the log.
+        """
         try:
             gone = self._delta.vacuum(
                 retention_hours=hours,
@@ -277,6 +287,8 @@ class Table:
                 post_commithook_properties=_NO_HOOKS,
             )
             self._delta.cleanup_metadata()
+        except CommitFailedError as error:
+            raise Overtaken(str(error)) from error
         except (DeltaError, OSError) as error:
             raise StoreError(self.place.uri, str(error)) from error
         before = self.version

@@ -15,7 +15,7 @@ from halfopen.errors import UsageError
 from halfopen.model import SECOND
 from halfopen.store.committer import Committer
 from halfopen.store.place import Overtaken
-from halfopen.store.rollup import KEY_LIST, LAYOUT, PRUNED, RETENTION, SOMETHING
+from halfopen.store.rollup import LAYOUT, MERGED, PRUNED, RETENTION, SHORT
 from halfopen.store.tables import File, Table
 
 DAY: Final = 86400
@@ -26,13 +26,12 @@ SMALL: Final = 64 << 20
 AT_ONCE: Final = 256 << 20
 """Bytes of small files put together in one go: bounds the memory."""
 
+QUIET: Final = DAY
+"""Seconds without a new file after which a partition is put together whatever it consists of."""
+
 VACUUM_AFTER: Final = 24
 """Hours for which files that left the table stay on the disk: longer than any reader uses a snapshot."""
 
-_MERGED: Final = f"""
-    SELECT {KEY_LIST}, sum(connections)::BIGINT AS connections, sum(weight) AS weight, sum(squares) AS squares
-    FROM {{rows}} GROUP BY ALL HAVING {SOMETHING} ORDER BY asn, bucket
-"""
 _COMPACTED: Final = "SELECT * FROM {rows} ORDER BY start_ns"
 
 _OLD: Final = "SELECT count(*) FILTER (WHERE {test}) AS gone FROM {{rows}}"
@@ -56,11 +55,14 @@ class Upkeep:
         self._committer = committer
 
     def compact(self, least: int = 8) -> Work:
-        """Merge rollup rows and compact connections, in partitions with `least` small files or more."""
+        """Merge rollup rows and compact connections, in partitions with `least` small files or more, or quiet ones.
+
+        The short files of rollups are left to the follower: it may write them anew at any moment.
+        """
         committer = self._committer
         return Work(
             compacted=self._together(committer.connections, _COMPACTED, least),
-            merged=self._together(committer.rollups, _MERGED, least),
+            merged=self._together(committer.rollups, MERGED, least, SHORT),
         )
 
     def prune(self, keep_connections: int, keep_rollups: int) -> Work:
@@ -89,9 +91,9 @@ class Upkeep:
         """
         committer = self._committer
         committer.follow()
-        tables = (committer.connections, committer.rollups)
-        # Handles of its own: listing an object store may take long, and sensors should not wait for it.
-        return Work(vacuumed=sum(Table(each.place, each.layout).vacuum(hours) for each in tables))
+        return Work(
+            vacuumed=sum(_vacuumed(each, hours) for each in (committer.connections, committer.rollups))
+        )
 
     def _less(self, table: Table, test: str) -> int:
         """Let go of the rows that pass the test, all in one commit, and give their number."""
@@ -109,19 +111,25 @@ class Upkeep:
                     new.append(table.write(rest, file.partition))
         return gone if old and self._commit(table, old, new, RETENTION) else 0
 
-    def _together(self, table: Table, query: str, least: int) -> int:
+    def _together(self, table: Table, query: str, least: int, short: int = 0) -> int:
         with self._committer.lock:
             table.refresh()
             small = [file for file in table.files() if file.size < SMALL]
+        quiet = (self._committer.clock() - QUIET) * 1000
         done = 0
-        for _, members in groupby(sorted(small, key=_partition), key=_partition):
+        for _, each in groupby(sorted(small, key=_partition), key=_partition):
+            members = sorted(each, key=lambda file: file.size)
+            enough = 2
+            if max(file.modified for file in members) > quiet:
+                members = [file for file in members if file.rows >= short]
+                enough = max(least, 2)
             group: list[File] = []
             size = 0
-            for file in sorted(members, key=lambda each: each.size):
+            for file in members:
                 size += file.size
                 if size <= AT_ONCE:
                     group.append(file)
-            if len(group) >= max(least, 2):
+            if len(group) >= enough:
                 rows = self._ask(query, table, group)
                 new = [table.write(rows, group[0].partition)] if rows.num_rows else []
                 done += len(group) if self._commit(table, group, new, LAYOUT) else 0
@@ -143,6 +151,14 @@ class Upkeep:
 
     def _ask(self, query: str, table: Table, files: Sequence[File]) -> Any:
         return self._committer.engine.ask(query, {"rows": table.source(f.path for f in files)})
+
+
+def _vacuumed(table: Table, hours: int) -> int:
+    # A handle of its own: listing an object store may take long, and sensors should not wait for it.
+    try:
+        return Table(table.place, table.layout).vacuum(hours)
+    except Overtaken:
+        return 0  # the next run sees to it
 
 
 def _partition(file: File) -> list[tuple[str, str]]:

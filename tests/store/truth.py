@@ -1,0 +1,194 @@
+"""What sensors and a capture bring, known beforehand, and what must lie in a store that was brought it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pyarrow as pa
+import pyarrow.dataset
+from deltalake import DeltaTable
+
+from halfopen.model import SECOND
+from halfopen.store.committer import Batch, application_of
+from halfopen.store.place import Place
+from halfopen.store.rollup import DATA, FOLLOWED
+from halfopen.store.schema import CONNECTIONS, ROLLUPS, Layout
+from halfopen.store.tables import Table
+from tests.store.rows import BEGIN, Row, row, table
+
+LIMIT: Final = BEGIN + 86400 // 2
+"""What is older goes by retention (s)."""
+
+END: Final = BEGIN + 2 * 86400
+NOW: Final = END + 3600
+"""What the clocks of the test stand at: all that is brought is over."""
+
+ROWS: Final = 10
+"""Connections of each batch that has any."""
+OLD: Final = 2
+"""As many of them lie before `LIMIT`."""
+
+DIGEST: Final = "digest"
+"""The capture that is replaced again and again, by `file_rows` of a number that grows."""
+
+Key: TypeAlias = tuple[int, str, int, int]
+"""Bucket, sensor, network, stage."""
+Sums: TypeAlias = dict[Key, tuple[int, float, float]]
+"""Connections, weights, squares of weights."""
+
+
+@lru_cache(10_000)
+def batch_rows(sensor: str, incarnation: str, number: int) -> Sequence[Row]:
+    """The connections of one batch; none in every seventh."""
+    chance = random.Random(f"{sensor} {incarnation} {number}")
+    starts = [chance.randrange(BEGIN, LIMIT) for _ in range(OLD)]
+    starts += [chance.randrange(LIMIT, END) for _ in range(ROWS - OLD)]
+    return [_row(chance, start) for start in starts] if number % 7 else []
+
+
+@lru_cache(1_000)
+def file_rows(number: int) -> Sequence[Row]:
+    chance = random.Random(number)
+    return [_row(chance, chance.randrange(BEGIN, END)) for _ in range(5 + number % 7)]
+
+
+def _row(chance: random.Random, start: int) -> Row:
+    stage, asn = chance.randrange(5), 64496 + chance.randrange(3)
+    return row(start, stage=stage, asn=asn, weight=chance.choice((1.0, 4.0, 64.0)))
+
+
+def batch(sensor: str, incarnation: str, number: int) -> Batch:
+    rows = table(batch_rows(sensor, incarnation, number))
+    return Batch(sensor, incarnation, number, BEGIN + number, rows)
+
+
+@dataclass(frozen=True)
+class Spool:
+    """What a sensor knows when it comes back: which batches it sent, and which of them it was told are held."""
+
+    folder: Path
+    sensor: str
+    incarnation: str
+
+    def note(self, word: str, number: int) -> None:
+        with self._path.open("a") as file:
+            file.write(f"{word} {number}\n")
+
+    def last(self, word: str) -> int:
+        if not self._path.exists():
+            return 0
+        pairs = (line.split() for line in self._path.read_text().splitlines())
+        return max((int(number) for noted, number in pairs if noted == word), default=0)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"spool {self.sensor} {self.incarnation}"
+
+
+def agree(where: str, spools: Iterable[Spool]) -> int:
+    """Compare connections, every grain of the rollups, and the truth, whoever is at work; gives how many
+    connections there are.
+
+    Connections are as of the data that the rollups hold. What was acknowledged is in the newest.
+    """
+    held = {each: each.last("held") for each in spools}
+    place = Place(where)
+    newest = _opened(place, CONNECTIONS)
+    sent = {each: each.last("sent") for each in held}
+    for each, acknowledged in held.items():
+        reached = _reached(newest, each)
+        assert acknowledged <= reached <= sent[each], f"{each}: {acknowledged}, {reached}, {sent[each]}"
+    rollups = _opened(place, ROLLUPS)
+    connections = _opened(place, CONNECTIONS, _followed(place, rollups, newest.version()))
+    truth = [
+        (each.sensor, one)
+        for each in held
+        for number in range(1, _reached(connections, each) + 1)
+        for one in batch_rows(each.sensor, each.incarnation, number)
+    ]
+    replaced = connections.transaction_version(f"file:{DIGEST}") or 0
+    truth += [("lab", one) for one in file_rows(replaced)] if replaced else []
+    _same_connections(place, connections, truth)
+    _same_sums(place, rollups, truth)
+    return len(truth)
+
+
+def _followed(place: Place, rollups: DeltaTable, newest: int) -> int:
+    """The last version of connections that holds no more data than the rollups."""
+    version = rollups.transaction_version(FOLLOWED) or 0
+    connections = Table(place / CONNECTIONS.name, CONNECTIONS)
+    while version < newest and connections.change(version + 1).kind != DATA:
+        version += 1
+    return version
+
+
+def _reached(connections: DeltaTable, spool: Spool) -> int:
+    return connections.transaction_version(application_of(spool.sensor, spool.incarnation)) or 0
+
+
+def _same_connections(place: Place, connections: DeltaTable, truth: Iterable[tuple[str, Row]]) -> None:
+    """Every connection is there once; retention may have taken those of sensors before `LIMIT`."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    for rows in _rows(place, connections, CONNECTIONS).values():
+        found.update(zip(*(rows[name].to_pylist() for name in ("sensor", *_COMPARED)), strict=True))
+    wanted = Counter((sensor, *(each[name] for name in _COMPARED)) for sensor, each in truth)
+    pruned = Counter({one: n for one, n in wanted.items() if one[0] != "lab" and one[1] < LIMIT * SECOND})
+    assert not found - wanted, f"too many: {found - wanted}"
+    assert not wanted - found - pruned, f"missing: {wanted - found - pruned}"
+
+
+_COMPARED: Final = ("start_ns", "asn", "stage", "weight")
+
+
+def _same_sums(place: Place, rollups: DeltaTable, truth: Sequence[tuple[str, Row]]) -> None:
+    found = {grain: _summed(rows) for grain, rows in _rows(place, rollups, ROLLUPS).items()}
+    for grain, step in (("15m", 900), ("1d", 86400)):
+        for of_world in (False, True):
+            wanted = _counted(truth, step, of_world)
+            sums = found.get(grain + "-world" * of_world, {})
+            assert sums == wanted, f"{grain}, {of_world=}: {sums.items() ^ wanted.items()}"
+
+
+def _counted(truth: Iterable[tuple[str, Row]], step: int, of_world: bool) -> Sums:
+    sums: Sums = {}
+    for sensor, each in truth:
+        start = each["start_ns"] // SECOND
+        key = start - start % step, sensor, 0 if of_world else each["asn"], each["stage"]
+        n, weight, squares = sums.get(key, (0, 0.0, 0.0))
+        sums[key] = n + 1, weight + each["weight"], squares + each["weight"] ** 2
+    return sums
+
+
+def _summed(rows: Any) -> Sums:
+    """Rows of one grain added up, as their readers do."""
+    keys = ["bucket", "sensor", "asn", "stage"]
+    values = ["connections", "weight", "squares"]
+    sums = rows.group_by(keys).aggregate([(name, "sum") for name in values])
+    lists = [sums[name].to_pylist() for name in (*keys, *(f"{name}_sum" for name in values))]
+    return {row[:4]: row[4:] for row in zip(*lists, strict=True) if row[4:] != (0, 0.0, 0.0)}
+
+
+def _opened(place: Place, layout: Layout, version: int | None = None) -> DeltaTable:
+    lies = place / layout.name
+    return DeltaTable(lies.uri, version=version, storage_options=lies.options)
+
+
+def _rows(place: Place, opened: DeltaTable, layout: Layout) -> dict[str, Any]:
+    """Rows as any engine sees them, by the value of the first partition column."""
+    actions = pa.table(opened.get_add_actions(flatten=True))
+    paths: dict[str, list[str]] = {}
+    column = actions[f"partition.{layout.partitions[0]}"]
+    for path, value in zip(actions["path"].to_pylist(), column.to_pylist(), strict=True):
+        paths.setdefault(str(value), []).append(path)
+    files = (place / layout.name).files
+    return {value: _read(chosen, layout, files) for value, chosen in paths.items()}
+
+
+def _read(paths: list[str], layout: Layout, files: Any) -> Any:
+    return pa.dataset.dataset(paths, schema=layout.written, format="parquet", filesystem=files).to_table()

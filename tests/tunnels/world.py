@@ -20,10 +20,10 @@ MINUTE = 60.0
 class World:
     """An installation whose time stands still but for `later`."""
 
-    def __init__(self, data: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, data: Path, url: str | None, patch: pytest.MonkeyPatch) -> None:
         self.time = 1_700_000_000_000_000
         patch.setattr(Database, "now", lambda _, __: self._now())
-        self.here = Installation(data)
+        self.here = Installation(data, url)
         self.account = self.here.accounts.every_account()[0].id
         self.edges: dict[str, Session] = {}
 

@@ -40,10 +40,10 @@ def deed(
 @contextmanager
 def installation(args: Namespace) -> Iterator[Installation]:
     """The accounts, tunnels and edges of the data directory; what the API would say is said as an error of the command."""
-    from halfopen.config import data_directory
+    from halfopen.config import accounts_url, data_directory
     from halfopen.tunnels.installation import Installation
 
-    here = Installation(data_directory(args.data))
+    here = Installation(data_directory(args.data), accounts_url())
     try:
         yield here
     finally:

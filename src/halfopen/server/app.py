@@ -24,6 +24,7 @@ from starlette.routing import Route as Page
 from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
+from halfopen.config import accounts_url
 from halfopen.places.countries import country_name
 from halfopen.radar.annotation_list import annotation_routes
 from halfopen.radar.answers import Surroundings
@@ -56,7 +57,7 @@ def create(every: float = EVERY) -> Starlette:
         logger.addHandler(logging.StreamHandler(sys.stderr))
         logger.propagate = False
     data = Path(os.environ[DATA])
-    here = Installation(data)
+    here = Installation(data, accounts_url())
     store = Store(os.environ[STORE], create=True)
     door = Door(store)
     notes = Notes(data)

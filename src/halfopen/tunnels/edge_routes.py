@@ -95,7 +95,7 @@ class NewRegistration(msgspec.Struct, frozen=True):
     version: Words
     arch: Words
     features: Annotated[tuple[Words, ...], msgspec.Meta(max_length=64)]
-    origin_ip: Annotated[str, msgspec.Meta(max_length=45)]
+    origin_ip: Annotated[str, msgspec.Meta(max_length=45, pattern=r"^[0-9A-Fa-f.:]+$")]
 
 
 class Registrations(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 from halfopen.accounts import Accounts
 from halfopen.accounts.changes import Changes
 from halfopen.accounts.database import Database
-from halfopen.config import accounts_url, key_file
+from halfopen.config import key_file
 from halfopen.tunnels.catalogue import Tunnels
 from halfopen.tunnels.configurations import Configurations
 from halfopen.tunnels.edges import Edges
@@ -17,10 +17,10 @@ from halfopen.tunnels.vault import Vault
 
 
 class Installation:
-    """Accounts, tunnels and edges of a data directory, or of the database that the environment names."""
+    """Accounts, tunnels and edges of a data directory, or of the PostgreSQL database at `url`."""
 
-    def __init__(self, data: Path) -> None:
-        self._database = Database.open(data, accounts_url())
+    def __init__(self, data: Path, url: str | None = None) -> None:
+        self._database = Database.open(data, url)
         self.accounts = Accounts(self._database)
         self.vault = Vault.at(key_file(data))
         self._changes = Changes(self._database)

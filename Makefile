@@ -5,10 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/uv
 
-DEMO := captures/demo.pcap.gz
 DEMO_DATA := .demo
-# Address and port of one client whose connection was cut by several resets, out of ndjson.
-A_CUT_CLIENT := /"psh_rstacks"/{s/.*"client":"\([0-9.]*\)","client_port":\([0-9]*\).*/\1:\2/p;q}
 
 # Behind a company's own certificate authority the system's certificates are the right ones.
 export UV_SYSTEM_CERTS := 1
@@ -36,30 +33,7 @@ help:
 	@echo 'make clean     remove the environment'
 
 demo: .venv/.runtime
-	@echo
-	@echo 'A minute of visits to two servers, captured there. On the way some are cut off: whose, when and how?'
-	@echo
-	@echo '$$ halfopen classify $(DEMO) --places captures/places'
-	@$(BIN)/halfopen classify $(DEMO) --places captures/places
-	@echo
-	@echo 'The hosts are real network stacks in a test bed; their networks are invented (documentation addresses).'
-	@echo 'Try next:'
-	@client=$$($(BIN)/halfopen classify $(DEMO) --format ndjson 2>/dev/null | sed -n '$(A_CUT_CLIENT)') && \
-	    echo "  $(BIN)/halfopen explain $(DEMO) $$client"
-	@echo '  $(BIN)/halfopen classify $(DEMO) --places captures/places --format ndjson | head'
-	@echo '  $(BIN)/halfopen signatures'
-	@echo '  $(BIN)/halfopen classify YOUR.pcap'
-	@echo
-	@echo 'The same as a dataset with an API, moved to the last hour:'
-	@rm -rf $(DEMO_DATA)
-	@$(BIN)/halfopen ingest $(DEMO) --places captures/places --shift-end now --data $(DEMO_DATA)
-	@token=$$($(BIN)/halfopen token create --permission radar:read --data $(DEMO_DATA) 2>/dev/null) && \
-	    printf '\n%s\n\n%s\n%s\n%s\n\n' 'With the official Python SDK (pip install cloudflare), while the server below runs:' \
-	        'from cloudflare import Cloudflare' \
-	        "client = Cloudflare(base_url='http://127.0.0.1:8787/client/v4', api_token='$$token')" \
-	        'print(client.radar.tcp_resets_timeouts.summary().summary_0)'
-	@if [ -t 1 ]; then echo 'Serving until Ctrl-C ...'; exec $(BIN)/halfopen serve --data $(DEMO_DATA) --places captures/places; \
-	    else echo 'Then: $(BIN)/halfopen serve --data $(DEMO_DATA) --places captures/places'; fi
+	@$(BIN)/python scripts/demo.py $(DEMO_DATA)
 
 test: .venv/.dev
 	$(PYTEST) $(ARGS)

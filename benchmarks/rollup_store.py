@@ -61,9 +61,11 @@ np.random.default_rng(1).shuffle(_ASN)
 _CODES = np.array(list(_CONTINENT))[:LOCATIONS]
 _CONT = np.array([continent_of(c) for c in _CODES])
 
+
 # ways to end: share of 1000, stage, signature, tags
 def bits(*tags: Tag) -> int:
     return sum(1 << t for t in tags)
+
 
 ENDS = [
     (640, Stage.no_match, 0, 0),
@@ -72,7 +74,12 @@ ENDS = [
     (10, Stage.undecided, 0, 0),
 ]
 for s in SIGNATURES:
-    for share, tags in ((8, bits(Tag.timeout if s.number % 3 == 0 else Tag.reset)), (3, bits(Tag.reset, Tag.answered)), (2, bits(Tag.reset, Tag.syn_retransmitted)), (1, bits(Tag.zmap))):
+    for share, tags in (
+        (8, bits(Tag.timeout if s.number % 3 == 0 else Tag.reset)),
+        (3, bits(Tag.reset, Tag.answered)),
+        (2, bits(Tag.reset, Tag.syn_retransmitted)),
+        (1, bits(Tag.zmap)),
+    ):
         ENDS.append((share, s.stage, s.number, tags))
 _SHARES = np.cumsum([e[0] for e in ENDS]) / sum(e[0] for e in ENDS)
 _STAGE = np.array([int(e[1]) for e in ENDS], np.int8)
@@ -91,18 +98,42 @@ def columns(first: int, last: int, start: int, span: int) -> dict[str, Any]:
     sensor = (mix(n, 6) % np.uint64(len(RATES))).astype(np.int64)
     v6 = unit(n, 7) < 0.15
     port = _PORTS[(mix(n, 8) % np.uint64(len(_PORTS))).astype(np.int64)]
-    return dict(seconds=seconds, asn=_ASN[network], location=_CODES[location], continent=_CONT[location], stage=_STAGE[end],
-                signature=_SIG[end], tags=_TAGS[end], sensor=sensor, ip_version=np.where(v6, 6, 4).astype(np.int8), server_port=port,
-                weight=1 / np.array(RATES)[sensor])
+    return dict(
+        seconds=seconds,
+        asn=_ASN[network],
+        location=_CODES[location],
+        continent=_CONT[location],
+        stage=_STAGE[end],
+        signature=_SIG[end],
+        tags=_TAGS[end],
+        sensor=sensor,
+        ip_version=np.where(v6, 6, 4).astype(np.int8),
+        server_port=port,
+        weight=1 / np.array(RATES)[sensor],
+    )
 
 
 def day_rows(day: int) -> Any:
     c = columns(day * EACH_DAY, (day + 1) * EACH_DAY, BEGIN + day * DAY, DAY)
-    return pa.table({
-        "bucket": c["seconds"] - c["seconds"] % QUARTER, "sensor": pa.DictionaryArray.from_arrays(c["sensor"].astype(np.int8), [f"sensor-{k}" for k in range(len(RATES))]).cast(pa.string()),
-        "asn": c["asn"], "location": c["location"], "continent": c["continent"], "stage": c["stage"], "signature": c["signature"], "tags": c["tags"],
-        "ip_version": c["ip_version"], "server_port": c["server_port"], "file": pa.nulls(EACH_DAY, pa.string()), "ingested": np.zeros(EACH_DAY, np.int64), "weight": c["weight"],
-    })
+    return pa.table(
+        {
+            "bucket": c["seconds"] - c["seconds"] % QUARTER,
+            "sensor": pa.DictionaryArray.from_arrays(
+                c["sensor"].astype(np.int8), [f"sensor-{k}" for k in range(len(RATES))]
+            ).cast(pa.string()),
+            "asn": c["asn"],
+            "location": c["location"],
+            "continent": c["continent"],
+            "stage": c["stage"],
+            "signature": c["signature"],
+            "tags": c["tags"],
+            "ip_version": c["ip_version"],
+            "server_port": c["server_port"],
+            "file": pa.nulls(EACH_DAY, pa.string()),
+            "ingested": np.zeros(EACH_DAY, np.int64),
+            "weight": c["weight"],
+        }
+    )
 
 
 def main(where: str) -> None:
@@ -110,10 +141,13 @@ def main(where: str) -> None:
     t = Table(store.place / ROLLUPS.name, ROLLUPS)
     t0 = time.time()
     for day in range(DAYS):
-        quarters = store.engine.ask(rollup._QUARTERS, {"added": day_rows(day), "removed": day_rows(0).slice(0, 0)})
+        quarters = store.engine.ask(
+            rollup._QUARTERS, {"added": day_rows(day), "removed": day_rows(0).slice(0, 0)}
+        )
         fs, old = rollup.on_top(t, store.engine, quarters)
         t.commit(rollup.DATA, {}, fs, old)
-        if day % 20 == 0: print(day, time.time() - t0, [(f.path[:30], f.rows, f.size) for f in fs], flush=True)
+        if day % 20 == 0:
+            print(day, time.time() - t0, [(f.path[:30], f.rows, f.size) for f in fs], flush=True)
     print(time.time() - t0)
 
 

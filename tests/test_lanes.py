@@ -81,9 +81,22 @@ def counted(most: int, error: Exception | None = None) -> Generator[int, None, N
 
 
 def test_items_made_ahead_are_the_same_items() -> None:
-    assert list(ahead(counted(100))) == list(range(100))
-    with pytest.raises(ValueError, match="at the end"):
-        list(ahead(counted(3, ValueError("at the end"))))
+    with ahead(counted(100)) as items:
+        assert list(items) == list(range(100))
+    with pytest.raises(ValueError, match="at the end"), ahead(counted(3, ValueError("at the end"))) as items:
+        list(items)
+
+
+def test_items_are_made_before_they_are_asked_for() -> None:
+    begun = threading.Event()
+
+    def items() -> Generator[int, None, None]:
+        begun.set()
+        yield 1
+
+    with ahead(items()) as made:
+        assert begun.wait(60)
+        assert list(made) == [1]
 
 
 Work = Callable[[Iterator[int]], Generator[tuple[str, int], None, None]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -77,57 +77,54 @@ SCHEMA = pa.schema(
 
 _STAGES = pa.array([stage.name for stage in Stage])
 _SIGNATURES = pa.array([signature_id(number) for number in range(len(SIGNATURES) + 1)])
-_RELATIONS = pa.array([None, *(relation.name for relation in Relation if relation)])
-_LEFT_OUT = pa.array([None, *(reason.name for reason in LeftOut if reason)])
-_TRIGGERS = pa.array([None, *(kind.name for kind in TriggerKind if kind)])
+_RELATIONS = pa.array([relation.name for relation in Relation if relation])
+_LEFT_OUT = pa.array([reason.name for reason in LeftOut if reason])
+_TRIGGERS = pa.array([kind.name for kind in TriggerKind if kind])
 _OCTETS = pa.array([str(octet) for octet in range(256)])
 
 
 def record_batch(judged: Judged) -> Any:
     """The connections of `judged` as one `pyarrow.RecordBatch` of `SCHEMA`."""
-    rows, places = judged.rows, judged.places
-    count = len(rows)
+    rows = judged.rows
+    flat = columns(judged)
     stage = np.where(rows["left_out"] == LeftOut.decided, rows["stage"], np.uint8(Stage.undecided))
-    columns = [
-        pa.DictionaryArray.from_arrays(
-            np.zeros(count, np.int32), pa.array([_text(os.fsencode(judged.file))])
+    whole = flat | {
+        "file": pa.DictionaryArray.from_arrays(
+            np.zeros(len(rows), np.int32), pa.array([_text(os.fsencode(judged.file))])
         ),
-        addresses(rows["client_hi"], rows["client_lo"]),
-        _plain(rows["client_port"]),
-        addresses(rows["server_hi"], rows["server_lo"]),
-        _plain(rows["server_port"]),
-        _plain(rows["start"]).cast(_TIME),
-        _plain(rows["end"]).cast(_TIME),
-        _plain(rows["packets"]),
-        pa.DictionaryArray.from_arrays(stage.astype(np.int8), _STAGES),
-        pa.DictionaryArray.from_arrays(rows["signature"].astype(np.int8), _SIGNATURES),
-        pa.array(np.full(count, RULES_VERSION, np.uint16)),
-        _tags(rows["tags"]),
-        _struct(
-            EVIDENCE,
-            _known(rows["ttl_delta"], UNKNOWN_DELTA),
-            _known(rows["ip_id_delta"], UNKNOWN_DELTA),
-            _RELATIONS.take(_plain(rows["relation"])),
-            _known(rows["seq_delta"], UNKNOWN_DELTA),
-            _plain(rows["resets"]),
-            _plain(rows["reset_acks"]),
-            _plain(rows["reset_echoes"]),
-            pa.array(rows["gap"] / SECOND, mask=rows["gap"] == NO_TIME),
-            _plain(rows["data_after_reset"]),
-            _plain(rows["duplicates"]),
-            _LEFT_OUT.take(_plain(rows["left_out"])),
-        ),
-        _struct(
-            TRIGGER,
-            _TRIGGERS.take(_plain(rows["trigger"])),
-            _names(rows, judged.names),
-            _plain(rows["server_port"]),
-        ),
-        _known(places["asn"], 0),
-        _codes(places["location"]),
-        _codes(places["continent"]),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+        "client": addresses(rows["client_hi"], rows["client_lo"]),
+        "stage": pa.DictionaryArray.from_arrays(stage.astype(np.int8), _STAGES),
+        "signature": pa.DictionaryArray.from_arrays(rows["signature"].astype(np.int8), _SIGNATURES),
+        "tags": _tags(rows["tags"]),
+        "evidence": _struct(EVIDENCE, *(flat[field.name] for field in EVIDENCE)),
+        "trigger": _struct(TRIGGER, flat["trigger_kind"], flat["trigger"], flat["server_port"]),
+    }
+    return pa.RecordBatch.from_arrays([whole[each.name].cast(each.type) for each in SCHEMA], schema=SCHEMA)
+
+
+def columns(judged: Judged) -> dict[str, Any]:
+    """The columns that need no choice of the output, by name: evidence and trigger flat, times in ns.
+
+    Text is dictionary-encoded: few words stand in many rows.
+    """
+    rows, places = judged.rows, judged.places
+    plain = ("client_port", "server_port", "start", "end", "packets")
+    counted = ("resets", "reset_acks", "reset_echoes", "data_after_reset", "duplicates")
+    deltas = ("ttl_delta", "ip_id_delta", "seq_delta")
+    return {
+        **{name: _plain(rows[name]) for name in (*plain, *counted)},
+        **{name: _known(rows[name], UNKNOWN_DELTA) for name in deltas},
+        "gap": pa.array(rows["gap"] / SECOND, mask=rows["gap"] == NO_TIME),
+        "seq_relation": _words(rows["relation"], _RELATIONS),
+        "left_out": _words(rows["left_out"], _LEFT_OUT),
+        "rules_version": pa.array(np.full(len(rows), RULES_VERSION, np.uint16)),
+        "server": encoded_addresses(rows["server_hi"], rows["server_lo"]),
+        "trigger_kind": _words(rows["trigger"], _TRIGGERS),
+        "trigger": _names(rows, judged.names),
+        "asn": _known(places["asn"], 0),
+        "location": _codes(places["location"]),
+        "continent": _codes(places["continent"]),
+    }
 
 
 def table(batches: Iterable[Any], about: Mapping[str, object]) -> Any:
@@ -144,8 +141,42 @@ def _known(column: NDArray[Any], unknown: int) -> Any:
     return pa.array(column.copy(), mask=column == unknown)
 
 
-def _struct(kind: Any, *columns: Any) -> Any:
-    return pa.StructArray.from_arrays(columns, fields=list(kind))
+def _struct(kind: Any, *inner: Any) -> Any:
+    cast = [column.cast(field.type) for column, field in zip(inner, kind, strict=True)]
+    return pa.StructArray.from_arrays(cast, fields=list(kind))
+
+
+def _words(numbers: NDArray[np.uint8], words: Any) -> Any:
+    """The words that numbers from 1 on stand for; null for 0."""
+    return pa.DictionaryArray.from_arrays(pa.array(numbers.astype(np.int8) - 1, mask=numbers == 0), words)
+
+
+def reworded(column: Any, words: Callable[[list[Any]], list[str | None]]) -> Any:
+    """A dictionary-encoded column with each of its different values put into text; equal text falls together."""
+    different = pa.array(words(column.dictionary.to_pylist()), pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(different.indices.take(column.indices), different.dictionary)
+
+
+def distinct(
+    high: NDArray[np.uint64], low: NDArray[np.uint64]
+) -> tuple[Any, NDArray[np.uint64], NDArray[np.uint64]]:
+    """The number of each address among the different ones, and the halves of those."""
+    encoded = _encoded(np.stack([high, low], axis=1).view("V16").ravel())
+    _, raw = encoded.dictionary.buffers()
+    halves = np.frombuffer(raw, np.uint64).reshape(-1, 2)[: len(encoded.dictionary)]
+    return encoded.indices, halves[:, 0], halves[:, 1]
+
+
+def _encoded(column: NDArray[Any]) -> Any:
+    """A dictionary-encoded column of values that are compared as bytes."""
+    raw = pa.py_buffer(np.ascontiguousarray(column))
+    return pa.Array.from_buffers(pa.binary(column.itemsize), len(column), [None, raw]).dictionary_encode()
+
+
+def encoded_addresses(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> Any:
+    """Addresses that come back often, as text (RFC 5952), dictionary-encoded."""
+    numbers, *different = distinct(high, low)
+    return pa.DictionaryArray.from_arrays(numbers, addresses(*different))
 
 
 def addresses(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> Any:
@@ -173,9 +204,9 @@ def _colons(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> Any:
 
 def _tags(bits: NDArray[np.uint64]) -> Any:
     """Lists of tag names, made once for each different set of bits."""
-    different, index = np.unique(bits, return_inverse=True)
-    lists = pa.array([tag_names(int(each)) for each in different], pa.list_(pa.string()))
-    return lists.take(pa.array(index))
+    sets = pa.array(bits.copy()).dictionary_encode()
+    lists = pa.array([tag_names(each) for each in sets.dictionary.to_pylist()], pa.list_(pa.string()))
+    return lists.take(sets.indices)
 
 
 def _text(raw: bytes) -> str:
@@ -184,23 +215,23 @@ def _text(raw: bytes) -> str:
 
 
 def _names(rows: Rows, names: Bytes) -> Any:
-    raw = names.tobytes()
-    return pa.array(
-        [
-            _text(raw[offset : offset + length]) if kind else None
-            for kind, offset, length in zip(
-                rows["trigger"].tolist(),
-                rows["name_offset"].tolist(),
-                rows["name_length"].tolist(),
-                strict=True,
-            )
-        ],
-        pa.string(),
+    """Names as text, dictionary-encoded; null where there is none."""
+    named = rows["trigger"] != TriggerKind.none
+    begins = rows["name_offset"][named].astype(np.int32)
+    # Names lie in the order of their rows: each is one piece, and what may lie before the next another.
+    bounds = np.stack([begins, begins + rows["name_length"][named]], axis=1).ravel()
+    pieces = pa.Array.from_buffers(
+        pa.binary(), max(len(bounds) - 1, 0), [None, pa.py_buffer(bounds), pa.py_buffer(names)]
+    )
+    numbers = pa.array(2 * (np.cumsum(named) - 1), mask=~named)
+    return reworded(
+        pieces.take(numbers).dictionary_encode(), lambda different: [_text(raw) for raw in different]
     )
 
 
 def _codes(column: NDArray[np.bytes_]) -> Any:
-    """Two-letter codes; null where empty."""
-    different, index = np.unique(column, return_inverse=True)
-    words = pa.array([code.decode("ascii", "replace") or None for code in different.tolist()], pa.string())
-    return words.take(pa.array(index))
+    """Two-letter codes, dictionary-encoded; null where empty."""
+    return reworded(
+        _encoded(column),
+        lambda different: [code.rstrip(b"\0").decode("ascii", "replace") or None for code in different],
+    )

@@ -20,6 +20,7 @@
         ├── MissingError         404        a thing that does not exist
         ├── MethodError          405/10405  a route without that method
         ├── RefusedError         400        what cannot be done as things stand
+        ├── SlowError            408        a body that does not come in time
         ├── ConflictError        409        what is asked for contradicts what is there
         ├── SizeError            413, 414, 431   more than is read
         ├── CostError            422/2002   a query over what one may cost
@@ -210,6 +211,14 @@ class RefusedError(RequestError):
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(400, Fault(code, message))
+
+
+class SlowError(RequestError):
+    """408: a body that does not come in time: so many seconds, and one more for each `pace` bytes of it."""
+
+    def __init__(self, grace: float, pace: int) -> None:
+        words = f"body: not there within {grace:g} s and 1 s for each {pace:,} bytes of it"
+        super().__init__(408, Fault(2001, words))
 
 
 class ConflictError(RequestError):

@@ -3,89 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from halfopen.arrow import addresses, record_batch
-from halfopen.capture.source import Capture
-from halfopen.model import MAPPED_PREFIX
+from halfopen.arrow import addresses, columns, distinct, encoded_addresses, reworded
+from halfopen.model import CONNECTION, MAPPED_PREFIX, PLACE
 from halfopen.pipeline import Judged
 from halfopen.privacy import Address, Privacy
 from halfopen.store.schema import INCOMING
 
-_PIECE: Final = 1 << 20
-_BYTES: Final = 16
-"""Of a digest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a capture is known by: its content alone.
-
-    `digest` is 128 bits of the BLAKE2b hash of the file, as hexadecimal. Of a joined capture it is the hash of the
-    digests of its files in their order, and those are the `members`.
-    """
-
-    digest: str
-    members: tuple[str, ...] = ()
-
-
-def known(capture: Capture) -> Known:
-    """What a capture is known by; OSError names the file that cannot be read."""
-    digests = tuple(_digest(Path(file)) for file in capture.files)
-    if len(digests) == 1:
-        return Known(digests[0])
-    return Known(blake2b("".join(digests).encode(), digest_size=_BYTES).hexdigest(), digests)
-
-
-def _digest(path: Path) -> str:
-    content = blake2b(digest_size=_BYTES)
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            content.update(piece)
-    return content.hexdigest()
+_MOST: Final = 1 << 15
+"""Rows of a record batch: enough that what is done for each batch does not count."""
 
 
 def incoming(
-    batches: Iterator[Judged], privacy: Privacy, *, file: str | None, weight: float = 1.0, shift: int = 0
+    batches: Iterator[Judged], privacy: Privacy, *, weight: float = 1.0, shift: int = 0
 ) -> Iterator[Any]:
-    """Record batches of `store.schema.INCOMING` from decided connections, all moved by `shift` ns."""
+    """Record batches of the columns of `store.schema.INCOMING`, their text dictionary-encoded, from decided
+    connections, all moved by `shift` ns."""
+    for judged in _gathered(batches):
+        yield _rows(judged, privacy, weight, shift)
+
+
+def _gathered(batches: Iterator[Judged]) -> Iterator[Judged]:
+    """The same connections in batches of up to `_MOST`, each valid until the next is asked for."""
+    rows, places = np.empty(_MOST, CONNECTION), np.empty(_MOST, PLACE)
+    names, count, file = bytearray(), 0, ""
+
+    def whole() -> Judged:
+        return Judged(file, rows[:count], np.frombuffer(names, np.uint8), places[:count])
+
     for judged in batches:
-        yield _rows(judged, privacy, file, weight, shift)
+        if count + len(judged.rows) > _MOST:
+            yield whole()
+            names, count = bytearray(), 0
+        at = slice(count, count + len(judged.rows))
+        rows[at], places[at] = judged.rows, judged.places
+        rows["name_offset"][at] += len(names)
+        names += judged.names.data
+        count, file = at.stop, judged.file
+    if count:
+        yield whole()
 
 
-def _rows(judged: Judged, privacy: Privacy, file: str | None, weight: float, shift: int) -> Any:
+def _rows(judged: Judged, privacy: Privacy, weight: float, shift: int) -> Any:
     rows = judged.rows
-    count = len(rows)
-    batch = record_batch(judged)
-    evidence, trigger = (batch.column(name) for name in ("evidence", "trigger"))
     high, low = rows["client_hi"], rows["client_lo"]
     mapped = (high == 0) & (low >> np.uint64(32) == MAPPED_PREFIX >> 32)
-    columns = {
-        "file": pa.repeat(pa.scalar(file, pa.string()), count),
+    flat = columns(judged)
+    given = flat | {
         "start_ns": pa.array(rows["start"] + shift),
         "end_ns": pa.array(rows["end"] + shift),
         "client": _clients(high, low, privacy),
-        "ip_version": pa.array(np.where(mapped, 4, 6)),
-        "stage": pa.array(rows["stage"]),
-        "signature": pa.array(rows["signature"]),
-        "tags": pa.array(rows["tags"].astype(np.int64)),
-        "weight": pa.repeat(weight, count),
-        "trigger_kind": trigger.field("kind"),
-        "trigger": pa.array(privacy.names(trigger.field("name").to_pylist()), pa.string()),
+        "ip_version": pa.array(np.where(mapped, np.int8(4), np.int8(6))),
+        "stage": pa.array(rows["stage"].copy()),
+        "signature": pa.array(rows["signature"].copy()),
+        "tags": pa.array(rows["tags"].copy()),
+        "weight": pa.repeat(weight, len(rows)),
+        "trigger": reworded(flat["trigger"], privacy.names),
     }
-    for name in INCOMING.names:
-        if name not in columns:
-            inside = evidence.type.get_field_index(name) >= 0
-            columns[name] = evidence.field(name) if inside else batch.column(name)
-    return pa.RecordBatch.from_arrays(
-        [columns[field.name].cast(field.type) for field in INCOMING], schema=INCOMING
-    )
+    return pa.RecordBatch.from_arrays([_fitted(given[each.name], each) for each in INCOMING], INCOMING.names)
+
+
+def _fitted(column: Any, field: Any) -> Any:
+    return column if pa.types.is_dictionary(column.type) else column.cast(field.type)
 
 
 def _clients(high: Any, low: Any, privacy: Privacy) -> Any:
@@ -93,8 +76,9 @@ def _clients(high: Any, low: Any, privacy: Privacy) -> Any:
         case Address.none:
             return pa.nulls(len(low), pa.string())
         case Address.hash:
-            return pa.array(privacy.hashed_addresses(high, low))
+            numbers, *different = distinct(high, low)
+            return pa.DictionaryArray.from_arrays(numbers, privacy.hashed_addresses(*different))
         case Address.truncated:
-            return addresses(*privacy.truncated(high, low))
+            return encoded_addresses(*privacy.truncated(high, low))
         case Address.full:
             return addresses(high, low)

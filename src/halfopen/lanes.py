@@ -103,14 +103,15 @@ def in_order(
             yield from lane
 
 
-def ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
-    """The items, made by a thread of its own.
+@contextmanager
+def ahead(items: Generator[Item, None, None]) -> Iterator[Iterator[Item]]:
+    """The items, made by a thread of its own from now on.
 
     One is looked at, one waits and one is being made: an item must outlive the next two.
     """
     lane: Lane[Item] = Lane(1)
     with _running([partial(lane.fill, items)], [lane]):
-        yield from lane
+        yield iter(lane)
 
 
 def in_turns(

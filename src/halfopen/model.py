@@ -175,7 +175,7 @@ CONNECTION: Final = np.dtype(
         ("ttl_delta", np.int32),
         ("ip_id_delta", np.int32),
         ("seq_delta", np.int32),  # first reset's sequence number minus the next expected
-        ("name_offset", np.uint32),  # trigger name in ConnectionBatch.names
+        ("name_offset", np.uint32),  # trigger name in ConnectionBatch.names, in the order of the rows
         ("duplicates", np.uint32),
         ("client_port", np.uint16),
         ("server_port", np.uint16),

@@ -115,8 +115,11 @@ class Judge:
                 yield from in_turns(
                     batches, [partial(self._half, work, capture, tracker) for tracker in trackers]
                 )
+            elif alone:
+                with ahead(batches) as read:
+                    yield from work(self._connections(capture, read, trackers))
             else:
-                yield from work(self._connections(capture, ahead(batches) if alone else batches, trackers))
+                yield from work(self._connections(capture, batches, trackers))
             counters = new_counters()
             for tracker in trackers:
                 counters += tracker.counters

@@ -63,6 +63,9 @@ ROUTES: Final = (
     ),
     Route("GET", "/trouble/{kind}", trouble, "Trouble", {}, frozenset({ADMIN}), path_parameters=(KIND,)),
     Route(
+        "GET", "/radar/trouble/{kind}", trouble, "Trouble", {}, RADAR, service=RADAR_SERVICE, path_parameters=(KIND,)
+    ),
+    Route(
         "POST", "/echo", lambda call: answered(call.body.decode()), "Echo", {"type": "string"}, SENSOR,
         longest_body=1000,
     ),
@@ -79,7 +82,13 @@ def app() -> Starlette:
     accounts = Accounts.open(Path(os.environ["HALFOPEN_TEST_DATA"]), accounts_url())
     requests, window = map(int, os.environ["HALFOPEN_TEST_RATE"].split("/"))
     limits = Limits(
-        principal=Rate(requests, window), address=Rate(2000, 1), target=4000, headers=8000, patience=2
+        Rate(requests, window),
+        Rate(2000, 1),
+        target=4000,
+        headers=8000,
+        body_grace=1,
+        body_pace=100,
+        patience=2,
     )
     waiting = Path(os.environ["HALFOPEN_TEST_DATA"]) / "waiting"
     return application(

@@ -104,6 +104,7 @@ MADE: dict[type[errors.RequestError], errors.RequestError] = {
         errors.RouteError("/x"),
         errors.MissingError(1003, "Tunnel not found"),
         errors.MethodError(["GET"]),
+        errors.SlowError(20, 1000),
         errors.ConflictError(1013, "taken"),
         errors.SizeError(413, "body", 1),
         errors.CostError("too much"),

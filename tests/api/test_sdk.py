@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import cloudflare
+import httpx
 import pytest
 from cloudflare import AsyncCloudflare, Cloudflare
 
@@ -12,10 +14,10 @@ from tests.api.conftest import Server
 from tests.api.served import SUMMARY
 
 
-def client(server: Server, token: str = "admin", retries: int = 0) -> Cloudflare:
+def client(server: Server, token: str = "admin", retries: int = 0, **more: Any) -> Cloudflare:
     return Cloudflare(
         base_url=server.api, api_token=server.tokens[token], max_retries=retries,
-        _strict_response_validation=True,
+        _strict_response_validation=True, **more,
     )  # fmt: skip
 
 
@@ -56,6 +58,28 @@ def test_each_error_has_its_exception(
         ours.get(path, cast_to=object)
     assert type(failed.value) is raised
     assert failed.value.errors[0].code == code
+
+
+@pytest.mark.parametrize(
+    ("token", "path", "attempts"),
+    [
+        ("radar", f"{SUMMARY}?location=xx1", 1),
+        ("unknown", "/user/tokens/verify", 1),
+        ("unknown", SUMMARY, 1),
+        ("admin", "/trouble/missing", 1),
+        ("admin", "/trouble/cost", 1),
+        ("admin", "/trouble/conflict", 2),
+        ("admin", "/trouble/bug", 2),
+    ],
+)
+def test_it_asks_again_where_that_may_help(server: Server, token: str, path: str, attempts: int) -> None:
+    asked: list[httpx.Request] = []
+    with (
+        httpx.Client(event_hooks={"request": [asked.append]}) as http,
+        pytest.raises(cloudflare.APIStatusError),
+    ):
+        client(server, token, retries=1, http_client=http).get(path, cast_to=object)
+    assert len(asked) == attempts
 
 
 def test_a_wrong_method_is_a_plain_status_error(server: Server) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.conftest import Ran, spawned
 
+PLACES = Path(__file__).parents[2] / "captures" / "places"
+
 
 def test_a_port_that_is_taken_is_named(halfopen: Callable[..., Ran], tmp_path: Path) -> None:
     with socket.socket() as taken:
@@ -26,6 +28,29 @@ def test_an_address_that_is_none_of_ours_is_named(halfopen: Callable[..., Ran], 
     ran = halfopen("serve", "--data", tmp_path / "data", "--host", "192.0.2.1")
     assert ran.code == 2
     assert "192.0.2.1 port 8787" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"no places", "own.mmdb: not an MMDB file"), (None, "No such file")]
+)
+def test_places_files_that_cannot_be_read_are_named(
+    halfopen: Callable[..., Ran], tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "own.mmdb"
+    if content:
+        path.write_bytes(content)
+    ran = halfopen("serve", "--data", tmp_path / "data", "--places", path)
+    assert (ran.code, len(ran.err.splitlines())) == (1, 1)
+    assert words in ran.err
+
+
+def test_the_data_directory_may_hold_places(halfopen: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "places").mkdir()
+    (tmp_path / "places" / "bad.mmdb").write_bytes(b"no places")
+    ran = halfopen("serve", "--data", tmp_path)
+    assert (ran.code, "bad.mmdb" in ran.err) == (1, True)
+    ran = halfopen("serve", "--data", tmp_path, "--places", PLACES, "--host", "192.0.2.1")
+    assert (ran.code, "192.0.2.1 port 8787" in ran.err) == (2, True)
 
 
 def test_a_database_of_accounts_that_cannot_be_used_is_told_in_a_line(

@@ -151,7 +151,10 @@ def installation(spread: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     log = tmp_path_factory.mktemp("log") / "serve.log"
     with log.open("wb") as errors:
         server = subprocess.Popen(
-            command("serve", "--data", data, "--port", port), stdout=errors, stderr=errors, env=os.environ
+            command("serve", "--data", data, "--places", PLACES, "--port", port),
+            stdout=errors,
+            stderr=errors,
+            env=os.environ,
         )
     base = f"http://127.0.0.1:{port}"
     try:

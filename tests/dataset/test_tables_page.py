@@ -18,7 +18,8 @@ STAGES = (1, 1, 3)
 
 @pytest.mark.parametrize("shown", code(DOCS / "tables.md", "python"))
 def test_other_programs_read_the_tables(shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(Store(tmp_path / "store", create=True)) as store, closing(store.committer()) as committer:
+    with closing(Store(tmp_path / "store", create=True)) as store:
+        committer = store.committer()
         rows = [row(BEGIN, stage=stage, weight=1234.0) for stage in STAGES]
         committer.ingest("digest", "lab", "", [table(rows)])
         committer.follow()

@@ -17,8 +17,12 @@ def _network(cls: type[Any], bits: int, number: int, length: int) -> Network:
 
 tops4 = st.sampled_from([0, 10 << 24, 192 << 24, 0xC0000200, 0xFFFFFFFF]) | st.integers(0, 2**32 - 1)
 tops6 = st.sampled_from([0x20010DB8 << 96, 0x20020A00 << 96, 0xFFFF << 32, 1]) | st.integers(0, 2**128 - 1)
-networks4 = st.builds(lambda n, p: _network(ipaddress.IPv4Network, 32, n, p), tops4, st.integers(1, 32))
-networks6 = st.builds(lambda n, p: _network(ipaddress.IPv6Network, 128, n, p), tops6, st.integers(1, 128))
+networks4: st.SearchStrategy[Any] = st.builds(
+    lambda n, p: _network(ipaddress.IPv4Network, 32, n, p), tops4, st.integers(1, 32)
+)
+networks6: st.SearchStrategy[Any] = st.builds(
+    lambda n, p: _network(ipaddress.IPv6Network, 128, n, p), tops6, st.integers(1, 128)
+)
 
 
 @st.composite

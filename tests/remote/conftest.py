@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 
 from halfopen.accounts import Accounts
 from tests.api.conftest import wait_for
+from tests.house.project import ROOT
 from tests.store.conftest import s3, where
 
 __all__ = ["s3", "where"]
@@ -37,8 +38,8 @@ class Serving:
 
 
 @contextmanager
-def serving(data: Path, *options: str) -> Iterator[Serving]:
-    """Run the command on a data directory; it is ended afterwards."""
+def serving(data: Path, *options: str, command: Sequence[str] = ("halfopen", "serve")) -> Iterator[Serving]:
+    """Run the command, or one in its place, on a data directory; it is ended afterwards."""
     data.mkdir(mode=0o700, exist_ok=True)
     accounts = Accounts.open(data)
     tokens = {
@@ -58,8 +59,8 @@ def serving(data: Path, *options: str) -> Iterator[Serving]:
     log = data / "log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "halfopen", "serve", "--data", str(data), "--port", str(port), *options],
-            env=os.environ, stdout=stream, stderr=stream,
+            [sys.executable, "-m", *command, "--data", str(data), "--port", str(port), *options],
+            cwd=ROOT, env=os.environ, stdout=stream, stderr=stream,
         )  # fmt: skip
     try:
         url = f"http://127.0.0.1:{port}"

@@ -54,8 +54,8 @@ def sampled(capture: Path) -> Any:
     """The rows of a capture as a sensor sends them, weights left for later."""
     judge = Judge(Limits(), Places.open([str(PLACES)]), 1)
     privacy = Privacy(Address.truncated, Name.domain)
-    batches = judge.run(open_captures([str(capture)]), lambda each: incoming(each, privacy, file=None))
-    return pa.Table.from_batches(list(batches), INCOMING)
+    batches = judge.run(open_captures([str(capture)]), lambda each: incoming(each, privacy))
+    return pa.Table.from_batches(list(batches)).cast(INCOMING)
 
 
 def weighted(rows: Any, sensor: str) -> Iterator[tuple[str, Any]]:

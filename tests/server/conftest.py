@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from halfopen.accounts import Accounts
+from halfopen.config import accounts_url
 from halfopen.store.committer import Batch
 from halfopen.store.store import Store
 from tests.api.conftest import wait_for
@@ -71,7 +72,7 @@ def serving(data: Path, *command: str) -> Iterator[Served]:
     """Run a server over the store in `data`; ``PORT`` in its command stands for the port."""
     with closing(Store(data / "store", create=True, threads=1)) as store:
         fill(store)
-    with closing(Accounts.open(data)) as accounts:
+    with closing(Accounts.open(data, accounts_url())) as accounts:
         token, _ = accounts.create_token(["radar:read"])
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -84,7 +85,7 @@ def serving(data: Path, *command: str) -> Iterator[Served]:
     log = data / "log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", *(port if word == "PORT" else word for word in command)],
+            [sys.executable, *(port if word == "PORT" else word for word in command)],
             env=env, stdout=stream, stderr=stream,
         )  # fmt: skip
     try:
@@ -102,7 +103,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     """`halfopen serve` itself."""
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    with serving(data, "halfopen", "serve", "--data", str(data), "--port", "PORT") as found:
+    with serving(data, "-m", "halfopen", "serve", "--data", str(data), "--port", "PORT") as found:
         yield found
 
 
@@ -112,6 +113,7 @@ def busy(tmp_path: Path) -> Iterator[Served]:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     words = (
+        "-m",
         "granian",
         "--interface",
         "asgi",

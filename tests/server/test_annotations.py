@@ -9,36 +9,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import anyio
 import httpx
 import pytest
-from cloudflare import Cloudflare
-from starlette.applications import Starlette
 
-from halfopen.accounts import Accounts
-from halfopen.places.countries import country_name
 from halfopen.radar.annotations import Annotation
 from halfopen.radar.notes import NAME, Notes
-from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
-from halfopen.server.app import create
 from tests.radar.memory import at
+from tests.server.inside import sdk, serving
 
 LIST = "/client/v4/radar/annotations"
 DATES = {"dateStart": "2026-08-10T00:00:00Z", "dateEnd": "2026-08-11T00:00:00Z"}
-
-
-class _InProcess(httpx.BaseTransport):
-    """Answers each request from an application in this process."""
-
-    def __init__(self, app: Starlette) -> None:
-        self._inside = httpx.ASGITransport(app)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            answer = await self._inside.handle_async_request(request)
-            return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
-
-        return anyio.run(ask)
 
 
 @pytest.fixture
@@ -48,18 +28,7 @@ def notes(tmp_path: Path) -> Notes:
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    accounts = Accounts.open(tmp_path)
-    token, _ = accounts.create_token(["radar:read"])
-    accounts.close()
-    monkeypatch.setenv(DATA, str(tmp_path))
-    monkeypatch.setenv(STORE, str(tmp_path / "store"))
-    monkeypatch.setenv(KEEP_CONNECTIONS, str(30 * 86400))
-    monkeypatch.setenv(KEEP_ROLLUPS, str(400 * 86400))
-    with httpx.Client(
-        transport=_InProcess(create()),
-        base_url="http://testserver",
-        headers={"Authorization": f"Bearer {token}"},
-    ) as found:
+    with serving(tmp_path, monkeypatch) as found:
         yield found
 
 
@@ -74,13 +43,11 @@ def test_the_list_has_the_shape_that_the_sdk_reads(client: httpx.Client, notes: 
     notes.add(
         Annotation("Cut", at("2026-08-10"), at("2026-08-11"), locations=("PT",), asns=(64500,), tags=("a",))
     )
-    sdk = Cloudflare(
-        base_url="http://testserver/client/v4", http_client=client, _strict_response_validation=True,
-        api_token=client.headers["Authorization"].removeprefix("Bearer "),
-    )  # fmt: skip
-    (found,) = sdk.radar.annotations.list(
-        date_start=DATES["dateStart"], date_end=DATES["dateEnd"]
-    ).annotations
+    (found,) = (
+        sdk(client)
+        .radar.annotations.list(date_start=DATES["dateStart"], date_end=DATES["dateEnd"])
+        .annotations
+    )
     assert (found.id, found.asns, found.locations, found.tags) == ("1", [64500], ["PT"], ["a"])
     assert (found.start_date, found.end_date) == ("2026-08-10T00:00:00Z", "2026-08-11T00:00:00Z")
     assert found.linked_url == "http://testserver/annotations"
@@ -105,6 +72,24 @@ def test_what_is_asked_for(client: httpx.Client, notes: Notes) -> None:
     assert told(dataSource="ALL") == ["open", "event", "old"]
     assert told(eventType="GENERAL") == ["open", "event", "old"]
     assert told(eventType="OUTAGE") == []
+
+
+def test_what_the_sdk_can_ask_for_beyond(client: httpx.Client, notes: Notes) -> None:
+    notes.add(
+        Annotation("A cable was cut", at("2026-08-10"), at("2026-08-11"), locations=("PT",), tags=("a", "b"))
+    )
+    notes.add(Annotation("Maintenance", at("2026-08-10T12:00:00Z"), asns=(64500,), tags=("LOCATION",)))
+    radar = sdk(client).radar.annotations
+
+    def told(**asked: Any) -> list[str | None]:
+        return [one.description for one in radar.list(**asked).annotations]
+
+    assert told() == ["Maintenance", "A cable was cut"]
+    assert told(query="Cut") == told(query="portugal") == told(query="pt") == ["A cable was cut"]
+    assert told(query="as64500") == told(query="64500") == told(tags=["LOCATION", "AS"]) == ["Maintenance"]
+    assert told(tags=["AS"]) == told(query="nothing of this") == []
+    for name in ("bot", "ca", "geo_id", "log", "origin", "outage_cause", "outage_type", "tld"):
+        assert told(**{name: "DNS"}) == []
 
 
 def test_every_fault_is_named_once(client: httpx.Client) -> None:
@@ -153,7 +138,3 @@ def test_the_page_is_open_whole_and_without_scripts(client: httpx.Client, notes:
 def test_a_damaged_file_is_a_fault_of_ours(client: httpx.Client, tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("{")
     assert client.get(LIST).status_code == 500
-
-
-def test_countries_have_names() -> None:
-    assert (country_name("PT"), country_name("CI"), country_name("??")) == ("Portugal", "Côte d'Ivoire", "")

@@ -1,82 +1,24 @@
-"""Processes of a store at work. None of them ever ends by itself: it is killed, or it has found a fault.
-
-They are forked from one process that has imported what they need: a start takes some hundredths of a second.
-"""
+"""Everybody who works on a store. None of them ever comes to an end: it is killed, or it has found a fault."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import random
-import signal
 import threading
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
-from typing import Any, Final
 
 from halfopen.store.committer import Batch, Committer, Receipt
 from halfopen.store.intake import Intake
 from halfopen.store.query import Choice, Dimension, Filters
 from halfopen.store.store import Store
 from halfopen.store.upkeep import VACUUM_AFTER, Upkeep
+from tests.store.processes import fail
 from tests.store.rows import BEGIN, table
 from tests.store.truth import DIGEST, END, LIMIT, NOW, OLD, ROWS, Spool, batch, file_rows
-
-_PROCESSES: Final = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.store.lean", __name__])
-
-
-class Role:
-    """A process that does `work`, as long as it lives; what went wrong stands in its log."""
-
-    def __init__(self, log: Path, work: Callable[..., None], *facts: Any) -> None:
-        self._log = log
-        # The environment as it is now: that of the process they are forked from may be older.
-        self._process = _PROCESSES.Process(
-            target=_run, args=(log, dict(os.environ), work, facts), daemon=True
-        )
-        self._process.start()
-
-    def kill(self) -> None:
-        """End it at once, wherever it is; it must not have ended by itself."""
-        pid = self._process.pid
-        assert pid is not None
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        self._process.join()
-        assert self._process.exitcode == -signal.SIGKILL, self._log.read_text()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Nothing is done by it meanwhile."""
-        pid = self._process.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
-
-def _run(log: Path, environment: dict[str, str], work: Callable[..., None], facts: Sequence[Any]) -> None:
-    os.environ.update(environment)
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 2)
-    try:
-        work(*facts)
-    finally:
-        _end()
-
-
-def _end() -> None:
-    """End this process with what went wrong in its log."""
-    traceback.print_exc()
-    os._exit(1)
 
 
 class NoLease:
@@ -95,13 +37,13 @@ def opened(where: str, *, create: bool = False) -> Store:
     return Store(where, create=create, threads=1, freshness=0, clock=lambda: NOW)
 
 
-def _committer(where: str, turns: bool) -> Committer:
+def committer_of(where: str, turns: bool) -> Committer:
     return opened(where).committer(lease=None if turns else NoLease())
 
 
 def commit(where: str, turns: bool, link: str) -> None:
     """The committer, and the thread of its that lets the rollups follow; sensors reach it at `link`."""
-    intake = Intake(_committer(where, turns), 0.01)
+    intake = Intake(committer_of(where, turns), 0.01)
     Path(link).unlink(missing_ok=True)
     with Listener(link, "AF_UNIX") as listener:
         while True:
@@ -117,7 +59,7 @@ def _take(sensor: Connection[Sequence[Receipt], Sequence[Batch]], intake: Intake
     except (EOFError, ConnectionError):
         return  # the sensor was killed
     except BaseException:
-        _end()
+        fail()
 
 
 def sense(link: str, spool: Spool) -> None:
@@ -151,7 +93,7 @@ def _deliver(
 
 def roll_up(where: str, turns: bool) -> None:
     """The rollups once more, in a race with the committer's own thread."""
-    committer = _committer(where, turns)
+    committer = committer_of(where, turns)
     while True:
         committer.follow()
         time.sleep(0.02)
@@ -159,7 +101,7 @@ def roll_up(where: str, turns: bool) -> None:
 
 def ingest(where: str, turns: bool) -> None:
     """A capture in the place of its predecessor, again and again."""
-    committer = _committer(where, turns)
+    committer = committer_of(where, turns)
     number = committer.connections.transaction(f"file:{DIGEST}")
     while True:
         number += 1
@@ -173,7 +115,7 @@ def tend(where: str, turns: bool) -> None:
     """Compaction, retention and vacuum. What left the tables three seconds ago counts as old."""
     now = time.time_ns
     time.time_ns = lambda: now() - (VACUUM_AFTER * 3600 - 3) * 10**9
-    upkeep = Upkeep(_committer(where, turns))
+    upkeep = Upkeep(committer_of(where, turns))
     while True:
         upkeep.compact(6)
         upkeep.prune(NOW - LIMIT, NOW - BEGIN)

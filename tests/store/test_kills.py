@@ -13,11 +13,9 @@ from typing import Any, Final
 
 import pytest
 
-from halfopen.store.committer import Committer
-from halfopen.store.rollup import DATA, FOLLOWED, LAYOUT, RETENTION
-from halfopen.store.upkeep import Upkeep
-from tests.store.roles import Role, commit, ingest, opened, read, roll_up, sense, tend
-from tests.store.truth import DIGEST, Spool, agree, batch
+from tests.store.processes import Worker
+from tests.store.roles import commit, ingest, opened, read, roll_up, sense, tend
+from tests.store.truth import Spool, agree, settle
 
 SENSORS: Final = ("web-1", "web-2")
 VICTIMS: Final = ("commit", "roll_up", "ingest", "tend", "read", "sensor", "lost sensor", "everybody")
@@ -43,7 +41,7 @@ class Crowd:
         self.spools: list[Spool] = []
         for sensor in SENSORS:
             self.replace_spool(sensor)
-        self.alive: dict[str, Role] = {}
+        self.alive: dict[str, Worker] = {}
         self.start(*self._works, *SENSORS)
 
     def replace_spool(self, sensor: str) -> None:
@@ -53,7 +51,7 @@ class Crowd:
         for name in names:
             spools = [each for each in self.spools if each.sensor == name]
             work = (sense, self._link, spools[-1]) if spools else self._works[name]
-            self.alive[name] = Role(self._folder / f"log of {name}", *work)
+            self.alive[name] = Worker(self._folder / f"log of {name}", *work)
 
     def kill(self, *names: str) -> None:
         for name in names:
@@ -111,23 +109,3 @@ def test_killed_at_any_moment(where: str, turns: bool, rounds: int, tmp_path: Pa
     assert crowd.reads.read_text().count("\n") >= len(victims)
     with closing(opened(where)) as store:
         settle(where, store.committer(), crowd.spools)
-
-
-def settle(where: str, committer: Committer, spools: list[Spool]) -> None:
-    """What was sent comes once more; then all of it is there, whatever is tidied away."""
-    for each in spools:
-        sent = range(1, each.last("sent") + 1)
-        receipts = committer.commit([batch(each.sensor, each.incarnation, number) for number in sent])
-        assert all(receipt.held for receipt in receipts)
-        each.note("held", each.last("sent"))
-    committer.follow()
-    assert committer.rollups.transaction(FOLLOWED) == committer.connections.version
-    connections = agree(where, spools)
-    upkeep = Upkeep(committer)
-    upkeep.compact(2)
-    upkeep.vacuum(0)
-    assert agree(where, spools) == connections
-    versions = range(1, committer.connections.version + 1)
-    kinds = [committer.connections.change(version).kind for version in versions]
-    assert {DATA, LAYOUT, RETENTION} <= set(kinds)
-    assert committer.connections.transaction(f"file:{DIGEST}") > 1

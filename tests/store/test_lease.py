@@ -49,7 +49,7 @@ class Processes(RuleBasedStateMachine):
         self.now = 0.0
         self.place = _Memory()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(object_lease.time, "monotonic", lambda: self.now)
+        self.patch.setattr(object_lease, "_now", lambda: self.now)
         self.leases = [ObjectLease(self.place) for _ in range(COUNT)]
         self.past: list[ObjectLease] = []
         self.holding = [False] * COUNT  # what each believes
@@ -136,7 +136,7 @@ TestProcesses = Processes.TestCase
 
 def test_who_waits_is_next_unless_it_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(object_lease.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(object_lease, "_now", lambda: now[0])
     place = _Memory()
     busy, waiting, late = (ObjectLease(place) for _ in range(3))
     assert busy.attempt() is None

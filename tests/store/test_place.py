@@ -38,6 +38,8 @@ def test_an_object_store_that_is_away_is_told_of_soon(monkeypatch: pytest.Monkey
         begun = time.monotonic()
         with pytest.raises(StoreError):
             Place("s3://bucket/store").read("sensors.parquet")
+        with pytest.raises(OSError, match="bucket"):
+            Place("s3://bucket/store").files.open_input_file("connections")
         with pytest.raises(StoreError):
             Store("s3://bucket/store")
         assert time.monotonic() - begun < 60
@@ -52,6 +54,8 @@ def test_an_object_store_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPa
         begun = time.monotonic()
         with pytest.raises(StoreError):
             Place("s3://bucket/store").read("sensors.parquet")
+        with pytest.raises(OSError, match="bucket"):
+            Place("s3://bucket/store").files.open_input_file("connections")
         with pytest.raises(StoreError):
             Store("s3://bucket/store")
         assert time.monotonic() - begun < 60
@@ -60,7 +64,8 @@ def test_an_object_store_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPa
 def test_a_content_is_replaced_by_who_has_seen_it(where: str) -> None:
     place, other = Place(where), Place(where)
     place.make()
-    assert place.mark("file") is place.read("file") is None
+    assert place.mark("file") is None
+    assert place.read("file") is None
     first = place.replace("file", b"one", None)
     assert place.read("file") == other.read("file") == (b"one", first)
     assert place.mark("file") == first

@@ -15,17 +15,18 @@ import pyarrow.dataset
 from deltalake import DeltaTable
 
 from halfopen.model import SECOND
-from halfopen.store.committer import Batch, application_of
+from halfopen.store.committer import Batch, Committer, application_of
 from halfopen.store.place import Place
-from halfopen.store.rollup import DATA, FOLLOWED
-from halfopen.store.schema import CONNECTIONS, ROLLUPS, Layout
+from halfopen.store.rollup import DATA, FOLLOWED, LAYOUT, RETENTION
+from halfopen.store.schema import CONNECTIONS, KINDS, LESS, ROLLUPS, WHOLE, Layout
 from halfopen.store.tables import Table
+from halfopen.store.upkeep import Upkeep
 from tests.store.rows import BEGIN, Row, row, table
 
 LIMIT: Final = BEGIN + 86400 // 2
 """What is older goes by retention (s)."""
 
-END: Final = BEGIN + 2 * 86400
+END: Final = BEGIN + 86400
 NOW: Final = END + 3600
 """What the clocks of the test stand at: all that is brought is over."""
 
@@ -37,8 +38,8 @@ OLD: Final = 2
 DIGEST: Final = "digest"
 """The capture that is replaced again and again, by `file_rows` of a number that grows."""
 
-Key: TypeAlias = tuple[int, str, int, int]
-"""Bucket, sensor, network, stage."""
+Key: TypeAlias = tuple[Any, ...]
+"""Kind of rollup, bucket, sensor, network, country, stage."""
 Sums: TypeAlias = dict[Key, tuple[int, float, float]]
 """Connections, weights, squares of weights."""
 
@@ -59,8 +60,13 @@ def file_rows(number: int) -> Sequence[Row]:
 
 
 def _row(chance: random.Random, start: int) -> Row:
-    stage, asn = chance.randrange(5), 64496 + chance.randrange(3)
-    return row(start, stage=stage, asn=asn, weight=chance.choice((1.0, 4.0, 64.0)))
+    return row(
+        start,
+        stage=chance.randrange(5),
+        asn=chance.choice((None, 64496, 64497)),
+        location=chance.choice((None, "DE", "US")),
+        weight=chance.choice((1.0, 4.0, 64.0)),
+    )
 
 
 def batch(sensor: str, incarnation: str, number: int) -> Batch:
@@ -119,6 +125,27 @@ def agree(where: str, spools: Iterable[Spool]) -> int:
     return len(truth)
 
 
+def settle(where: str, committer: Committer, spools: list[Spool]) -> None:
+    """What was sent comes once more; then all of it is there, whatever is tidied away."""
+    connections = 0
+    for each in spools:
+        sent = [batch(each.sensor, each.incarnation, number + 1) for number in range(each.last("sent"))]
+        assert all(receipt.held for receipt in committer.commit(sent))
+        each.note("held", len(sent))
+        connections += sum(one.rows.num_rows for one in sent)
+    committer.follow()
+    replaced = committer.connections.transaction(f"file:{DIGEST}")
+    assert replaced > 1
+    assert agree(where, spools) == connections + len(file_rows(replaced))
+    upkeep = Upkeep(committer)
+    upkeep.compact(2)
+    upkeep.vacuum(0)
+    assert agree(where, spools) == connections + len(file_rows(replaced))
+    versions = range(1, committer.connections.version + 1)
+    kinds = [committer.connections.change(version).kind for version in versions]
+    assert {DATA, LAYOUT, RETENTION} <= set(kinds)
+
+
 def _followed(place: Place, rollups: DeltaTable, newest: int) -> int:
     """The last version of connections that holds no more data than the rollups."""
     version = rollups.transaction_version(FOLLOWED) or 0
@@ -143,35 +170,42 @@ def _same_connections(place: Place, connections: DeltaTable, truth: Iterable[tup
     assert not wanted - found - pruned, f"missing: {wanted - found - pruned}"
 
 
-_COMPARED: Final = ("start_ns", "asn", "stage", "weight")
+_COMPARED: Final = ("start_ns", "asn", "location", "stage", "weight")
 
 
 def _same_sums(place: Place, rollups: DeltaTable, truth: Sequence[tuple[str, Row]]) -> None:
     found = {grain: _summed(rows) for grain, rows in _rows(place, rollups, ROLLUPS).items()}
     for grain, step in (("15m", 900), ("1d", 86400)):
-        for of_world in (False, True):
-            wanted = _counted(truth, step, of_world)
-            sums = found.get(grain + "-world" * of_world, {})
-            assert sums == wanted, f"{grain}, {of_world=}: {sums.items() ^ wanted.items()}"
+        for name, kinds in ((grain, [WHOLE]), (grain + LESS, list(KINDS))):
+            wanted = _counted(truth, step, kinds)
+            sums = found.get(name, {})
+            assert sums == wanted, f"{name}: {sums.items() ^ wanted.items()}"
 
 
-def _counted(truth: Iterable[tuple[str, Row]], step: int, of_world: bool) -> Sums:
+def _counted(truth: Iterable[tuple[str, Row]], step: int, kinds: Iterable[str]) -> Sums:
     sums: Sums = {}
-    for sensor, each in truth:
-        start = each["start_ns"] // SECOND
-        key = start - start % step, sensor, 0 if of_world else each["asn"], each["stage"]
-        n, weight, squares = sums.get(key, (0, 0.0, 0.0))
-        sums[key] = n + 1, weight + each["weight"], squares + each["weight"] ** 2
+    for kind in kinds:
+        for sensor, each in truth:
+            start = each["start_ns"] // SECOND
+            facts = {"sensor": sensor, "asn": each["asn"] or 0, "location": each["location"] or ""}
+            kept = (
+                value if kind == WHOLE or name in KINDS[kind] else type(value)()
+                for name, value in facts.items()
+            )
+            key = kind, start - start % step, *kept, each["stage"]
+            n, weight, squares = sums.get(key, (0, 0.0, 0.0))
+            sums[key] = n + 1, weight + each["weight"], squares + each["weight"] ** 2
     return sums
 
 
 def _summed(rows: Any) -> Sums:
     """Rows of one grain added up, as their readers do."""
-    keys = ["bucket", "sensor", "asn", "stage"]
+    keys = ["kind", "bucket", "sensor", "asn", "location", "stage"]
     values = ["connections", "weight", "squares"]
     sums = rows.group_by(keys).aggregate([(name, "sum") for name in values])
     lists = [sums[name].to_pylist() for name in (*keys, *(f"{name}_sum" for name in values))]
-    return {row[:4]: row[4:] for row in zip(*lists, strict=True) if row[4:] != (0, 0.0, 0.0)}
+    rows = zip(*lists, strict=True)
+    return {row[: len(keys)]: row[len(keys) :] for row in rows if row[len(keys) :] != (0, 0.0, 0.0)}
 
 
 def _opened(place: Place, layout: Layout, version: int | None = None) -> DeltaTable:
@@ -182,11 +216,12 @@ def _opened(place: Place, layout: Layout, version: int | None = None) -> DeltaTa
 def _rows(place: Place, opened: DeltaTable, layout: Layout) -> dict[str, Any]:
     """Rows as any engine sees them, by the value of the first partition column."""
     actions = pa.table(opened.get_add_actions(flatten=True))
+    folder = f"{place.local / layout.name}/" if place.local else ""
     paths: dict[str, list[str]] = {}
     column = actions[f"partition.{layout.partitions[0]}"]
     for path, value in zip(actions["path"].to_pylist(), column.to_pylist(), strict=True):
-        paths.setdefault(str(value), []).append(path)
-    files = (place / layout.name).files
+        paths.setdefault(str(value), []).append(folder + path)
+    files = None if place.local else (place / layout.name).files
     return {value: _read(chosen, layout, files) for value, chosen in paths.items()}
 
 

@@ -63,4 +63,5 @@ def say(words: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], int(sys.argv[4]))
+    where, work, name, count = sys.argv[1:]
+    main(where, work, name, int(count))

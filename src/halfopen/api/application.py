@@ -1,8 +1,8 @@
 """From a table of routes to an application: every request passes the same doors in the same order.
 
 1. sizes of target and headers: 414, 431. 2. rate of the address: 429. 3. credentials: 400, 401, 403.
-4. rate of the principal: 429. 5. path: 404. 6. method: 405. 7. permission and account: 403. 8. size of the
-body: 413. 9. parameters: 400. 10. the handler.
+4. rate of the principal: 429. 5. path: 404. 6. method: 405. 7. permission and account: 403. 8. the body, of
+long ones one at a time: 429, its size: 413, its time: 408. 9. parameters: 400. 10. the handler.
 
 Credentials come before the path, so that who has none learns nothing about what there is. Cloudflare's own
 order is not known; of what section 0 of the wire says, all stays true.
@@ -10,12 +10,13 @@ order is not known; of what section 0 of the wire says, all stays true.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
-from anyio import CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, current_time, to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -32,6 +33,7 @@ from halfopen.api.errors import CORE, Answer, Service, answer_to
 from halfopen.api.health import health
 from halfopen.api.limits import Buckets, Limits, neighbourhood
 from halfopen.api.parameters import read_query, rejected
+from halfopen.api.proxies import Network, TrustedProxies
 from halfopen.api.routes import Call, Match, Route, Table
 from halfopen.api.verifying import Verifying
 from halfopen.errors import (
@@ -46,6 +48,7 @@ from halfopen.errors import (
     RequestError,
     RouteError,
     SizeError,
+    SlowError,
     TokenError,
     UnavailableError,
 )
@@ -65,12 +68,13 @@ def application(
     beside: Sequence[BaseRoute] = (),
     observe: Observer | None = None,
     lifespan: Lifespan[Starlette] | None = None,
+    proxies: Sequence[Network] = (),
 ) -> Starlette:
     """The application of a table of routes.
 
     `missing` names what the server still waits for beside its accounts, nothing where it is ready (/readyz). `beside` are Starlette's own routes
     outside of the API: pages, metrics. `observe` is told of each request that is over; `lifespan` is entered before the first
-    request and left after the last.
+    request and left after the last. `proxies` are the networks of reverse proxies that are believed.
     """
     limits = limits or Limits()
     verifying = Verifying(verifier, limits.patience)
@@ -80,7 +84,7 @@ def application(
             *beside,
             Mount(PREFIX, app=Api(routes, verifying, limits)),
         ],
-        middleware=[Middleware(AccessLog, observe=observe)],
+        middleware=[Middleware(TrustedProxies, trusted=proxies), Middleware(AccessLog, observe=observe)],
         exception_handlers={404: _outside, 405: _outside},
         lifespan=lifespan,
     )
@@ -106,6 +110,7 @@ class Api:
         self._addresses = Buckets(limits.address, "address")
         self._principals = Buckets(limits.principal, "default")
         self._waiters = CapacityLimiter(_WAITERS)
+        self._delivering: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -152,23 +157,40 @@ class Api:
             account = await self._verifying.ask(lambda verifier: verifier.account(principal, named))
             if account is None:
                 raise ForbiddenError
+        query = read_query(request.scope["query_string"], self._limits.fields)
         most = self._limits.body if route.longest_body is None else route.longest_body
-        call = Call(
-            principal=principal,
-            path=match.path,
-            query=read_query(request.scope["query_string"], self._limits.fields),
-            headers=request.headers,
-            body=await _body(request, most),
-            request_id=seen(request.scope).request_id,
-            base_url=str(request.base_url.replace(path="")).rstrip("/"),
-            account=account,
-        )
-        return await to_thread.run_sync(_checked, route, call, limiter=self._waiters if route.waits else None)
+        with self._delivery(route, principal):
+            call = Call(
+                principal=principal,
+                path=match.path,
+                query=query,
+                headers=request.headers,
+                body=await _body(request, self._limits, most),
+                request_id=seen(request.scope).request_id,
+                base_url=str(request.base_url.replace(path="")).rstrip("/"),
+                account=account,
+            )
+            limiter = self._waiters if route.waits else None
+            return await to_thread.run_sync(_checked, route, call, limiter=limiter)
 
     async def _principal(self, request: Request, match: Match) -> Principal:
         given = credentials(request.scope["headers"])
         verifying = match.route is not None and match.route.verifies
         return await self._verifying.ask(lambda verifier: authenticated(given, verifier, verifying))
+
+    @contextmanager
+    def _delivery(self, route: Route, principal: Principal) -> Iterator[None]:
+        """Long bodies come one at a time from each principal: a thousand at once would take all memory."""
+        if route.longest_body is None:
+            yield
+            return
+        if str(principal) in self._delivering:
+            raise RateError(1, route.service.throttled)
+        self._delivering.add(str(principal))
+        try:
+            yield
+        finally:
+            self._delivering.discard(str(principal))
 
     def _check_sizes(self, request: Request) -> None:
         scope = request.scope
@@ -200,20 +222,24 @@ def _checked(route: Route, call: Call) -> Answer:
     return route.handler(call)
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The body of a request, read no further than it may be long. None is looked for in a GET."""
+async def _body(request: Request, limits: Limits, most: int) -> bytes:
+    """The body of a request, read no further and no longer than it may be. None is looked for in a GET."""
     if request.method in ("GET", "HEAD"):
         return b""
     said = request.headers.get("content-length", "0")
     if not (said.isascii() and said.isdigit()) or len(said) > 18 or int(said) > most:
         raise SizeError(413, "body", most)
-    parts, length = [], 0
-    async for part in request.stream():
-        length += len(part)
-        if length > most:
-            raise SizeError(413, "body", most)
-        parts.append(part)
-    return b"".join(parts)
+    whole = bytearray()  # not a list of parts: each may be a single byte
+    latest = current_time() + limits.body_grace
+    with CancelScope(deadline=latest) as scope:
+        async for part in request.stream():
+            whole += part
+            if len(whole) > most:
+                raise SizeError(413, "body", most)
+            scope.deadline = latest + len(whole) / limits.body_pace
+    if scope.cancelled_caught:
+        raise SlowError(limits.body_grace, limits.body_pace)
+    return bytes(whole)
 
 
 def _response(request: Request, answer: Answer, more: Mapping[str, str]) -> Response:

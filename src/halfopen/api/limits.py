@@ -26,7 +26,8 @@ class Rate:
 @dataclass(frozen=True)
 class Limits:
     """What a server grants: rates per principal and per address; of a request the bytes of its target (path
-    and query), headers and body, and the number of fields of its query; seconds for the database of accounts."""
+    and query), headers and body, and the number of fields of its query. A body has `body_grace` seconds to come, and one
+    more for each `body_pace` bytes that came; the database of accounts has `patience` seconds to answer."""
 
     principal: Rate = Rate(1200, 300)
     address: Rate = Rate(200, 1)
@@ -34,6 +35,8 @@ class Limits:
     fields: int = 500
     headers: int = 32_768
     body: int = 1 << 20
+    body_grace: float = 20.0
+    body_pace: int = 1 << 16
     patience: float = 10.0
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from halfopen.accounts.permissions import PERMISSIONS, opens
 from halfopen.api.application import PREFIX
 from halfopen.api.envelope import ResultInfo
 from halfopen.api.parameters import Parameter
@@ -20,6 +21,7 @@ _ERROR_WORDS: Final = {
     403: "The token is not good, or has no permission for this.",
     404: "No such route, or nothing under this identifier.",
     405: "The route has no such method.",
+    408: "The body does not come in time.",
     409: "What is asked for contradicts what is there.",
     413: "The body is larger than what is read.",
     414: "The URL is longer than what is read.",
@@ -100,7 +102,8 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
 def _operation(route: Route, schema: Mapping[str, Any]) -> dict[str, Any]:
     words = route.description or route.summary
     if route.opened_by:
-        words += f"\n\nPermissions, any of: {', '.join(sorted(route.opened_by | {'admin'}))}."
+        any_of = [each for each in PERMISSIONS if opens(frozenset({each}), route.opened_by)]
+        words += f"\n\nPermissions, any of: {', '.join(sorted(any_of))}."
     content: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in route.content_types}
     if "application/json" in content:
         content["application/json"] = {"schema": _envelope(schema, route.paged)}

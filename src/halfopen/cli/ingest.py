@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,16 +18,13 @@ from halfopen.cli.text import printable
 from halfopen.errors import CaptureError, HalfopenError, LeaseError, StoreError, UsageError
 
 if TYPE_CHECKING:
+    from halfopen.capture.known import Known
     from halfopen.capture.source import Capture
-    from halfopen.ingest import Known
     from halfopen.pipeline import Judge, Judged
     from halfopen.places import Places
     from halfopen.privacy import Privacy
     from halfopen.radar.annotations import Annotation
     from halfopen.radar.notes import Notes
-
-_TOGETHER: Final = 200_000
-"""Rows of a part: few files, in bounded memory."""
 
 _HOUR: Final = 3600
 
@@ -76,15 +73,11 @@ def add(verbs: Any) -> None:
 
 def run(args: Namespace) -> int:
     """Judge each capture and commit it as a whole."""
-    from halfopen.capture.paths import unreadable
     from halfopen.capture.source import open_captures
     from halfopen.config import data_directory
-    from halfopen.ingest import known
-    from halfopen.model import new_counters
+    from halfopen.lanes import ahead
     from halfopen.pipeline import Judge, cores
     from halfopen.places import Places
-    from halfopen.radar.notes import Notes
-    from halfopen.store.store import Store
 
     if args.sensor in _NAMES_OF_ANSWERS or not (args.sensor.isprintable() and 0 < len(args.sensor) <= 64):
         raise UsageError(
@@ -100,16 +93,53 @@ def run(args: Namespace) -> int:
     made_with = _options(args, places)
     captures = open_captures(args.files, joined=args.joined)
     judge = Judge(options.limits(args), places, cores())
+    with ahead(
+        _known(captures)
+    ) as known:  # while the store is opened, and while the capture before is judged
+        refused = _ingest_all(args, made_with, zip(captures, known, strict=True), judge, privacy, data)
+    for problem in judge.account.problems:
+        print(f"halfopen: {printable(str(problem))}", file=sys.stderr)
+    if judge.account.captures and not judge.account.readable:
+        raise HalfopenError("nothing was readable")
+    return 1 if refused else 0
+
+
+def _known(captures: Sequence[Capture]) -> Generator[Known | OSError, None, None]:
+    """What each capture is known by, or why it cannot be read."""
+    from halfopen.capture.known import known
+
+    for capture in captures:
+        try:
+            yield known(capture)
+        except OSError as error:
+            yield error
+
+
+def _ingest_all(
+    args: Namespace,
+    made_with: str,
+    captures: Iterable[tuple[Capture, Known | OSError]],
+    judge: Judge,
+    privacy: Privacy,
+    data: Path,
+) -> bool:
+    """Ingest captures one after the other; gives whether the store refused one."""
+    import pyarrow as pa
+
+    from halfopen.capture.paths import unreadable
+    from halfopen.model import new_counters
+    from halfopen.radar.notes import Notes
+    from halfopen.store.store import Store
+
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 30 MiB more than is ever in use
     notes = Notes(data)
     refused = False
     store = Store(options.store(args, data), create=True)
     with closing(store):
         committer = store.committer(told=waits)
-        for capture in captures:
-            try:
-                identity = known(capture)
-            except OSError as error:
-                capture.problems.append(unreadable(error.filename or capture.name, error))
+        for capture, identity in captures:
+            if isinstance(identity, OSError):
+                capture.problems.append(unreadable(identity.filename or capture.name, identity))
                 judge.account.add(capture, new_counters())
                 continue
             try:
@@ -122,11 +152,7 @@ def run(args: Namespace) -> int:
                 refused, words = True, str(error)
             print(f"{printable(capture.name)}: {printable(words)}")
         committer.follow()
-    for problem in judge.account.problems:
-        print(f"halfopen: {printable(str(problem))}", file=sys.stderr)
-    if judge.account.captures and not judge.account.readable:
-        raise HalfopenError("nothing was readable")
-    return 1 if refused else 0
+    return refused
 
 
 def _ingest(
@@ -140,11 +166,8 @@ def _ingest(
     notes: Notes,
 ) -> str:
     """Ingest one capture; gives what became of it in words. CaptureError if nothing of it is readable."""
-    import pyarrow as pa
-
     from halfopen.capture.source import Capture
     from halfopen.ingest import incoming
-    from halfopen.store.schema import INCOMING
 
     judged = [0]
     times: list[int] = []
@@ -153,22 +176,16 @@ def _ingest(
         shift = _shift(Capture(capture.name, capture.files)) if args.shift_end else 0
 
         def work(batches: Iterator[Judged]) -> Iterator[Any]:
-            return incoming(batches, privacy, file=identity.digest, shift=shift)
+            return incoming(batches, privacy, shift=shift)
 
-        waiting: list[Any] = []
         with closing(judge.run([capture], work)) as made:
             for batch in made:
-                waiting.append(batch)
                 judged[0] += batch.num_rows
-                if shift and batch.num_rows:
+                if shift:
                     times[:] = _reach(times, batch)
-                if sum(each.num_rows for each in waiting) >= _TOGETHER:
-                    yield pa.Table.from_batches(waiting, INCOMING)
-                    waiting = []
+                yield batch
         if not capture.readable:
             raise capture.problems[0]  # or it would be in the dataset, as a capture of no connections
-        if waiting:
-            yield pa.Table.from_batches(waiting, INCOMING)
         if times:
             # Before the rows are committed: rows that were moved are never without the mark.
             notes.add(_moved(times[0], times[1], shift, args.sensor), about=identity.digest)

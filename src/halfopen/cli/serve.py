@@ -7,10 +7,13 @@ import os
 import socket
 import sys
 from argparse import Namespace
-from typing import Any
+from typing import Any, Final
 
 from halfopen.cli import options
 from halfopen.errors import UsageError
+
+HEADERS_WITHIN: Final = 15.0
+"""Seconds for the headers of a request to come, and for which a connection without one is kept."""
 
 
 def add(verbs: Any) -> None:
@@ -19,8 +22,7 @@ def add(verbs: Any) -> None:
         "serve",
         help="answer the API of the dataset",
         description="Answer /client/v4 over HTTP from what was ingested; a token for it is made by `halfopen token create`. "
-        "Every 15 minutes small files are put together and what is older than is to be kept is removed, unless another process "
-        "commits to the dataset just then.",
+        "Every 15 minutes small files are put together and what is older than is to be kept is removed.",
         allow_abbrev=False,
     )
     options.add_data(verb)
@@ -33,18 +35,23 @@ def add(verbs: Any) -> None:
     verb.add_argument(
         "--port", metavar="N", type=options.count("--port", 65535), default="8787", help="default: 8787"
     )  # fmt: skip
+    verb.add_argument(
+        "--trusted-proxy", metavar="CIDR,...", action="extend", type=options.networks("--trusted-proxy"), default=[],
+        help="networks of reverse proxies, whose X-Forwarded-For or Forwarded tells the client; may be repeated (default: nobody's does)",
+    )  # fmt: skip
     verb.set_defaults(run=run)
 
 
 def run(args: Namespace) -> int:
     """Serve until told to stop."""
     from granian import Granian
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
     from granian.log import LogLevels
 
     from halfopen.config import data_directory
     from halfopen.places import Places
-    from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE
+    from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
 
     data = data_directory(args.data)
     keep_connections, keep_rollups = map(str, options.keep(args))
@@ -56,6 +63,7 @@ def run(args: Namespace) -> int:
         KEEP_CONNECTIONS: keep_connections,
         KEEP_ROLLUPS: keep_rollups,
         PLACES: json.dumps(places),
+        TRUSTED_PROXIES: ",".join(map(str, args.trusted_proxy)),
     }
     server = Granian(
         "halfopen.server.worker:worker",
@@ -64,6 +72,8 @@ def run(args: Namespace) -> int:
         port=args.port,
         interface=Interfaces.ASGI,
         websockets=False,
+        http=HTTPModes.http1,  # who may choose the version has no limit of time before it did
+        http1_settings=HTTP1Settings(header_read_timeout=round(HEADERS_WITHIN * 1000)),
         log_level=LogLevels.warning,
         workers_kill_timeout=5,
     )

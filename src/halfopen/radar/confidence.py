@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.radar.windows import Window
-from halfopen.store.query import Cells, Gap
+from halfopen.store.query import Cells, Gap, summed
 
 ENOUGH: Final = 100
 """Connections below which nothing can be said."""
@@ -75,10 +75,8 @@ def _samples(cells: Cells, step: int) -> _Samples:
     stages = {stage: column for column, stage in enumerate(dict.fromkeys(cells.key))}
     columns = np.array([stages[stage] for stage in cells.key])
     count = int(rows.max()) + 1
-    weights = summed(rows * len(stages) + columns, cells.weight, count * len(stages))
-    return _Samples(
-        summed(rows, cells.connections, count), weights.reshape(count, -1), summed(rows, cells.squares, count)
-    )
+    weights = summed(rows * len(stages) + columns, cells.weight, count * len(stages)).reshape(count, -1)
+    return _Samples(summed(rows, cells.connections, count), weights, summed(rows, cells.squares, count))
 
 
 def _half_widths(shares: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:

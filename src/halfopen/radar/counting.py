@@ -13,7 +13,7 @@ from halfopen.model import STAGES
 from halfopen.radar.parameters import Question, Series
 from halfopen.radar.vocabulary import Form
 from halfopen.radar.windows import shown_buckets
-from halfopen.store.query import Cells, Choice, Dataset, Dimension, Filters
+from halfopen.store.query import Cells, Choice, Dataset, Dimension, Filters, summed
 
 OTHER: Final = "other"
 """The group of all that is not shown by itself: beyond the limit, or unknown."""
@@ -87,7 +87,7 @@ def _grid(cells: Cells, buckets: Sequence[int], keys: Sequence[str]) -> NDArray[
     known = column >= 0
     at = (row * len(keys) + column)[known]
     size = len(buckets) * len(keys)
-    return np.bincount(at, cells.weight[known], size).reshape(len(buckets), len(keys))
+    return summed(at, cells.weight[known], size).reshape(len(buckets), len(keys))
 
 
 def _ranked(whole: Cells, limit: int | None) -> tuple[list[str], bool]:

@@ -12,3 +12,6 @@ KEEP_ROLLUPS: Final = "HALFOPEN_KEEP_ROLLUPS"
 
 PLACES: Final = "HALFOPEN_PLACES"
 """And which places files there are: a JSON list of paths; none where it is not set."""
+
+TRUSTED_PROXIES: Final = "HALFOPEN_TRUSTED_PROXIES"
+"""And the networks of reverse proxies that are believed, separated by commas."""

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from ipaddress import ip_network
 from pathlib import Path
 
 from anyio import to_thread
@@ -35,7 +36,7 @@ from halfopen.radar.networks import network_routes
 from halfopen.radar.notes import Notes
 from halfopen.radar.routes import radar_routes
 from halfopen.radar.search import search_routes
-from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE
+from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
 from halfopen.server.annotation_page import page
 from halfopen.server.batches import batch_routes
 from halfopen.server.door import Door
@@ -104,6 +105,7 @@ def create(every: float = EVERY) -> Starlette:
         beside=[Page("/openapi.json", openapi), Page("/annotations", annotations), metrics.page()],
         observe=metrics.observe,
         lifespan=lifespan,
+        proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
 
 

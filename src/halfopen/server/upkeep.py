@@ -31,7 +31,7 @@ class RegularUpkeep:
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
-        """Begin to wait for the first run."""
+        """Bring the rollups up to what was committed before, and begin to wait for the first run."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -42,11 +42,16 @@ class RegularUpkeep:
     def once(self) -> bool:
         """One run; False if it was put off, because somebody else commits for long, or cut short by `stop`."""
         upkeep = Upkeep(self._door.committer())
-        steps: tuple[Callable[[], object], ...] = (
-            upkeep.compact,
-            lambda: upkeep.prune(*self._keep),
-            upkeep.vacuum,
-        )
+        whole = self._steps(upkeep.compact, lambda: upkeep.prune(*self._keep), upkeep.vacuum)
+        if whole:
+            self.last = time.time()
+        return whole
+
+    def _catch_up(self) -> None:
+        """Whoever was killed after a commit left the rollups behind it, and the next batch may be long in coming."""
+        self._steps(self._door.committer().follow)
+
+    def _steps(self, *steps: Callable[[], object]) -> bool:
         for step in steps:
             if self._stopped.is_set():
                 return False
@@ -55,16 +60,19 @@ class RegularUpkeep:
             except LeaseError as error:
                 FAULTS.info("upkeep is put off: %s", _line(error))
                 return False
-        self.last = time.time()
         return True
 
     def _run(self) -> None:
+        self._guarded(self._catch_up)
         while not self._stopped.wait(self._every):
-            try:
-                self.once()
-            except Exception as error:  # whatever it is, answers go on, and the next run may do better
-                self.failures += 1
-                FAULTS.error("upkeep failed: %s: %s", type(error).__name__, _line(error))
+            self._guarded(self.once)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:  # whatever it is, answers go on, and the next run may do better
+            self.failures += 1
+            FAULTS.error("upkeep failed: %s: %s", type(error).__name__, _line(error))
 
 
 def _line(error: Exception) -> str:

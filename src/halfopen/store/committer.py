@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,9 @@ from halfopen.store.schema import CONNECTIONS, INCOMING, ROLLUPS
 from halfopen.store.tables import File, Table
 
 DAY: Final = 86400
+
+PARTS_OF_A_FILE: Final = 32
+"""Of a capture; few files, and none too large to be put together with others or written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +132,13 @@ class Committer:
             )
         if taken:
             rows = pa.concat_tables(
-                [_stamped(b.rows, b.sensor, b.incarnation, b.sequence, now) for b in taken]
+                [
+                    _stamped(b.rows, b.sensor, b.incarnation, b.sequence, now).cast(CONNECTIONS.whole)
+                    for b in taken
+                ]
             )
             moved = {application_of(b.sensor, b.incarnation) for b in taken}
-            self.connections.commit(DATA, {name: reached[name] for name in moved}, self._write(rows))
+            self.connections.commit(DATA, {name: reached[name] for name in moved}, self._write([rows]))
         held = [b for b, receipt in zip(batches, receipts, strict=True) if receipt.held]
         self._hear(held, {id(b) for b in taken}, now)
         return receipts
@@ -163,8 +170,8 @@ class Committer:
         members: Sequence[str] = (),
         replace: bool = False,
     ) -> Ingested:
-        """Commit a whole capture: `parts` are tables of `schema.INCOMING`, `options` what made them so, `members` the
-        digests of the files that are joined in it.
+        """Commit a whole capture: `parts` are rows of `schema.INCOMING`, all of the same types, text maybe
+        dictionary-encoded; `options` is what made them so, `members` the digests of the files that are joined in it.
 
         A file that is in the store already with the same options is answered without effect. With others it is
         refused, or with `replace` put in the place of its earlier rows, in one commit; so is `replace` itself
@@ -197,13 +204,17 @@ class Committer:
                     except Overtaken:
                         continue
                     return record
-            files = []
-            for sequence, part in enumerate(parts, 1):
-                stamped = _stamped(part, sensor, digest, sequence, now, digest)
-                files += self._write(stamped)
-                rows += part.num_rows
-                if part.num_rows:
-                    end = max(end, pc.max(stamped["bucket"]).as_py() + QUARTER)
+
+            def stamped() -> Iterator[Any]:
+                nonlocal end
+                for sequence, part in enumerate(parts, 1):
+                    if part.num_rows:
+                        made = _stamped(part, sensor, digest, sequence, now, digest)
+                        end = max(end, pc.max(made["bucket"]).as_py() + QUARTER)
+                        yield made
+
+            files = self._write(stamped())
+            rows = sum(file.rows for file in files)
 
     def _refuse_twice(self, digest: str, members: Sequence[str]) -> None:
         """StoreError where a file of a capture is in the store in another one."""
@@ -237,11 +248,16 @@ class Committer:
             )
         return remove, kept
 
-    def _write(self, rows: Any) -> list[File]:
-        """New files, one for each day."""
+    def _write(self, parts: Iterable[Any]) -> list[File]:
+        """New files, each of one day. Parts that follow one another go into one file, up to `PARTS_OF_A_FILE`."""
+        pieces = (
+            (day, number // PARTS_OF_A_FILE, rows)
+            for number, part in enumerate(parts)
+            for day, rows in _by_day(part)
+        )
         return [
-            self.connections.write(rows.filter(pc.equal(rows["day"], day)), {"day": day.as_py().isoformat()})
-            for day in pc.unique(rows["day"])
+            self.connections.write_parts((rows for *_, rows in group), {"day": day})
+            for (day, _), group in groupby(pieces, key=lambda piece: piece[:2])
         ]
 
 
@@ -261,23 +277,30 @@ def check(batch: Batch) -> None:
 def _stamped(
     rows: Any, sensor: str, incarnation: str, sequence: int, now: int, digest: str | None = None
 ) -> Any:
-    """Rows of `connections` from rows as they come in."""
+    """Rows with the columns of `connections` from rows as they come in."""
     count = rows.num_rows
     seconds = rows["start_ns"].to_numpy() // SECOND
     given = {
         "day": pa.array((seconds // DAY).astype(np.int32)).cast(pa.date32()),
-        "sensor": _same(sensor, count, pa.string()),
-        "incarnation": _same(incarnation, count, pa.string()),
-        "sequence": _same(sequence, count, pa.int64()),
-        "file": _same(digest, count, pa.string()),
+        "sensor": _word(sensor, count),
+        "incarnation": _word(incarnation, count),
+        "sequence": pa.repeat(pa.scalar(sequence, pa.int64()), count),
+        "file": _word(digest, count),
         "bucket": pa.array(seconds - seconds % QUARTER),
-        "ingested": _same(now, count, pa.int64()),
+        "ingested": pa.repeat(pa.scalar(now, pa.int64()), count),
     }
-    schema = CONNECTIONS.whole
-    columns = [given[name] if name in given else rows[name] for name in schema.names]
-    stamped = pa.Table.from_arrays(columns, names=schema.names)
-    return stamped if stamped.schema.equals(schema) else stamped.cast(schema)
+    names = CONNECTIONS.whole.names
+    return pa.Table.from_arrays([given[name] if name in given else rows[name] for name in names], names)
 
 
-def _same(value: object, count: int, kind: Any) -> Any:
-    return pa.repeat(pa.scalar(value, kind), count)
+def _word(word: str | None, count: int) -> Any:
+    if word is None:
+        return pa.nulls(count, pa.string())
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), count), pa.array([word]))
+
+
+def _by_day(rows: Any) -> Iterator[tuple[str, Any]]:
+    """The rows of each day."""
+    days = pc.unique(rows["day"])
+    for day in days:
+        yield day.as_py().isoformat(), rows if len(days) == 1 else rows.filter(pc.equal(rows["day"], day))

@@ -124,7 +124,7 @@ class Ledger:
 
     def _news(self, name: str, kind: type[Row]) -> list[Row] | None:
         """What a file holds; None if that is known already."""
-        if self._place.mark(name) == self._marks.get(name):
+        if name in self._marks and self._place.mark(name) == self._marks[name]:
             return None
         found = self._place.read(name)
         self._marks[name] = found[1] if found else None

@@ -32,8 +32,13 @@ TERM: Final = 30.0
 COURTESY: Final = 3.0
 """Seconds for which a free lease is left to who is next."""
 
-
 _ANOTHER: Final = "another process"
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _now() -> float:
+    """Seconds of this machine's own, those included for which it sleeps, where it counts them."""
+    return time.clock_gettime(_CLOCK)
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -57,8 +62,8 @@ class ObjectLease:
         self._lock = threading.Lock()  # the renewing thread's and the committing one's
         self._mark: str | None = None
         self._state: _State | None = None  # what the version with that mark says; None: not known
-        self._seen = 0.0  # since when it is known (s, monotonic)
-        self._renewed = 0.0  # when our last version of a held lease was written (s, monotonic)
+        self._seen = 0.0  # since when it is known
+        self._renewed = 0.0  # when our last version of a held lease was written
         self._proven = False
         self._ended = threading.Event()
 
@@ -72,7 +77,7 @@ class ObjectLease:
                 if not state.waiting:
                     self._write(waiting=self._me)
                 return state.words or _ANOTHER
-            begun = time.monotonic()
+            begun = _now()
             if not self._write(holder=self._me, words=myself(), term=TERM, waiting=""):
                 return _ANOTHER
             if not self._proven:
@@ -85,7 +90,7 @@ class ObjectLease:
     def check(self) -> None:
         """Before each commit: LeaseError if the lease held is somebody else's by now."""
         with self._lock:
-            if self._known().holder != self._me or time.monotonic() - self._renewed > TERM / 2:
+            if self._known().holder != self._me or _now() - self._renewed > TERM / 2:
                 self._renew()
 
     def release(self) -> None:
@@ -100,7 +105,7 @@ class ObjectLease:
         """Whether, by the version known, the lease may be taken; should there be a newer one, taking it will fail."""
         if self._state is None:
             return False
-        known_for = time.monotonic() - self._seen
+        known_for = _now() - self._seen
         if not self._state.holder:
             return self._state.waiting in ("", self._me) or known_for > COURTESY
         # Ours without our knowledge if the answer to our writing was lost.
@@ -114,7 +119,7 @@ class ObjectLease:
 
     def _renew(self) -> None:
         while self._known().holder == self._me:
-            begun = time.monotonic()
+            begun = _now()
             if self._write():
                 self._renewed = begun
                 return
@@ -139,7 +144,7 @@ class ObjectLease:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise StoreError(self._place.uri, f"{NAME} is no lease: {error}") from error
         self._mark = found[1] if found else None
-        self._seen = time.monotonic()
+        self._seen = _now()
 
     def _write(self, **changes: Any) -> bool:
         """Write the version after the one known; False if there is another one already."""
@@ -150,7 +155,7 @@ class ObjectLease:
             self._mark = self._place.replace(NAME, msgspec.json.encode(state), self._mark)
         except Overtaken:
             return False
-        self._state, self._seen = state, time.monotonic()
+        self._state, self._seen = state, _now()
         return True
 
     def _prove(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -167,35 +168,34 @@ class Place:
             except (AlreadyExistsError, PreconditionError) as error:
                 raise Overtaken(name) from error
 
-    def write(self, name: str, parts: Iterable[Any]) -> int:
-        """Write a new Parquet file, each part (a table) as a row group, and give its size (bytes).
+    def write(self, name: str, parts: Iterator[Any], repeating: Sequence[str]) -> int:
+        """Write a new Parquet file, each part (a table) as a row group while it comes, and give its size (bytes).
 
-        It is on the disk when this returns.
+        Columns named in `repeating` get dictionaries. The file is on the disk when this returns.
         """
         with self._told():
             if self.local:
-                return self._write(self.local / name, parts)
+                return self._write(self.local / name, parts, repeating)
             import obstore
 
             sink = pa.BufferOutputStream()
-            _write(sink, parts)
+            _write(sink, parts, repeating)
             content = memoryview(sink.getvalue()).cast("B")
             obstore.put(self._objects, name, content)
             return content.nbytes
 
-    def _write(self, target: Path, parts: Iterable[Any]) -> int:
+    def _write(self, target: Path, parts: Iterator[Any], repeating: Sequence[str]) -> int:
         if not target.parent.is_dir():
             for folder in reversed([target.parent, *target.parent.parents]):
                 if not folder.is_dir():
                     folder.mkdir(exist_ok=True)
                     sync(folder.parent)
-        with target.open("wb") as file:
-            _write(file, parts)
-            file.flush()
-            os.fsync(file.fileno())
-            size = file.tell()
+        # A file of Arrow's own: each write to one of Python's waits for the interpreter.
+        with pa.OSFile(str(target), "wb") as file:
+            _write(file, parts, repeating)
+        sync(target)
         sync(target.parent)
-        return size
+        return target.stat().st_size
 
 
 def _mark(found: os.stat_result) -> str:
@@ -208,10 +208,16 @@ def _tag(found: Any) -> str:
     return str(found["e_tag"])
 
 
-def _write(sink: Any, parts: Iterable[Any]) -> None:
-    first, *others = parts
-    with pa.parquet.ParquetWriter(sink, first.schema, compression=COMPRESSION) as writer:
-        for part in (first, *others):
+def _write(sink: Any, parts: Iterator[Any], repeating: Sequence[str]) -> None:
+    first = next(parts)
+    with pa.parquet.ParquetWriter(
+        sink,
+        first.schema,
+        compression=COMPRESSION,
+        use_dictionary=list(repeating),
+        store_schema=False,  # else text that comes dictionary-encoded would be read so
+    ) as writer:
+        for part in chain([first], parts):
             writer.write_table(part)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,11 @@ class Cells:
         columns = (self.bucket, self.connections, self.weight, self.squares)
         bucket, connections, weight, squares = (column.tolist() for column in columns)
         return map(Cell, bucket, self.key, connections, weight, squares)
+
+
+def summed(at: NDArray[np.int64], values: NDArray[Any], count: int) -> NDArray[np.float64]:
+    """Sums of the values that belong at each of the places 0 .. `count` - 1."""
+    return np.asarray(np.bincount(at, values, count), np.float64)
 
 
 @dataclass(frozen=True, slots=True)

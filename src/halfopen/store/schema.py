@@ -18,6 +18,7 @@ class Column:
     name: str
     type: Any
     words: str
+    repeats: bool = True  # whether values come back often enough for a dictionary in each file
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Layout:
         """The Arrow schema of its files: Delta keeps the partition columns out of them."""
         return pa.schema([(c.name, c.type) for c in self.columns if c.name not in self.partitions])
 
+    @property
+    def repeating(self) -> list[str]:
+        """The columns whose values come back often enough for a dictionary in each file."""
+        return [c.name for c in self.columns if c.repeats and c.name not in self.partitions]
+
 
 # Delta knows no unsigned numbers: each type is the signed one that holds all values.
 EVIDENCE: Final = (
@@ -59,7 +65,10 @@ EVIDENCE: Final = (
     Column("reset_acks", pa.int16(), "RST with ACK"),
     Column("reset_echoes", pa.int16(), "resets that repeat the one before"),
     Column(
-        "gap", pa.float64(), "seconds before the reset, or of silence at the end; null where there is none"
+        "gap",
+        pa.float64(),
+        "seconds before the reset, or of silence at the end; null where there is none",
+        repeats=False,
     ),
     Column("data_after_reset", pa.int16(), "packets with data after the first reset"),
     Column("duplicates", pa.int64(), "packets captured twice"),
@@ -75,11 +84,11 @@ CONNECTIONS: Final = Layout(
         Column("incarnation", pa.string(), "UUID of the sensor's spool, or the capture's digest"),
         Column("sequence", pa.int64(), "number of the batch within the incarnation, from 1"),
         Column("file", pa.string(), "digest of the capture; null for a live sensor"),
-        Column("start_ns", pa.int64(), "first SYN, ns since the epoch"),
-        Column("end_ns", pa.int64(), "last inbound packet, ns since the epoch"),
+        Column("start_ns", pa.int64(), "first SYN, ns since the epoch", repeats=False),
+        Column("end_ns", pa.int64(), "last inbound packet, ns since the epoch", repeats=False),
         Column("bucket", pa.int64(), "begin of the first SYN's quarter of an hour, s since the epoch"),
         Column("client", pa.string(), "the client's address as far as it is kept; null if not"),
-        Column("client_port", pa.int32(), "the client's port"),
+        Column("client_port", pa.int32(), "the client's port", repeats=False),
         Column("server", pa.string(), "the server's address"),
         Column("server_port", pa.int32(), "the server's port"),
         Column("ip_version", pa.int8(), "4 or 6"),

@@ -187,11 +187,24 @@ class Table:
 
     def write(self, rows: Any, partition: Mapping[str, str]) -> File:
         """Write a data file; it belongs to the table once it is committed."""
+        return self.write_parts(self._row_groups(rows), partition)
+
+    def write_parts(self, parts: Iterator[Any], partition: Mapping[str, str]) -> File:
+        """Write a data file, each part as a row group while it comes; all have the same types, and text may be
+        dictionary-encoded."""
         folder = "/".join(f"{name}={partition[name]}" for name in self.layout.partitions)
         path = f"{folder}/{uuid.uuid4()}.parquet"
-        rows = rows.select(self.layout.written.names).cast(self.layout.written)
-        size = self.place.write(path, self._row_groups(rows))
-        return File(path, dict(partition), size, rows.num_rows, time.time_ns() // 1_000_000)
+        schema = self.layout.written
+        rows = 0
+
+        def written() -> Iterator[Any]:
+            nonlocal rows
+            for part in parts:
+                rows += part.num_rows
+                yield part.select(schema.names).cast(_as_written(part.schema, schema))
+
+        size = self.place.write(path, written(), self.layout.repeating)
+        return File(path, dict(partition), size, rows, time.time_ns() // 1_000_000)
 
     def _row_groups(self, rows: Any) -> Iterator[Any]:
         apart, most = self.layout.apart, self.layout.row_group
@@ -313,3 +326,14 @@ class Table:
                 if self._log(version).exists():  # older ones may have been tidied away
                     sync(self._log(version))
             sync(self.place.local / "_delta_log")
+
+
+def _as_written(given: Any, wanted: Any) -> Any:
+    """The schema `wanted`, but text that is given dictionary-encoded stays so: Parquet takes it as it is."""
+    kinds = [given.field(field.name).type for field in wanted]
+    return pa.schema(
+        [
+            field.with_type(kind) if pa.types.is_dictionary(kind) and kind.value_type == field.type else field
+            for field, kind in zip(wanted, kinds, strict=True)
+        ]
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.tunnels.played import PlayedEdge, Server
 
 GOOD = {"config": {"ingress": [{"service": "http_status:404"}]}}
-CALLS = (
+CALLS: tuple[tuple[str, str, Any], ...] = (
     ("GET", "", None), ("GET", "/connections", None), ("DELETE", "/connections", None), ("GET", "/token", None),
     ("PATCH", "", {"name": "stolen"}), ("PATCH", "", {"tunnel_secret": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg="}),
     ("DELETE", "", None), ("DELETE", "?cascade=true", None), ("GET", "/configurations", None), ("PUT", "/configurations", GOOD),

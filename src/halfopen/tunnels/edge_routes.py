@@ -256,7 +256,7 @@ def _route(
     known = tuple(each for each in (_NAME, _SESSION) if f"{{{each.name}}}" in path)
     return Route(
         method, path, handler, summary, result, EDGE, service=Service("Edges"), parameters=parameters,
-        path_parameters=known, tags=("Edges",), body=body, longest_body=_LONGEST_BODY, waits=_WAIT in parameters,
+        path_parameters=known, tags=("Edges",), body=body, longest_body=_LONGEST_BODY if body is Held else None, waits=_WAIT in parameters,
     )  # fmt: skip
 
 

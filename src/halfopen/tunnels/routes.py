@@ -25,13 +25,12 @@ from halfopen.errors import (
 )
 from halfopen.tunnels import shapes
 from halfopen.tunnels.catalogue import Filter, Tunnels
-from halfopen.tunnels.configurations import LONGEST, Configurations
+from halfopen.tunnels.configurations import Configurations
 from halfopen.tunnels.hostnames import Hostnames
 from halfopen.tunnels.records import Status
 from halfopen.tunnels.vault import Vault, secret_of
 
 PER_PAGE: Final = 1000
-MOST_CONFIGURATION: Final = LONGEST + 1024
 
 _UUID: Final = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 TUNNEL_ID: Final = Parameter("tunnel_id", "UUID of the tunnel.", "a UUID", pattern=_UUID)
@@ -270,7 +269,7 @@ def _write(
 ) -> Route:  # fmt: skip
     return Route(
         method, path, handler, summary, result, TUNNELS_WRITE, service=_SERVICE, parameters=parameters,
-        path_parameters=_in(path), tags=_TAGS, body=body, waits=method == "DELETE", longest_body=MOST_CONFIGURATION,
+        path_parameters=_in(path), tags=_TAGS, body=body, waits=method == "DELETE",
     )  # fmt: skip
 
 

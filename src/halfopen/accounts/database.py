@@ -6,9 +6,10 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Final
+from threading import Lock
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,6 +30,8 @@ class Database:
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
         self.name = name
+        # Threads of one process take turns here: SQLite's own waiting is by chance, and holds a connection each.
+        self._turn: AbstractContextManager[Any] = Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @classmethod
     def open(cls, data: Path, url: str | None = None) -> Database:
@@ -66,7 +69,7 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A transaction that may write, and on SQLite waits for its turn at its begin."""
         engine = self._engine.execution_options(**{WRITES: True})
-        with self._told(), engine.begin() as connection:
+        with self._turn, self._told(), engine.begin() as connection:
             yield connection
 
     def tell(self, connection: Connection) -> None:

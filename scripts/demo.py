@@ -32,6 +32,7 @@ PORT: Final = 8787
 PATH: Final = "/client/v4/radar/tcp_resets_timeouts/summary"
 SNIPPET: Final = """\
 from cloudflare import Cloudflare
+
 client = Cloudflare(base_url="{base}/client/v4", api_token="{token}")
 print(client.radar.tcp_resets_timeouts.summary().summary_0)
 """

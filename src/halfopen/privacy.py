@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
 from hashlib import blake2b
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -22,6 +24,9 @@ from halfopen.model import MAPPED_PREFIX
 HASH_BYTES: Final = 12
 
 KEY_BYTES: Final = 32
+
+KEY_FILE: Final = "hash.key"
+"""The key of an installation, in its data directory; made by the first ingestion that needs it."""
 
 
 class Address(StrEnum):
@@ -90,6 +95,16 @@ class Privacy:
 
     def _hash(self, what: bytes) -> str:
         return blake2b(what, key=self.key, digest_size=HASH_BYTES).hexdigest()
+
+
+def kept_as(client: IPv4Address | IPv6Address, key: Path) -> list[str]:
+    """What a client may be called where its address is kept: the address in full; the hash, if there is a key."""
+    names = [str(client)]
+    if key.is_file():
+        number = int(client) | (MAPPED_PREFIX if client.version == 4 else 0)
+        halves = (np.array([half], np.uint64) for half in (number >> 64, number & 2**64 - 1))
+        names += Privacy(Address.hash, key=key.read_bytes()).hashed_addresses(*halves)
+    return names
 
 
 @cache

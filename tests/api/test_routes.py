@@ -45,16 +45,29 @@ def test_no_path_leads_astray(path: str) -> None:
     assert match.route is None or match.route.shape.fullmatch(path)
 
 
+def parameter(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A parameter of an operation, which may be one that several have."""
+    shared: dict[str, dict[str, Any]] = made["components"]["parameters"]
+    return shared[given["$ref"].rpartition("/")[2]] if "$ref" in given else given
+
+
+def test_what_several_operations_have_stands_there_once() -> None:
+    made = document(EVERY, "1.0")
+    assert set(made["components"]["parameters"]) == {"account_id"}
+    things = made["paths"]["/accounts/{account_id}/things"]["get"]["parameters"]
+    assert things == [{"$ref": "#/components/parameters/account_id"}]
+
+
 def test_the_document_is_valid_and_has_every_route() -> None:
     made = document(EVERY, "1.0")
     validate(made)
     for route in EVERY:
         operation = made["paths"][route.path][route.method.lower()]
-        named = {each["name"] for each in operation["parameters"]}
+        named = {parameter(made, each)["name"] for each in operation["parameters"]}
         assert named == {each.name for each in (*route.parameters, *route.path_parameters)}
         assert {"200", "400", "429"} <= set(operation["responses"])
     summary = made["paths"]["/radar/tcp_resets_timeouts/summary"]["get"]
-    location = next(each for each in summary["parameters"] if each["name"] == "location")
+    location = next(each for each in summary["parameters"] if each.get("name") == "location")
     assert location["schema"] == {
         "type": "array", "items": {"type": "string", "pattern": "^-?[A-Za-z]{2}$"},
     }  # fmt: skip

@@ -10,7 +10,7 @@ from halfopen.radar.annotations import Annotation
 from halfopen.radar.answers import Answer, Surroundings, answer
 from halfopen.radar.vocabulary import ENDPOINTS
 from halfopen.radar.windows import time_of
-from halfopen.store.query import Cell, Cells, Choice, Dimension, Filters, Gap, State
+from halfopen.store.query import Cell, Cells, Choice, Dimension, Filters, Gap, Overlap, State
 
 
 def at(text: str) -> int:
@@ -70,6 +70,7 @@ class Memory:
     closed: int = at("2026-08-15T08:15:00Z")
     updated: int = at("2026-08-15T08:15:00Z")
     version: str = "1"
+    twice: Sequence[Overlap] = ()
     asked: list[Filters] = field(default_factory=list)
 
     def counts(
@@ -92,6 +93,9 @@ class Memory:
 
     def gaps(self, start: int, end: int) -> Sequence[Gap]:
         return [gap for gap in self.silences if gap.start < end and gap.end > start]
+
+    def overlaps(self, start: int, end: int) -> Sequence[Overlap]:
+        return [one for one in self.twice if one.start < end and one.end > start]
 
 
 def _bucket(time: int, step: int | None, start: int) -> int:

@@ -228,7 +228,7 @@ def test_gaps_of_sensors(store: Store, clock: Clock) -> None:
     committer.commit([batch(2, watermark=now, since=now - 3600)])
     assert store.dataset.gaps(now - 86400, now) == [Gap("lyon", now - 7200, now - 3600)]
     assert store.dataset.gaps(now - 3600, now) == []
-    committer.forget("lyon")
+    committer.forget_sensor("lyon")
     assert store.dataset.gaps(now - 86400, now) == []
 
 

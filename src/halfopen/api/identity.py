@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from halfopen.accounts import Account, Accounts
 from halfopen.accounts.permissions import ANYBODY, USER
 from halfopen.api.errors import Answer
 from halfopen.api.parameters import PAGE, Parameter, per_page
 from halfopen.api.routes import Call, Route, answered, page
+from halfopen.api.shapes import Time
 from halfopen.errors import ForbiddenError, TokenError
 
 PER_PAGE: Final = 20
+
+Identifier: TypeAlias = Annotated[str, msgspec.Meta(max_length=32)]
 
 ACCOUNT_ID: Final = Parameter(
     "account_id", "Identifier of the account.", "an identifier of an account", pattern="^[0-9A-Za-z_-]{1,32}$"
@@ -28,12 +31,12 @@ _DIRECTION: Final = Parameter(
 _NAME: Final = Parameter("name", "Only accounts of this name.", "a name")
 
 
-class TokenStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A token that is good."""
+class TokenStatus(msgspec.Struct, frozen=True):
+    """A token that is good: the others are told by an error."""
 
-    id: str
-    status: str
-    expires_on: datetime | None = None
+    id: Identifier
+    status: Literal["active", "disabled", "expired"]
+    expires_on: Time | UnsetType = UNSET
 
 
 class AccountSettings(msgspec.Struct, frozen=True):
@@ -45,24 +48,24 @@ class AccountSettings(msgspec.Struct, frozen=True):
 class AccountResult(msgspec.Struct, frozen=True):
     """An account as clients see it."""
 
-    id: str
+    id: Identifier
     name: str
-    type: str
+    type: Literal["standard", "enterprise"]
     settings: AccountSettings
-    created_on: datetime
+    created_on: Time
 
 
 class UserResult(msgspec.Struct, frozen=True):
     """A user as clients see it."""
 
-    id: str
+    id: Identifier
     email: str
-    created_on: datetime
+    created_on: Time
     first_name: str | None = None
     last_name: str | None = None
     suspended: bool = False
     two_factor_authentication_enabled: bool = False
-    organizations: tuple[str, ...] = ()
+    organizations: tuple[dict[str, str], ...] = ()
 
 
 def identity_routes(accounts: Accounts) -> tuple[Route, ...]:
@@ -89,7 +92,7 @@ def _verify(call: Call) -> Answer:
     principal = call.principal
     if principal.token is None:
         raise TokenError(verifying=True)  # a key is no token
-    return answered(TokenStatus(principal.token, "active", principal.expires))
+    return answered(TokenStatus(principal.token, "active", principal.expires or UNSET))
 
 
 def _user(call: Call) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,9 +12,8 @@ from halfopen.accounts.permissions import PERMISSIONS, opens
 from halfopen.api.application import PREFIX
 from halfopen.api.envelope import ResultInfo
 from halfopen.api.parameters import Parameter
-from halfopen.api.routes import Route
-
-_REF: Final = "#/components/schemas/{name}"
+from halfopen.api.routes import NULL, Route
+from halfopen.api.shapes import REF, described
 
 _ERROR_WORDS: Final = {
     400: "A parameter cannot be used, all of them are named; or credentials are missing or have not the right shape.",
@@ -39,17 +39,19 @@ _FAULT: Final[dict[str, Any]] = {
     "properties": {
         "code": {"type": "integer"},
         "message": {"type": "string"},
-        "error_chain": {"type": "array", "items": {"$ref": _REF.format(name="Error")}},
+        "error_chain": {"type": "array", "items": {"$ref": REF.format(name="Error")}},
     },
 }
+
+_NONE: Final = {"type": "array", "items": {"$ref": REF.format(name="Error")}, "maxItems": 0}
 
 _FAILURE: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["success", "errors", "messages", "result"],
     "properties": {
         "success": {"const": False},
-        "errors": {"type": "array", "minItems": 1, "items": {"$ref": _REF.format(name="Error")}},
-        "messages": {"type": "array", "maxItems": 0},
+        "errors": {"type": "array", "minItems": 1, "items": {"$ref": REF.format(name="Error")}},
+        "messages": _NONE,
         "result": {"type": ["object", "null"], "maxProperties": 0},
     },
 }
@@ -63,22 +65,16 @@ _SECURITY: Final = {
 
 def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     """The document, ready for JSON; `version` is that of the program."""
-    types = [
-        each
-        for route in routes
-        for each in (route.result, route.body)
-        if each is not None and not isinstance(each, Mapping)
-    ]
-    described, components = msgspec.json.schema_components([*types, ResultInfo], ref_template=_REF)
-    results = dict(zip([id(each) for each in types], described, strict=False))
+    results, bodies = [route.result for route in routes], [route.body or NULL for route in routes]
+    schemas, components = described([*results, *bodies, ResultInfo])
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes:
-        schema = route.result if isinstance(route.result, Mapping) else results[id(route.result)]
-        operation = _operation(route, schema)
+    for number, route in enumerate(routes):
+        operation = _operation(route, schemas[number])
         if route.body is not None:
-            content = {"application/json": {"schema": results[id(route.body)]}}
+            content = {"application/json": {"schema": schemas[len(results) + number]}}
             operation["requestBody"] = {"required": True, "content": content}
         paths.setdefault(route.path, {})[route.method.lower()] = operation
+    shared = _share([operation for methods in paths.values() for operation in methods.values()])
     whole = {
         "openapi": "3.1.0",
         "info": {
@@ -91,6 +87,7 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components | {"Error": _FAULT, "Failure": _FAILURE},
+            "parameters": shared,
             "securitySchemes": _SECURITY,
             "responses": {str(status): _error_response(words) for status, words in _ERROR_WORDS.items()},
         },
@@ -135,20 +132,40 @@ def _parameter(parameter: Parameter, place: str) -> dict[str, Any]:
     }
 
 
+def _share(operations: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Take parameters that several operations have out of them, leaving references; give them by name."""
+    uses = Counter(msgspec.json.encode(each) for one in operations for each in one["parameters"])
+    shared: dict[str, Any] = {}
+    names: dict[bytes, str] = {}
+    for text in (text for text, count in uses.items() if count > 1):
+        parameter = msgspec.json.decode(text)
+        alike = sum(each["name"] == parameter["name"] for each in shared.values())
+        names[text] = f"{parameter['name']}-{alike + 1}" if alike else parameter["name"]
+        shared[names[text]] = parameter
+    for one in operations:
+        one["parameters"] = [
+            {"$ref": f"#/components/parameters/{name}"}
+            if (name := names.get(msgspec.json.encode(each)))
+            else each
+            for each in one["parameters"]
+        ]
+    return shared
+
+
 def _envelope(result: Mapping[str, Any], paged: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "success": {"const": True},
-        "errors": {"type": "array", "maxItems": 0},
-        "messages": {"type": "array", "maxItems": 0},
+        "errors": _NONE,
+        "messages": _NONE,
         "result": result,
     }
     if paged:
-        properties["result_info"] = {"$ref": _REF.format(name=ResultInfo.__name__)}
+        properties["result_info"] = {"$ref": REF.format(name=ResultInfo.__name__)}
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _error_response(words: str) -> dict[str, Any]:
-    failure = {"schema": {"$ref": _REF.format(name="Failure")}}
+    failure = {"schema": {"$ref": REF.format(name="Failure")}}
     return {"description": words, "content": {"application/json": failure}}
 
 

@@ -20,7 +20,9 @@ class Parameter:
 
     `accepted` completes the sentence "... is not" (A11). `values` are the only ones, where there are any; with `any_case`
     in any case. `pattern` is a regular expression that a whole value must match, and as such anchored. A `repeated` one is
-    an array: its key comes once for each element, and an empty element says nothing.
+    an array of up to `most` elements: its key comes once for each, and an empty element says nothing. One that is not
+    `checked` is only told of here: the check of its route knows better what is wrong with it. `formats` are
+    JSON Schema's words for what a value may be; they are told, not checked.
     """
 
     name: str
@@ -33,8 +35,10 @@ class Parameter:
     any_case: bool = False
     least: int | None = None
     most: int | None = None
-    format: str = ""
+    formats: tuple[str, ...] = ()
+    default: int | str | None = None
     required: bool = False
+    checked: bool = True
 
     def accepts(self, value: str) -> bool:
         """Whether a single value has the declared form."""
@@ -56,18 +60,24 @@ class Parameter:
         if self.required and not any(values):
             yield Rejected(self.name, "", words=f"missing, accepted is {self.accepted}")
         for value in values:
-            if value and not self.accepts(value):
+            if value and self.checked and not self.accepts(value):
                 yield Rejected(self.name, value, self.accepted)
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the parameter."""
-        one: dict[str, Any] = {"type": self.kind}
-        named = {
-            "pattern": self.pattern, "enum": list(self.values), "minimum": self.least,
-            "maximum": self.most, "format": self.format,
+        whole: dict[str, Any] = {"type": "array", "maxItems": self.most} if self.repeated else {}
+        one: dict[str, Any] = {
+            "type": self.kind, "pattern": self.pattern, "enum": list(self.values),
+            "minimum": self.least, "maximum": None if self.repeated else self.most, "default": self.default,
         }  # fmt: skip
-        one |= {name: value for name, value in named.items() if value not in ("", [], None)}
-        return {"type": "array", "items": one} if self.repeated else one
+        whole, one = (_said(each) for each in (whole, one))
+        several = [{"type": self.kind, "format": each} for each in self.formats]
+        one |= several[0] if len(several) == 1 else {"anyOf": several} if several else {}
+        return whole | {"items": one} if self.repeated else one
+
+
+def _said(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in schema.items() if value not in ("", [], None)}
 
 
 def read_query(raw: bytes, most: int) -> Query:
@@ -94,13 +104,13 @@ def _is_integer(value: str, least: int | None, most: int | None) -> bool:
 
 PAGE: Final = Parameter(
     "page", "Number of the page, from 1.", "a whole number from 1 to 1,000,000",
-    kind="integer", least=1, most=1_000_000,
+    kind="integer", least=1, most=1_000_000, default=1,
 )  # fmt: skip
 
 
 def per_page(least: int, most: int, default: int) -> Parameter:
     """How many a page holds."""
     return Parameter(
-        "per_page", f"How many a page holds; default {default}.",
-        f"a whole number from {least:,} to {most:,}", kind="integer", least=least, most=most,
+        "per_page", "How many a page holds.", f"a whole number from {least:,} to {most:,}",
+        kind="integer", least=least, most=most, default=default,
     )  # fmt: skip

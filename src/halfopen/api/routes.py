@@ -73,9 +73,8 @@ class Route:
     pattern of its Parameter in `path_parameters`, or there is no such route (A17). `opened_by` are the permissions
     any of which opens it; empty, every principal may ask. `parameters` are checked before the handler runs, and `check`
     adds what they cannot say one by one: all of it goes into one answer (A11). `handler` runs in a thread. `result` is a
-    type that msgspec can describe, or a JSON Schema; `body` is the type of a JSON body, where one is read. `longest_body` (bytes)
-    overrides the server's limit. `verifies` marks the question whether a token is good, `waits` an answer that may take seconds of doing
-    nothing.
+    shape of `api.shapes`; `body` is the type of a JSON body, where one is read. `longest_body` (bytes) overrides the server's limit.
+    `verifies` marks the question whether a token is good, `waits` an answer that may take seconds of doing nothing.
     """
 
     method: str

@@ -13,7 +13,9 @@ _PIECE: Final = 1 << 24
 """Bytes hashed at once: long enough that waiting for the interpreter in between does not count."""
 
 _BYTES: Final = 16
-"""Of a digest."""
+
+DIGEST: Final = rf"[0-9a-f]{{{2 * _BYTES}}}"
+"""A pattern that digests match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,14 @@ class Known:
 
 def known(capture: Capture) -> Known:
     """What a capture is known by; OSError names the file that cannot be read."""
-    digests = tuple(_digest(Path(file)) for file in capture.files)
+    digests = tuple(digest(Path(file)) for file in capture.files)
     if len(digests) == 1:
         return Known(digests[0])
     return Known(blake2b("".join(digests).encode(), digest_size=_BYTES).hexdigest(), digests)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """What a capture file is known by; OSError where it cannot be read."""
     content = blake2b(digest_size=_BYTES)
     piece = memoryview(bytearray(_PIECE))
     with path.open("rb", buffering=0) as file:

@@ -67,7 +67,7 @@ def add(verbs: Any) -> None:
         help="what is kept of the names asked for: all, the registrable domain (default), a keyed hash, or nothing",
     )  # fmt: skip
     options.add_limits(verb)
-    options.add_places(verb)
+    options.add_places(verb, "places in the data directory, if there is such a directory")
     verb.set_defaults(run=run)
 
 
@@ -88,7 +88,7 @@ def run(args: Namespace) -> int:
             "FILE", "-", "files: whether a capture is there already is told by its content beforehand"
         )
     data = data_directory(args.data)
-    places = Places.open(args.places) if args.places else None
+    places = Places.open(options.places(args, data))
     privacy = _privacy(args, data)
     made_with = _options(args, places)
     captures = open_captures(args.files, joined=args.joined)
@@ -229,7 +229,7 @@ def _moved(start: int, end: int, shift: int, sensor: str) -> Annotation:
     return Annotation(words, start // SECOND, end // SECOND + 1, event_type="PIPELINE", tags=(sensor,))
 
 
-def _options(args: Namespace, places: Places | None) -> str:
+def _options(args: Namespace, places: Places) -> str:
     """All that decides what rows a file gives, as text that is equal for equal options."""
     from halfopen.connections.rules import RULES_VERSION
 
@@ -243,16 +243,16 @@ def _options(args: Namespace, places: Places | None) -> str:
             "idle_timeout": args.idle_timeout,
             "server_ports": sorted(args.server_port),
             "server_nets": sorted(map(str, args.server_net)),
-            "places": places.digests() if places else [],
+            "places": places.digests(),
         },
         sort_keys=True,
     )
 
 
 def _privacy(args: Namespace, data: Path) -> Privacy:
-    from halfopen.privacy import Address, Name, Privacy
+    from halfopen.privacy import KEY_FILE, Address, Name, Privacy
 
-    key = _key(data / "hash.key") if "hash" in (args.keep_clients, args.keep_names) else b""
+    key = _key(data / KEY_FILE) if "hash" in (args.keep_clients, args.keep_names) else b""
     return Privacy(Address(args.keep_clients), Name(args.keep_names), key)
 
 

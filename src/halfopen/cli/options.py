@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -82,6 +82,18 @@ def time(name: str) -> Callable[[str], int]:
         if found is None or found < 0:
             raise UsageError(name, text, "an ISO 8601 time since 1970 such as 2026-08-01T00:00:00Z")
         return found
+
+    return read
+
+
+def address(name: str) -> Callable[[str], IPv4Address | IPv6Address]:
+    """An IPv4 or IPv6 address."""
+
+    def read(text: str) -> IPv4Address | IPv6Address:
+        try:
+            return ip_address(text)
+        except ValueError:
+            raise UsageError(name, text, "an IPv4 or IPv6 address") from None
 
     return read
 

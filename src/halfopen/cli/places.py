@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from ipaddress import ip_address
 from typing import Any
 
 from halfopen.cli import options
@@ -34,7 +33,7 @@ def add(verbs: Any) -> None:
         description="Network, country and continent of one address, as classify would give them.",
         allow_abbrev=False,
     )
-    lookup.add_argument("address", metavar="ADDRESS", help="IPv4 or IPv6")
+    lookup.add_argument("address", metavar="ADDRESS", type=options.address("ADDRESS"), help="IPv4 or IPv6")
     options.add_places(lookup)
     lookup.set_defaults(run=_lookup)
 
@@ -61,13 +60,9 @@ def _info(args: Namespace) -> int:
 def _lookup(args: Namespace) -> int:
     from halfopen.places import Places
 
-    try:
-        address = ip_address(args.address)
-    except ValueError:
-        raise UsageError("ADDRESS", args.address, "an IPv4 or IPv6 address") from None
     if not args.places:
         raise UsageError("--places", "none", "an MMDB file or a directory of them")
-    answer = Places.open(args.places).answer(address)
+    answer = Places.open(args.places).answer(args.address)
     name = f"AS{answer.asn} {answer.organisation}".rstrip() if answer.asn else ""
     rows = [("Network", name), ("Country", answer.location), ("Continent", answer.continent)]
     print("\n".join(columns([(word, printable(value) or "unknown") for word, value in rows])))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from argparse import Namespace
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from halfopen.cli import options
 from halfopen.cli.progress import waits
+from halfopen.cli.text import printable
+from halfopen.errors import UsageError
 
 
 def add(verbs: Any) -> None:
@@ -34,7 +38,28 @@ def add(verbs: Any) -> None:
         allow_abbrev=False,
     )  # fmt: skip
     options.add_keep(prune)
-    for action, run in ((info, _info), (compact, _compact), (prune, _prune)):
+    forget = actions.add_parser(
+        "forget",
+        help="take out a capture, a client or a sensor",
+        description="Take a capture's connections out, with what they add up to; or a client's address and the names it asked for, "
+        "out of its connections, which stay and count; or let go of a sensor that will not come back, whose connections stay. Old files "
+        "leave the disk a day later, by `halfopen serve` or `store prune`.",
+        allow_abbrev=False,
+    )
+    what = forget.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--capture",
+        metavar="FILE|DIGEST",
+        help="a capture file that is there, or its digest as `store info` shows it",
+    )
+    what.add_argument(
+        "--client",
+        metavar="ADDRESS",
+        type=options.address("--client"),
+        help="an IPv4 or IPv6 address as it is kept; in full, or as the hash of it that the data directory's key makes",
+    )
+    what.add_argument("--sensor", metavar="NAME", help="a sensor that has delivered")
+    for action, run in ((info, _info), (compact, _compact), (prune, _prune), (forget, _forget)):
         options.add_data(action)
         options.add_store(action)
         action.set_defaults(run=run)
@@ -48,6 +73,8 @@ def _opened(args: Namespace) -> Any:
 
 
 def _info(args: Namespace) -> int:
+    from halfopen.radar.windows import stamp
+
     with _opened(args) as store:
         facts = store.info()
     if args.json:
@@ -57,7 +84,12 @@ def _info(args: Namespace) -> int:
     for table in facts.tables:
         span = f", days {table.first_day} to {table.last_day}" if table.first_day else ""
         print(f"{table.name}: {table.rows:,} rows, {table.files:,} files, {table.bytes:,} bytes{span}")
-    print(f"sensors: {', '.join(sensor.name for sensor in facts.sensors) or 'none'}")
+    for sensor in facts.sensors:
+        print(
+            f"sensor {sensor.name}, {sensor.incarnation}: heard of {stamp(sensor.seen)}, delivered up to {stamp(sensor.watermark)}"
+        )
+    for name, incarnations in facts.running_twice.items():
+        print(f"FAULT: sensor {name} runs twice, what both see is counted twice: {', '.join(incarnations)}")
     for file in facts.files:
         joined = f", joined of {len(file.members)} files" if file.members else ""
         print(f"capture {file.digest}: {file.rows:,} connections, as {file.sensor}{joined}")
@@ -85,3 +117,40 @@ def _prune(args: Namespace) -> int:
         f"removed: {work.pruned:,} connections, {work.pruned_rollups:,} rows of rollups, {vacuumed:,} files"
     )
     return 0
+
+
+def _forget(args: Namespace) -> int:
+    from halfopen.config import data_directory
+    from halfopen.privacy import KEY_FILE, kept_as
+    from halfopen.radar.notes import Notes
+    from halfopen.store.upkeep import Upkeep
+
+    data = data_directory(args.data)
+    with _opened(args) as store:
+        committer = store.committer(told=waits)
+        if args.client:
+            count = Upkeep(committer).forget_client(kept_as(args.client, data / KEY_FILE))
+            print(f"address and names taken out of {count:,} connections")
+        elif args.sensor:
+            committer.forget_sensor(args.sensor)
+            print(f"sensor {printable(args.sensor)} is missed no longer")
+        else:
+            digest = _digest(args.capture)
+            record = committer.forget_capture(digest)
+            committer.follow()
+            Notes(data).remove_about(digest)
+            print(f"capture {digest}: {record.rows:,} connections taken out")
+    return 0
+
+
+def _digest(capture: str) -> str:
+    """What a capture is known by, from the file or from the digest itself."""
+    from halfopen.capture.known import DIGEST, digest
+
+    if re.fullmatch(DIGEST, capture):
+        return capture
+    try:
+        return digest(Path(capture))
+    except OSError as error:
+        accepted = f"a file that can be read ({error.strerror}), or a digest as `store info` shows it"
+        raise UsageError("--capture", capture, accepted) from None

@@ -1,4 +1,4 @@
-"""``/radar/annotations``: what the operator wrote and the silences of sensors, as a list (A10)."""
+"""``/radar/annotations``: what the operator wrote and what befell sensors, as a list (A10)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
+from msgspec import Struct
+
 from halfopen.accounts.permissions import RADAR
 from halfopen.api.errors import RADAR as RADAR_SERVICE
 from halfopen.api.errors import Answer
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call, Route, answered
 from halfopen.errors import InvalidError, Rejected
-from halfopen.radar.annotations import DATA_SOURCES, EVENT_TYPES, gap_annotation
+from halfopen.radar.annotations import DATA_SOURCES, EVENT_TYPES, sensor_annotation
 from halfopen.radar.answers import Surroundings
 from halfopen.radar.index import folded
 from halfopen.radar.lists import FORMAT, OFFSET, limit, stretch
 from halfopen.radar.notes import Note
 from halfopen.radar.parameters import question_of
+from halfopen.radar.shapes import RadarTold
 from halfopen.radar.vocabulary import Endpoint, Form, window_parameters
 from halfopen.radar.windows import Window
 from halfopen.store.query import Dataset, Dimension, Filters
@@ -49,38 +52,64 @@ _PARAMETERS: Final = (
     FORMAT,
 )  # fmt: skip
 
-_TEXT: Final[dict[str, Any]] = {"type": "string"}
-_TEXTS: Final[dict[str, Any]] = {"type": "array", "items": _TEXT}
-_OBJECTS: Final[dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
-_FIELDS: Final[dict[str, Any]] = {
-    "id": _TEXT,
-    "asns": {"type": "array", "items": {"type": "integer"}},
-    "asnsDetails": _OBJECTS,
-    "dataSource": _TEXT,
-    "description": _TEXT,
-    "endDate": _TEXT,
-    "entities": _OBJECTS,
-    "eventType": _TEXT,
-    "geoIds": _TEXTS,
-    "isInstantaneous": {"type": "boolean"},
-    "linkedUrl": _TEXT,
-    "locations": _TEXTS,
-    "locationsDetails": _OBJECTS,
-    "origins": _TEXTS,
-    "originsDetails": _OBJECTS,
-    "startDate": _TEXT,
-    "tags": _TEXTS,
-}
-_RESULT: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["annotations"],
-    "properties": {
-        "annotations": {
-            "type": "array",
-            "items": {"type": "object", "required": list(_FIELDS), "properties": _FIELDS},
-        }
-    },
-}
+
+class RadarCountry(Struct, frozen=True):
+    """A country that an annotation concerns."""
+
+    code: str
+    name: str
+
+
+class RadarConcernedNetwork(Struct, frozen=True):
+    """A network that an annotation concerns."""
+
+    asn: str
+    name: str | None
+    location: RadarCountry | None
+
+
+class RadarConcernedEntity(Struct, frozen=True, rename="camel"):
+    """A bot or the like that an annotation concerns."""
+
+    entity_type: str
+    entity_value: str
+    entity_name: str | None
+
+
+class RadarOrigin(Struct, frozen=True):
+    """A hosting region that an annotation concerns."""
+
+    origin: str
+    name: str | None
+
+
+class RadarOutage(Struct, frozen=True, rename="camel"):
+    """Why and how far something was out of order."""
+
+    outage_cause: str
+    outage_type: str
+
+
+class RadarAnnotation(RadarTold, frozen=True, rename="camel"):
+    """An annotation of the list. No entity, origin, region or outage is known here: such fields are empty."""
+
+    id: str
+    asns: list[int]
+    asns_details: list[RadarConcernedNetwork]
+    entities: list[RadarConcernedEntity]
+    geo_ids: list[str]
+    locations: list[str]
+    locations_details: list[RadarCountry]
+    origins: list[str]
+    origins_details: list[RadarOrigin]
+    outage: RadarOutage | None
+    scope: str | None
+
+
+class RadarAnnotations(Struct, frozen=True):
+    """A list of annotations."""
+
+    annotations: list[RadarAnnotation]
 
 
 def annotation_routes(
@@ -93,7 +122,7 @@ def annotation_routes(
     return (
         Route(
             "GET", "/radar/annotations", partial(_list, dataset, notes, surroundings, clock),
-            "What happened to the data", _RESULT, RADAR, service=RADAR_SERVICE, parameters=_PARAMETERS,
+            "What happened to the data", RadarAnnotations, RADAR, service=RADAR_SERVICE, parameters=_PARAMETERS,
             check=partial(_rejected, clock), tags=("Radar Annotations",),
             description="What happened to the data, the newest first; of all times where no date is given.",
         ),
@@ -108,14 +137,17 @@ def _list(
     call: Call,
 ) -> Answer:
     window, filters = _asked(call, clock)
-    gaps = dataset.gaps(window.start, min(window.end, int(clock())))
-    silences = [Note(f"{gap.sensor}-{gap.start}", gap_annotation(gap)) for gap in gaps]
+    span = window.start, min(window.end, int(clock()))
+    of_sensors = [
+        *(Note(f"{gap.sensor}-{gap.start}", sensor_annotation(gap)) for gap in dataset.gaps(*span)),
+        *(Note(f"{one.sensor}-twice-{one.start}", sensor_annotation(one)) for one in dataset.overlaps(*span)),
+    ]
     source, event = ((call.one(name) or "").upper() for name in ("dataSource", "eventType"))
     around = surroundings(call.base_url)
     text, tags = folded(call.one("query") or ""), {tag for tag in call.every("tags") if tag}
     found = [
         note
-        for note in (*notes(), *silences)
+        for note in (*notes(), *of_sensors)
         if note.annotation.concerns(window, filters)
         and not any(call.one(name) for name in _ELSEWHERE)
         and (not tags or tags & set(note.annotation.tags))
@@ -147,21 +179,22 @@ def _record(note: Note, closed: int, around: Surroundings) -> dict[str, Any]:
     return {
         "id": note.id,
         **told.record(closed, around.page),
-        "asns": list(told.asns),
-        "asnsDetails": [_network(asn, around.name_of(Dimension.asn, str(asn))) for asn in told.asns],
-        "entities": [],
-        "geoIds": [],
-        "locations": list(told.locations),
-        "locationsDetails": [
-            {"code": code, "name": around.name_of(Dimension.location, code)} for code in told.locations
+        "asns": told.asns,
+        "asnsDetails": [
+            RadarConcernedNetwork(str(asn), around.name_of(Dimension.asn, str(asn)) or None, None)
+            for asn in told.asns
         ],
-        "origins": [],
-        "originsDetails": [],
+        "entities": (),
+        "geoIds": (),
+        "locations": told.locations,
+        "locationsDetails": [
+            RadarCountry(code, around.name_of(Dimension.location, code)) for code in told.locations
+        ],
+        "origins": (),
+        "originsDetails": (),
+        "outage": None,
+        "scope": None,
     }
-
-
-def _network(asn: int, name: str) -> dict[str, str]:
-    return {"asn": str(asn)} | ({"name": name} if name else {})
 
 
 def _asked(call: Call, clock: Callable[[], float]) -> tuple[Window, Filters]:

@@ -1,4 +1,4 @@
-"""What happened to the data, told beside an answer: by the operator, or by a sensor that fell silent (A20)."""
+"""What happened to the data, told beside an answer: by the operator, or of a sensor that fell silent or ran twice (A20)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from halfopen.errors import UsageError
 from halfopen.radar.windows import Window, stamp
-from halfopen.store.query import Choice, Filters, Gap, Value
+from halfopen.store.query import Choice, Filters, Gap, Overlap, Value
 
 DATA_SOURCES: Final = (
     "ALL",
@@ -108,10 +108,12 @@ def _is_link(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc) and text.isprintable() and " " not in text
 
 
-def gap_annotation(gap: Gap) -> Annotation:
-    """A sensor's silence as an annotation."""
-    words = f"Sensor {gap.sensor} did not report."
-    return Annotation(words, gap.start, gap.end, event_type="PIPELINE", tags=(gap.sensor,))
+def sensor_annotation(found: Gap | Overlap) -> Annotation:
+    """A sensor's silence, or that it ran twice, as an annotation."""
+    words = "did not report." if isinstance(found, Gap) else "ran twice: what both saw is counted twice."
+    return Annotation(
+        f"Sensor {found.sensor} {words}", found.start, found.end, event_type="PIPELINE", tags=(found.sensor,)
+    )
 
 
 def concerning(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from halfopen.radar.annotations import Annotation, concerning, gap_annotation
+from halfopen.radar.annotations import Annotation, concerning, sensor_annotation
 from halfopen.radar.confidence import level
 from halfopen.radar.counting import OTHER, Counted, counted
 from halfopen.radar.numbers import Texts, overlapping_percentages, percentages, raw_values
@@ -15,7 +15,9 @@ from halfopen.radar.parameters import Question, Series, question_of
 from halfopen.radar.table import table
 from halfopen.radar.vocabulary import Endpoint, Form, Format, Normalization
 from halfopen.radar.windows import stamp
-from halfopen.store.query import Choice, Dataset, Dimension, Filters, Gap, State
+from halfopen.store.query import Choice, Dataset, Dimension, Filters, Gap, Overlap, State
+
+OfSensor = TypeVar("OfSensor", Gap, Overlap)
 
 _UNITS: Final = [{"name": "*", "value": "connections"}]
 _JSON_STAGES: Final = ("no_match", "post_syn", "post_ack", "post_psh", "later_in_flow")
@@ -154,14 +156,15 @@ def _meta(
     state: State,
     surroundings: Surroundings,
 ) -> dict[str, Any]:
-    silences: dict[Gap, None] = {}
+    of_sensors: dict[Gap | Overlap, None] = {}
     levels = []
     for one in counts:
         gaps = _gaps(dataset, one.series)
-        silences |= dict.fromkeys(gaps)
+        overlaps = dataset.overlaps(one.series.window.start, one.series.window.end)
+        of_sensors |= dict.fromkeys([*gaps, *_counted_by(one.series, overlaps)])
         levels.append(_level(question, one, gaps))
     asked = [(series.window, series.filters) for series in question.series]
-    told = concerning([*surroundings.annotations, *map(gap_annotation, silences)], asked)
+    told = concerning([*surroundings.annotations, *map(sensor_annotation, of_sensors)], asked)
     windows = [series.window for series in question.series]
     meta: dict[str, Any] = {
         "dateRange": [{"startTime": stamp(window.start), "endTime": stamp(window.end)} for window in windows],
@@ -183,10 +186,14 @@ def _level(question: Question, one: Counted, gaps: Sequence[Gap]) -> int:
 
 
 def _gaps(dataset: Dataset, series: Series) -> list[Gap]:
-    """Gaps of the sensors that the series counts."""
+    return _counted_by(series, dataset.gaps(series.window.start, series.window.end))
+
+
+def _counted_by(series: Series, found: Iterable[OfSensor]) -> list[OfSensor]:
+    """What befell the sensors that the series counts."""
     sensor = series.filters.sensor
     return [
-        gap
-        for gap in dataset.gaps(series.window.start, series.window.end)
-        if gap.sensor not in sensor.exclude and (not sensor.include or gap.sensor in sensor.include)
+        one
+        for one in found
+        if one.sensor not in sensor.exclude and (not sensor.include or one.sensor in sensor.include)
     ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
+
+import pyarrow as pa
 
 from halfopen.accounts.permissions import CONNECTIONS
 from halfopen.api.envelope import ResultInfo
@@ -27,10 +29,23 @@ _PER_PAGE: Final = 100
 
 _ASKED: Final = (*window_parameters(each_series=False), *filter_parameters(each_series=False))
 
-_RESULT: Final[dict[str, Any]] = {
-    "type": "array",
-    "items": {"type": "object", "required": list(TOLD.names)},
-}
+
+def _shape(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of a column of this Arrow type; any may be null."""
+    if pa.types.is_struct(kind):
+        return _object(kind)
+    if pa.types.is_list(kind):
+        return {"type": ["array", "null"], "items": _shape(kind.value_type)}
+    if pa.types.is_timestamp(kind):
+        return {"type": ["string", "null"], "format": "date-time"}
+    if pa.types.is_string(kind):
+        return {"type": ["string", "null"]}
+    return {"type": ["integer" if pa.types.is_integer(kind) else "number", "null"]}
+
+
+def _object(fields: Iterable[Any]) -> dict[str, Any]:
+    properties = {field.name: _shape(field.type) for field in fields}
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 class Single(Protocol):
@@ -52,7 +67,7 @@ def connection_routes(dataset: Single, clock: Callable[[], float] = time.time) -
         "/radar/tcp_resets_timeouts/connections",
         partial(_answer, dataset, clock),
         "Single connections with their evidence",
-        _RESULT,
+        {"type": "array", "items": _object(TOLD)},
         CONNECTIONS,
         service=RADAR,
         parameters=(*_ASKED, PAGE, per_page(1, 1000, _PER_PAGE)),

@@ -8,8 +8,7 @@ from typing import Final, TypeVar
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call
 from halfopen.errors import Rejected
-from halfopen.radar.parameters import MOST_VALUES
-from halfopen.radar.vocabulary import Filter
+from halfopen.radar.vocabulary import MOST_VALUES, Filter
 from halfopen.store.query import Value
 
 T = TypeVar("T")
@@ -35,8 +34,8 @@ FORMAT: Final = Parameter(
 def limit(default: int) -> Parameter:
     """How many are shown where nothing is said."""
     return Parameter(
-        "limit", f"How many are shown; default {default}.", f"a number from 1 to {_MOST}", "integer",
-        least=1, most=_MOST,
+        "limit", "How many are shown.", f"a number from 1 to {_MOST}", "integer",
+        least=1, most=_MOST, default=default,
     )  # fmt: skip
 
 

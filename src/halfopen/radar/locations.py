@@ -18,20 +18,21 @@ from halfopen.errors import MissingError, Rejected
 from halfopen.places.countries import CONTINENTS, COUNTRIES
 from halfopen.radar.answers import confidence
 from halfopen.radar.lists import FORMAT, NOT_FOUND, OFFSET, faults, limit, stretch, values
+from halfopen.radar.shapes import Number
 from halfopen.radar.vocabulary import LOCATION
 from halfopen.store.query import Dataset
 
 
 class RadarLocation(msgspec.Struct, frozen=True):
-    """A country; `latitude` and `longitude` are numbers as text."""
+    """A country."""
 
     alpha2: str
     name: str
     continent: str
     region: str
     subregion: str
-    latitude: str
-    longitude: str
+    latitude: Number
+    longitude: Number
 
 
 class RadarLocations(msgspec.Struct, frozen=True):

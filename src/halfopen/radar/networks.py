@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -52,6 +52,26 @@ class RadarNetworks(msgspec.Struct, frozen=True):
     asns: list[RadarNetwork]
 
 
+class RadarUsersOf(msgspec.Struct, frozen=True, rename="camel"):
+    """A country in which a network has users."""
+
+    location_alpha2: str
+    location_name: str
+
+
+class RadarUsers(msgspec.Struct, frozen=True):
+    """The users of a network, by country."""
+
+    locations: list[RadarUsersOf]
+
+
+class RadarRelative(msgspec.Struct, frozen=True):
+    """A network that belongs to another."""
+
+    asn: int
+    name: str
+
+
 class RadarNetworkDetails(msgspec.Struct, frozen=True, rename="camel"):
     """A network by itself: `source` names places files, users, relatives and website are not known.
 
@@ -64,8 +84,8 @@ class RadarNetworkDetails(msgspec.Struct, frozen=True, rename="camel"):
     country: str
     country_name: str
     confidence_level: int
-    estimated_users: dict[str, list[dict[str, Any]]]
-    related: list[dict[str, Any]]
+    estimated_users: RadarUsers
+    related: list[RadarRelative]
     source: str
     website: str
 
@@ -103,7 +123,7 @@ def network_routes(dataset: Dataset, atlas: Atlas, clock: Callable[[], float] = 
         "asn", "Number of the network.", ASN.accepted, "integer", pattern="^[0-9]{1,10}$",
         least=1, most=2**32 - 1,
     )  # fmt: skip
-    address = Parameter("ip", "The address.", _ADDRESS, required=True)
+    address = Parameter("ip", "The address.", _ADDRESS, formats=("ipv4", "ipv6"), required=True)
     yield Route(
         "GET", path, shelf.networks, "Networks", RadarNetworks, RADAR, service=RADAR_SERVICE,
         parameters=(
@@ -111,7 +131,7 @@ def network_routes(dataset: Dataset, atlas: Atlas, clock: Callable[[], float] = 
             Parameter("location", "Only those of this country.", LOCATION.accepted, pattern="^[A-Za-z]{2}$"),
             Parameter(
                 "orderBy", "By number, or by connections in the dataset, most first: nobody here knows of users.",
-                "ASN or POPULATION", values=("ASN", "POPULATION"), any_case=True,
+                "ASN or POPULATION", values=("ASN", "POPULATION"), any_case=True, default="ASN",
             ),
             limit(_FEW), OFFSET, FORMAT,
         ),
@@ -203,7 +223,7 @@ class _Shelf:
         details = RadarNetworkDetails(
             *_told(network),
             confidence_level=confidence(self.dataset, "asn", str(network.asn), int(self.clock())),
-            estimated_users={"locations": []},
+            estimated_users=RadarUsers([]),
             related=[],
             source=known.source if known.get(network.asn) else "",
             website="",

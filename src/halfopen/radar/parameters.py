@@ -9,7 +9,17 @@ from typing import Final, TypeVar
 
 from halfopen.errors import InvalidError, Rejected
 from halfopen.radar import vocabulary
-from halfopen.radar.vocabulary import FILTERS, Endpoint, Filter, Form, Format, Normalization
+from halfopen.radar.vocabulary import (
+    FILTERS,
+    MOST_NAME,
+    MOST_SERIES,
+    MOST_VALUES,
+    Endpoint,
+    Filter,
+    Form,
+    Format,
+    Normalization,
+)
 from halfopen.radar.windows import (
     DAY,
     INTERVALS,
@@ -24,13 +34,8 @@ from halfopen.radar.windows import (
 )
 from halfopen.store.query import Choice, Dimension, Filters, Value
 
-MOST_SERIES: Final = 10
-MOST_VALUES: Final = 200
-"""Values in one comma list."""
 MOST_CHARACTERS: Final = 16_384
 """Of one comma list."""
-MOST_NAME: Final = 100
-"""Characters of a series' name."""
 MOST_GROUPS: Final = 100
 MOST_NUMBERS: Final = 200_000
 """In one time series answer."""

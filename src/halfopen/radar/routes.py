@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 from halfopen.accounts.permissions import RADAR
 from halfopen.api.envelope import success
@@ -18,7 +18,16 @@ from halfopen.api.routes import Call, Route
 from halfopen.errors import InvalidError, Rejected
 from halfopen.radar.answers import Surroundings, cache_key, reply
 from halfopen.radar.parameters import Question, question_of
-from halfopen.radar.vocabulary import ENDPOINTS, Endpoint, Form, filter_parameters, window_parameters
+from halfopen.radar.shapes import result_of
+from halfopen.radar.vocabulary import (
+    ENDPOINTS,
+    MOST_NAME,
+    MOST_SERIES,
+    Endpoint,
+    Form,
+    filter_parameters,
+    window_parameters,
+)
 from halfopen.radar.windows import INTERVALS
 from halfopen.store.query import Dataset, Dimension
 
@@ -30,10 +39,14 @@ _MOST_KEPT: Final = 64 << 20
 _CSV: Final = "text/csv; charset=utf-8"
 
 _OF_EACH_SERIES: Final = (
-    Parameter("name", "Name of each series in the answer.", "a name", repeated=True),
+    Parameter(
+        "name", "Name of each series in the answer; no two have the same.",
+        f"a name of at most {MOST_NAME} printable characters", repeated=True, most=MOST_SERIES,
+        pattern=f"^([!-~]([ -~]{{0,{MOST_NAME - 2}}}[!-~])?)?$", checked=False,
+    ),
     *window_parameters(each_series=True),
     *filter_parameters(each_series=True),
-)
+)  # fmt: skip
 _FORMAT: Final = Parameter(
     "format", "Form of the answer.", "JSON or CSV", values=("JSON", "CSV"), any_case=True
 )
@@ -50,12 +63,6 @@ _PER_GROUP: Final = Parameter(
 )  # fmt: skip
 _LIMIT: Final = Parameter("limit", "Rows shown.", "a number from 1 to 100", "integer", least=1, most=100)
 
-_RESULT: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["meta"],
-    "properties": {"meta": {"type": "object"}},
-}
-
 
 def radar_routes(
     dataset: Dataset,
@@ -70,7 +77,7 @@ def radar_routes(
             f"{PATH}/{path}",
             partial(_answer, endpoint, dataset, surroundings, clock, kept),
             _summary(endpoint),
-            _RESULT,
+            result_of(endpoint),
             RADAR,
             service=RADAR_SERVICE,
             parameters=_parameters(endpoint),

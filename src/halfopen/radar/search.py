@@ -58,7 +58,10 @@ def search_routes(dataset: Dataset, atlas: Atlas, clock: Callable[[], float] = t
             Parameter("include", "Only these types.", types, values=_TYPES, any_case=True, repeated=True),
             Parameter("exclude", "All but these types.", types, values=_TYPES, any_case=True, repeated=True),
             limit(_FEW),
-            replace(limit(_FEW), name="limitPerGroup", description="How many of a type are shown; by default as many as of all."),
+            replace(
+                limit(_FEW), name="limitPerGroup", description="How many of a type are shown; by default as many as of all.",
+                default=None,
+            ),
             FORMAT,
         ),
         tags=("Radar Search",),

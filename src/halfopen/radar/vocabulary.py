@@ -10,8 +10,17 @@ from typing import Final, Generic
 from halfopen.api.parameters import Parameter
 from halfopen.connections.rules import SIGNATURES, Tag, signature_id
 from halfopen.model import STAGES
-from halfopen.places.countries import CONTINENTS, continent_of
+from halfopen.places.countries import CONTINENTS, COUNTRIES, continent_of
 from halfopen.store.query import Dimension, Value
+
+MOST_SERIES: Final = 10
+MOST_VALUES: Final = 200
+"""Values in one comma list."""
+MOST_NAME: Final = 100
+"""Characters of a series' name."""
+
+RANGE: Final = "^((([1-9]|[1-9][0-9]|[1-2][0-9][0-9]|3[0-5][0-9]|36[0-4])[d](control)?)|(([1-9]|[1-4][0-9]|5[0-2])[w](control)?))$"
+"""A relative window, as Radar's document has it; the case does not matter."""
 
 
 class Form(StrEnum):
@@ -61,12 +70,16 @@ ENDPOINTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Filter(Generic[Value]):
-    """A filter: its parameter, what it chooses, what is accepted, and how one value is read (None: it is not)."""
+    """A filter: its parameter, what it chooses, what is accepted, and how one value is read (None: it is not).
+
+    `pattern` is what is accepted as a regular expression, words in the case in which they are written down.
+    """
 
     name: str
     words: str
     accepted: str
     read: Callable[[str], Value | None]
+    pattern: str
 
 
 def _number(least: int, most: int) -> Callable[[str], int | None]:
@@ -101,42 +114,76 @@ _CONTINENTS: Final = {code: code for code in sorted(CONTINENTS)}
 _SIGNATURES: Final = {text.upper(): text for text in map(signature_id, range(len(SIGNATURES) + 1))}
 _TAGS: Final = {tag.name.upper(): tag.name for tag in Tag}
 
-ASN: Final = Filter("asn", "Networks", "an AS number from 1 to 4294967295", _number(1, 2**32 - 1))
-LOCATION: Final = Filter("location", "Countries", "an ISO 3166-1 alpha-2 code", _location)
-CONTINENT: Final = Filter("continent", "Continents", _listed(_CONTINENTS), _word(_CONTINENTS))
-IP_VERSION: Final = Filter(
-    "ipVersion", "IP versions", _listed(("IPv4", "IPv6")), _word({"4": 4, "IPV4": 4, "6": 6, "IPV6": 6})
+# Numbers of 32 and of 16 bits: regular expressions know no size.
+_UP_TO_4294967295: Final = (
+    "[1-9][0-9]{0,8}|[1-3][0-9]{9}|4[01][0-9]{8}|42[0-8][0-9]{7}|429[0-3][0-9]{6}|4294[0-8][0-9]{5}|"
+    "42949[0-5][0-9]{4}|429496[0-6][0-9]{3}|4294967[01][0-9]{2}|42949672[0-8][0-9]|429496729[0-5]"
 )
-SERVER_PORT: Final = Filter("serverPort", "Ports of the servers", "a port from 0 to 65535", _number(0, 65535))
-SIGNATURE: Final = Filter("signature", "Signatures", _listed(_SIGNATURES.values()), _word(_SIGNATURES))
-TAG: Final = Filter("tag", "Tags, any of them", _listed(_TAGS.values()), _word(_TAGS))
-SENSOR: Final = Filter("sensor", "Sensors", "the name of a sensor, at most 64 printable characters", _sensor)
+_UP_TO_65535: Final = "[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+
+ASN: Final = Filter(
+    "asn", "Networks", "an AS number from 1 to 4294967295", _number(1, 2**32 - 1), _UP_TO_4294967295
+)
+LOCATION: Final = Filter(
+    "location", "Countries", "an ISO 3166-1 alpha-2 code", _location, "|".join(sorted(COUNTRIES))
+)
+CONTINENT: Final = Filter(
+    "continent", "Continents", _listed(_CONTINENTS), _word(_CONTINENTS), "|".join(_CONTINENTS)
+)
+IP_VERSION: Final = Filter(
+    "ipVersion", "IP versions", _listed(("IPv4", "IPv6")), _word({"4": 4, "IPV4": 4, "6": 6, "IPV6": 6}),
+    "IPv4|IPv6|4|6",
+)  # fmt: skip
+SERVER_PORT: Final = Filter(
+    "serverPort", "Ports of the servers", "a port from 0 to 65535", _number(0, 65535), _UP_TO_65535
+)
+SIGNATURE: Final = Filter(
+    "signature", "Signatures", _listed(_SIGNATURES.values()), _word(_SIGNATURES),
+    "|".join(_SIGNATURES.values()),
+)  # fmt: skip
+TAG: Final = Filter(
+    "tag", "Tags, any of them", _listed(_TAGS.values()), _word(_TAGS), "|".join(_TAGS.values())
+)
+SENSOR: Final = Filter(
+    "sensor", "Sensors", "the name of a sensor, at most 64 printable characters", _sensor,
+    r"[!-+.-~][!-+\--~]{0,63}",
+)  # fmt: skip
 FILTERS: Final = (ASN, LOCATION, CONTINENT, IP_VERSION, SERVER_PORT, SIGNATURE, TAG, SENSOR)
 
 
 def window_parameters(*, each_series: bool) -> tuple[Parameter, ...]:
     """What says a window, as the document tells it: one for each series, or a single one."""
-    of = " of each series" if each_series else ""
+    of, most = (" of each series", MOST_SERIES) if each_series else ("", None)
     return (
         Parameter(
             "dateRange", f"Window{of}, ending now; with `control` that of the weeks before.",
-            "a range such as 7d, 52w or 7dcontrol", repeated=each_series,
+            "a range such as 7d, 52w or 7dcontrol", repeated=each_series, most=most, pattern=RANGE, checked=False,
         ),
-        Parameter("dateStart", f"Begin of the window{of} (ISO 8601).", "a time", repeated=each_series, format="date-time"),
-        Parameter("dateEnd", f"End of the window{of} (ISO 8601).", "a time", repeated=each_series, format="date-time"),
+        Parameter(
+            "dateStart", f"Begin of the window{of} (ISO 8601).", "a time", repeated=each_series, most=most, formats=("date-time",)
+        ),
+        Parameter(
+            "dateEnd", f"End of the window{of} (ISO 8601).", "a time", repeated=each_series, most=most, formats=("date-time",)
+        ),
     )  # fmt: skip
 
 
 def filter_parameters(*, each_series: bool) -> tuple[Parameter, ...]:
     """The filters, as the document tells them: one of a kind for each series, or a single one."""
-    of = " of each series" if each_series else ""
+    of, most = (" of each series", MOST_SERIES) if each_series else ("", None)
     return tuple(
         Parameter(
             kind.name, f"{kind.words}{of}; several separated by commas, - excludes.", kind.accepted,
-            repeated=each_series,
+            repeated=each_series, most=most, pattern=_list_of(kind.pattern), checked=False,
         )
         for kind in FILTERS
     )  # fmt: skip
+
+
+def _list_of(pattern: str) -> str:
+    """What a comma list of values looks like; an empty one filters nothing."""
+    one = f"-?({pattern})"
+    return f"^({one}(, ?{one}){{0,{MOST_VALUES - 1}}})?$"
 
 
 GROUPS: Final = {

@@ -37,8 +37,9 @@ from halfopen.radar.notes import Notes
 from halfopen.radar.routes import radar_routes
 from halfopen.radar.search import search_routes
 from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
-from halfopen.server.annotation_page import page
+from halfopen.server.annotation_page import annotation_page
 from halfopen.server.batches import batch_routes
+from halfopen.server.document_page import document_page
 from halfopen.server.door import Door
 from halfopen.server.metrics import Metrics
 from halfopen.server.upkeep import EVERY, RegularUpkeep
@@ -78,11 +79,8 @@ def create(every: float = EVERY) -> Starlette:
     ]
     described = document(routes, version("halfopen"))
 
-    async def openapi(_: Request) -> Response:
-        return JSONResponse(described)
-
     def annotations(_: Request) -> Response:
-        return page(notes.all())
+        return annotation_page(notes.all())
 
     upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)
@@ -102,7 +100,12 @@ def create(every: float = EVERY) -> Starlette:
         routes,
         here.accounts,
         missing=vitals.missing,
-        beside=[Page("/openapi.json", openapi), Page("/annotations", annotations), metrics.page()],
+        beside=[
+            Page("/openapi.json", JSONResponse(described), methods=["GET"]),
+            Page("/docs", document_page(described), methods=["GET"]),
+            Page("/annotations", annotations),
+            metrics.page(),
+        ],
         observe=metrics.observe,
         lifespan=lifespan,
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],

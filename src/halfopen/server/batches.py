@@ -118,6 +118,7 @@ def _take(door: Door, clock: Callable[[], float], call: Call) -> Answer:
         raise UnavailableError("the dataset (another process commits to it)", _RETRY) from error
     except StoreError as error:
         raise UnavailableError("the dataset (a commit failed)", _RETRY) from error
+    door.look_at(batch.sensor)
     if not receipt.held:
         words = f"sequence: {batch.sequence} came, expected is {receipt.expected}"
         headers = {EXPECTED: str(receipt.expected)}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Final
 
+from halfopen.api.access import FAULTS
 from halfopen.store.committer import Committer
 from halfopen.store.intake import Intake
+from halfopen.store.ledger import running_twice
 from halfopen.store.store import Store
 
 PATIENCE: Final = 5.0
@@ -22,6 +25,7 @@ class Door:
         self._lock = threading.RLock()
         self._committer: Committer | None = None
         self._intake: Intake | None = None
+        self._twice: set[str] = set()  # sensors that run twice, as the log has it
 
     def committer(self) -> Committer:
         """The one that commits for this process."""
@@ -36,6 +40,16 @@ class Door:
             if self._intake is None:
                 self._intake = Intake(self.committer())
             return self._intake
+
+    def look_at(self, sensor: str) -> None:
+        """Say in the log, once, that a sensor runs twice."""
+        known = self.committer().ledger.sensors.values()
+        incarnations = running_twice((each for each in known if each.name == sensor), int(time.time()))
+        with self._lock:
+            if incarnations and sensor not in self._twice:
+                words = "sensor %s runs twice, what both see is counted twice: incarnations %s"
+                FAULTS.error(words, sensor, ", ".join(incarnations[sensor]))
+            self._twice = (self._twice - {sensor}) | incarnations.keys()
 
     def close(self) -> None:
         """Commit what waits."""

@@ -87,6 +87,8 @@ class _Looked(Collector):
             if updated:
                 words = "When something was last added."
                 yield _gauge("halfopen_dataset_updated_timestamp_seconds", words, updated)
+            words = "Sensors of which two incarnations watch at once: what both see is counted twice."
+            yield _gauge("halfopen_sensors_running_twice", words, look.running_twice)
         if self._upkeep.last:
             words = "When the last whole upkeep ended."
             yield _gauge("halfopen_upkeep_timestamp_seconds", words, self._upkeep.last)

@@ -18,10 +18,11 @@ FRESH: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the tables amount to, and how far the dataset has come."""
+    """What the tables amount to, how far the dataset has come, and how many sensors run twice."""
 
     tables: Sequence[TableFacts]
     state: State
+    running_twice: int
 
 
 class Vitals:
@@ -38,7 +39,8 @@ class Vitals:
         with self._lock:
             if time.monotonic() - self._looked >= self._fresh:
                 try:
-                    self._look = Look(self._store.info().tables, self._store.dataset.state())
+                    facts = self._store.info()
+                    self._look = Look(facts.tables, self._store.dataset.state(), len(facts.running_twice))
                 except (StoreError, OSError):
                     self._look = None
                 self._looked = time.monotonic()

@@ -18,6 +18,7 @@ from halfopen.store.lease import Lease, Turn
 from halfopen.store.ledger import Ingested, Ledger, Sensor, heard
 from halfopen.store.place import Overtaken, Place
 from halfopen.store.query import QUARTER
+from halfopen.store.rewrite import Rewritten, rewritten
 from halfopen.store.rollup import DATA, Follower
 from halfopen.store.schema import CONNECTIONS, INCOMING, ROLLUPS
 from halfopen.store.tables import File, Table
@@ -78,11 +79,40 @@ class Committer:
         self.ledger = Ledger(place)
         self._follower = Follower(self.connections, self.rollups, engine)
 
-    def forget(self, sensor: str) -> None:
-        """Let go of a sensor that will not come back: its rows stay, it is missed no longer."""
+    def forget_sensor(self, name: str) -> None:
+        """Let go of a sensor that will not come back: its rows stay, it is missed no longer. StoreError if unknown."""
         with self.lock:
-            self.ledger.refresh()
-            self.ledger.forget(sensor)
+            while True:
+                self.ledger.refresh()
+                if all(known != name for known, _ in self.ledger.sensors):
+                    raise StoreError(name, "no sensor of this name has delivered here")
+                try:
+                    return self.ledger.forget_sensor(name)
+                except Overtaken:
+                    continue
+
+    def forget_capture(self, digest: str) -> Ingested:
+        """Take the rows of a capture out again, and forget that it was here; gives what it was.
+
+        Rollups follow. StoreError if it is not here, or once rows of it have gone by retention: the rollups hold them.
+        """
+        application = application_of_file(digest)
+        with self.lock:
+            while True:
+                self.connections.refresh()
+                self.ledger.refresh()
+                number = self.connections.transaction(application)
+                record = self.ledger.files.get((digest, number))
+                if record is None:
+                    self._refuse_twice(digest, ())
+                    raise StoreError(digest, "no such capture is in the store")
+                found = self._without(digest, record)
+                try:
+                    self.connections.commit(DATA, {application: number + 1}, found.new, found.old)
+                except Overtaken:
+                    continue
+                self.ledger.forget_file(digest)
+                return record
 
     def follow(self) -> int:
         """Bring the rollups up to the connections; gives the number of versions that held data."""
@@ -178,7 +208,7 @@ class Committer:
         once some of those rows have gone by retention, because the rollups still hold them. A file that is in the
         store in another capture is refused always: its connections would count twice.
         """
-        application = f"file:{digest}"
+        application = application_of_file(digest)
         # Parts are judged while they come: this may take minutes, and others commit meanwhile.
         files: list[File] | None = None
         end = rows = 0
@@ -189,6 +219,8 @@ class Committer:
                 self.ledger.refresh()
                 number = self.connections.transaction(application)
                 earlier = self.ledger.files.get((digest, number))
+                if number and not earlier:
+                    raise StoreError(digest, "this file is in the store, but the record of it is lost")
                 if earlier and not replace:
                     if earlier.options == options:
                         return earlier
@@ -197,10 +229,12 @@ class Committer:
                     self._refuse_twice(digest, members)
                 if files is not None:
                     record = Ingested(digest, number + 1, sensor, options, rows, now, end, list(members))
-                    remove, kept = self._without(digest, earlier)
+                    before = self._without(digest, earlier)
                     try:
                         self.ledger.put_file(record, number)
-                        self.connections.commit(DATA, {application: number + 1}, [*files, *kept], remove)
+                        self.connections.commit(
+                            DATA, {application: number + 1}, [*files, *before.new], before.old
+                        )
                     except Overtaken:
                         continue
                     return record
@@ -221,32 +255,21 @@ class Committer:
         mine = {digest, *members}
         for each in self.ledger.files.values():
             shared = mine & {each.digest, *each.members}
-            if shared and each.number == self.connections.transaction(f"file:{each.digest}"):
+            if shared and each.number == self.connections.transaction(application_of_file(each.digest)):
                 named = f"in the joined capture {each.digest}" if each.members else "by itself"
                 which = ", ".join(sorted(shared))
                 raise StoreError(digest, f"{which} is in the store {named} already; forget that one first")
 
-    def _without(self, digest: str, earlier: Ingested | None) -> tuple[list[File], list[File]]:
+    def _without(self, digest: str, earlier: Ingested | None) -> Rewritten:
         """The files that hold rows of an earlier ingestion, and new ones that hold the rest of their rows."""
         if earlier is None or not earlier.rows:
-            return [], []
-        remove, kept, found = [], [], 0
-        for file in self.connections.files():
-            source = {"rows": self.connections.source([file.path])}
-            mine = self.engine.ask("SELECT count(*) AS n FROM {rows} WHERE file = ?", source, [digest])
-            count = mine["n"][0].as_py()
-            if not count:
-                continue
-            found += count
-            remove.append(file)
-            if count < file.rows:
-                rest = self.engine.ask("SELECT * FROM {rows} WHERE file IS DISTINCT FROM ?", source, [digest])
-                kept.append(self.connections.write(rest, file.partition))
-        if found != earlier.rows:
+            return Rewritten()
+        found = rewritten(self.connections, self.connections.files(), self.engine, "file = $1", [digest])
+        if found.rows != earlier.rows:
             raise StoreError(
                 digest, "connections of this file are gone by retention; its rollups cannot be replaced"
             )
-        return remove, kept
+        return found
 
     def _write(self, parts: Iterable[Any]) -> list[File]:
         """New files, each of one day. Parts that follow one another go into one file, up to `PARTS_OF_A_FILE`."""
@@ -264,6 +287,11 @@ class Committer:
 def application_of(sensor: str, incarnation: str) -> str:
     """The application transaction that counts the batches of one incarnation of a sensor."""
     return f"sensor:{sensor}/{incarnation}"
+
+
+def application_of_file(digest: str) -> str:
+    """The application transaction that counts the ingestions of a capture."""
+    return f"file:{digest}"
 
 
 def check(batch: Batch) -> None:

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from halfopen.store.place import COMPRESSION, Place
-from halfopen.store.query import QUARTER, Gap
+from halfopen.store.query import QUARTER, Gap, Overlap
 
 LATENESS: Final = 30 * 60
 """Seconds after its end at which a bucket closes, whoever is missing; a sensor silent for longer is not live (D15)."""
+
+TOGETHER: Final = 60
+"""Seconds for which two incarnations of a sensor have watched at once before it counts as running twice: less is left to
+a clock that was set, and a sensor that takes the place of another."""
 
 GAPS_KEPT: Final = 1000
 """Past gaps remembered for each sensor; the oldest go first."""
@@ -103,10 +108,10 @@ class Ledger:
 
     def put_sensors(self, sensors: Iterable[Sensor]) -> None:
         """Set and keep some sensors; Overtaken if others were kept since the last refresh."""
-        self.sensors.update({(each.name, each.incarnation): each for each in sensors})
+        self.sensors = {**self.sensors, **{(each.name, each.incarnation): each for each in sensors}}
         self._keep("sensors.parquet", list(self.sensors.values()), _SENSORS)
 
-    def forget(self, name: str) -> None:
+    def forget_sensor(self, name: str) -> None:
         """Drop all incarnations of a sensor that will not come back."""
         self.sensors = {key: each for key, each in self.sensors.items() if key[0] != name}
         self.put_sensors(())
@@ -120,6 +125,11 @@ class Ledger:
             key: each for key, each in self.files.items() if key[0] != record.digest or key[1] == committed
         }
         self.files = {**kept, (record.digest, record.number): record}
+        self._keep("files.parquet", list(self.files.values()), _FILES)
+
+    def forget_file(self, digest: str) -> None:
+        """Drop the records of a file that was taken out."""
+        self.files = {key: each for key, each in self.files.items() if key[0] != digest}
         self._keep("files.parquet", list(self.files.values()), _FILES)
 
     def _news(self, name: str, kind: type[Row]) -> list[Row] | None:
@@ -171,29 +181,57 @@ def heard(
 def closed(sensors: Iterable[Sensor], ends_of_files: Iterable[int], now: int) -> int:
     """The time (s) up to which buckets are closed (D15)."""
     late = _quarter(now - LATENESS)
-    live = [each.watermark for each in sensors if each.seen > now - LATENESS]
+    live = [each.watermark for each in _live(sensors, now)]
     if live:
         return max(late, _quarter(min(min(live), now)))
     return max(late, max(ends_of_files, default=0))
 
 
-def missed(sensors: Mapping[tuple[str, str], Sensor], start: int, end: int, now: int) -> list[Gap]:
+def missed(sensors: Iterable[Sensor], start: int, end: int, closed: int) -> list[Gap]:
     """Gaps that touch start <= t < end: those between an incarnation's watches and to its successor's, and those
     of sensors whose watermark has stayed behind the last closed bucket."""
     found = []
-    late = _quarter(now - LATENESS)
-    names = {each.name for each in sensors.values()}
-    for name in sorted(names):
-        lives = sorted((each for each in sensors.values() if each.name == name), key=lambda each: each.since)
+    for name, lives in _by_name(sensors):
         reached = lives[0].watermark
         for each in lives:
             found += [Gap(name, first, last) for first, last in each.gaps]
             if each.since > reached:
                 found.append(Gap(name, reached, each.since))
             reached = max(reached, each.watermark)
-        if reached < late:
-            found.append(Gap(name, reached, late))
+        if reached < closed:
+            found.append(Gap(name, reached, closed))
     return [gap for gap in found if gap.start < end and gap.end > start]
+
+
+def overlapping(sensors: Iterable[Sensor]) -> list[Overlap]:
+    """Where more than one incarnation of a name has watched."""
+    found = []
+    for name, lives in _by_name(sensors):
+        reached = lives[0].watermark
+        for each in lives[1:]:
+            last = min(reached, each.watermark)
+            if last - each.since > TOGETHER:
+                found.append(Overlap(name, each.since, last))
+            reached = max(reached, each.watermark)
+    return found
+
+
+def running_twice(sensors: Iterable[Sensor], now: int) -> dict[str, list[str]]:
+    """Incarnations by name of the sensors that run more than once: live ones that have watched at the same time."""
+    live = _live(sensors, now)
+    names = {overlap.sensor for overlap in overlapping(live)}
+    return {name: [each.incarnation for each in lives] for name, lives in _by_name(live) if name in names}
+
+
+def _live(sensors: Iterable[Sensor], now: int) -> list[Sensor]:
+    return [each for each in sensors if each.seen > now - LATENESS]
+
+
+def _by_name(sensors: Iterable[Sensor]) -> Iterator[tuple[str, list[Sensor]]]:
+    """The incarnations of each name, in the order in which they began to watch."""
+    ordered = sorted(sensors, key=lambda each: (each.name, each.since))
+    for name, lives in groupby(ordered, key=lambda each: each.name):
+        yield name, list(lives)
 
 
 def _quarter(time_: int) -> int:

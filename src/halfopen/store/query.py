@@ -110,7 +110,7 @@ def summed(at: NDArray[np.int64], values: NDArray[Any], count: int) -> NDArray[n
 class State:
     """How far a dataset has come."""
 
-    version: str  # changes with every change of what counts could be; part of a cache's key (A23)
+    version: str  # changes with every change of counts, gaps and overlaps; part of a cache's key (A23)
     closed: int  # buckets that end at or before this time (s) are closed (D15)
     updated: int  # when something was last added (s)
 
@@ -118,6 +118,15 @@ class State:
 @dataclass(frozen=True, slots=True)
 class Gap:
     """A stretch of time (s) in which a sensor that should have reported did not."""
+
+    sensor: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A stretch of time (s) in which a sensor ran twice: what both incarnations saw is counted twice."""
 
     sensor: str
     start: int
@@ -142,5 +151,9 @@ class Dataset(Protocol):
         ...
 
     def gaps(self, start: int, end: int) -> Sequence[Gap]:
-        """Gaps that touch start <= t < end."""
+        """Gaps that touch start <= t < end; one that is still open ends with the last closed bucket (A20)."""
+        ...
+
+    def overlaps(self, start: int, end: int) -> Sequence[Overlap]:
+        """Overlaps that touch start <= t < end."""
         ...

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
+from zlib import crc32
 
 import duckdb
 import pyarrow as pa
@@ -15,9 +16,9 @@ from halfopen.errors import StoreError
 from halfopen.model import SECOND
 from halfopen.store import questions
 from halfopen.store.engine import Engine
-from halfopen.store.ledger import Ledger, closed, missed
+from halfopen.store.ledger import Ingested, Ledger, Sensor, closed, missed, overlapping
 from halfopen.store.place import Place
-from halfopen.store.query import Cells, Dimension, Filters, Gap, State
+from halfopen.store.query import Cells, Dimension, Filters, Gap, Overlap, State
 from halfopen.store.rollup import FOLLOWED, PRUNED, partition_of
 from halfopen.store.schema import CONNECTIONS, ROLLUPS
 from halfopen.store.tables import File, Table
@@ -126,20 +127,27 @@ class Reader:
         now = int(self._clock())
         with self._lock:
             rollups = self._fresh(self._rollups)
-            self._ledger.refresh()
-            sensors = list(self._ledger.sensors.values())
-            files = list(self._ledger.files.values())
-            reached, pruned = rollups.transaction(FOLLOWED), rollups.transaction(PRUNED)
-            version = f"{rollups.identity}.{reached}.{pruned}"
+            counts = rollups.identity, rollups.transaction(FOLLOWED), rollups.transaction(PRUNED)
+        sensors, files = self._known()
+        until = closed(sensors, (each.end for each in files), now)
+        befell = crc32(repr((missed(sensors, 0, now, until), overlapping(sensors))).encode())
         updated = max([*(each.added for each in sensors), *(each.ingested for each in files)], default=0)
-        return State(version, closed(sensors, (each.end for each in files), now), updated)
+        return State(".".join(map(str, (*counts, befell))), until, updated)
 
     def gaps(self, start: int, end: int) -> Sequence[Gap]:
-        """Gaps that touch start <= t < end."""
+        """As `query.Dataset.gaps`."""
+        sensors, files = self._known()
+        return missed(sensors, start, end, closed(sensors, (each.end for each in files), int(self._clock())))
+
+    def overlaps(self, start: int, end: int) -> Sequence[Overlap]:
+        """As `query.Dataset.overlaps`."""
+        sensors, _ = self._known()
+        return [each for each in overlapping(sensors) if each.start < end and each.end > start]
+
+    def _known(self) -> tuple[list[Sensor], list[Ingested]]:
         with self._lock:
             self._ledger.refresh()
-            sensors = dict(self._ledger.sensors)
-        return missed(sensors, start, end, int(self._clock()))
+            return list(self._ledger.sensors.values()), list(self._ledger.files.values())
 
     def _by_grain(self, table: Table) -> Mapping[str, Sequence[File]]:
         """The files of the snapshot of the rollups, parted once for each snapshot."""

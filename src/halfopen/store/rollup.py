@@ -21,8 +21,10 @@ PRUNED: Final = "pruned"
 
 DATA: Final = "data"
 RETENTION: Final = "retention"
+ERASURE: Final = "erasure"
 LAYOUT: Final = "layout"
-"""Kinds of commits. What retention removes from connections stays in the rollups."""
+"""Kinds of commits. Only data changes the rollups: what retention removes from connections stays in them, and erasure
+takes nothing out of connections but who they were from."""
 
 VERSIONS_AT_ONCE: Final = 200
 """Versions followed in one commit after a long absence."""

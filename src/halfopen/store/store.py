@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from halfopen.store.committer import Committer
+from halfopen.store.committer import Committer, application_of_file
 from halfopen.store.engine import Engine
 from halfopen.store.lease import FileLease, Lease
-from halfopen.store.ledger import Ingested, Ledger, Sensor
+from halfopen.store.ledger import Ingested, Ledger, Sensor, running_twice
 from halfopen.store.object_lease import ObjectLease
 from halfopen.store.place import Place
 from halfopen.store.reader import Reader
@@ -45,6 +45,7 @@ class Facts:
     tables: tuple[TableFacts, ...]
     followed: int  # version of connections that the rollups hold
     sensors: tuple[Sensor, ...]
+    running_twice: dict[str, list[str]]  # live incarnations by sensor, where more than one watches: a fault
     files: tuple[Ingested, ...]
 
 
@@ -103,10 +104,11 @@ class Store:
             tuple(_facts(table) for table in tables.values()),
             tables[ROLLUPS.name].transaction(FOLLOWED),
             tuple(ledger.sensors.values()),
+            running_twice(ledger.sensors.values(), int(self._clock())),
             tuple(
                 each
                 for each in ledger.files.values()
-                if each.number == tables[CONNECTIONS.name].transaction(f"file:{each.digest}")
+                if each.number == tables[CONNECTIONS.name].transaction(application_of_file(each.digest))
             ),
         )
 

@@ -15,7 +15,8 @@ from halfopen.errors import UsageError
 from halfopen.model import SECOND
 from halfopen.store.committer import Committer
 from halfopen.store.place import Overtaken
-from halfopen.store.rollup import LAYOUT, MERGED, PRUNED, RETENTION, SHORT
+from halfopen.store.rewrite import rewritten
+from halfopen.store.rollup import ERASURE, LAYOUT, MERGED, PRUNED, RETENTION, SHORT
 from halfopen.store.tables import File, Table
 
 DAY: Final = 86400
@@ -34,7 +35,11 @@ VACUUM_AFTER: Final = 24
 
 _COMPACTED: Final = "SELECT * FROM {rows} ORDER BY start_ns"
 
-_OLD: Final = "SELECT count(*) FILTER (WHERE {test}) AS gone FROM {{rows}}"
+_ERASED: Final = """
+    SELECT * REPLACE (CASE WHEN {test} THEN NULL ELSE client END AS client,
+                      CASE WHEN {test} THEN NULL ELSE trigger END AS trigger)
+    FROM {{rows}}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +100,28 @@ class Upkeep:
             vacuumed=sum(_vacuumed(each, hours) for each in (committer.connections, committer.rollups))
         )
 
+    def forget_client(self, names: Sequence[str]) -> int:
+        """Take a client's address, however `names` call it, out of its connections, and the names it asked for.
+
+        The connections themselves stay, and count: they are as if nothing of either had been kept. Gives their number.
+        """
+        committer = self._committer
+        table = committer.connections
+        while True:
+            with committer.lock:
+                table.refresh()
+                files = table.files()
+            done = rewritten(table, files, committer.engine, "client = ANY($1)", [list(names)], _ERASED)
+            if not done.old or self._commit(table, done.old, done.new, ERASURE):
+                return done.rows
+
     def _less(self, table: Table, test: str) -> int:
         """Let go of the rows that pass the test, all in one commit, and give their number."""
         with self._committer.lock:
             table.refresh()
             files = table.files()
-        gone, old, new = 0, [], []
-        for file in files:
-            count = self._ask(_OLD.format(test=test), table, [file])["gone"][0].as_py()
-            if count:
-                gone += count
-                old.append(file)
-                if count < file.rows:
-                    rest = self._ask(f"SELECT * FROM {{rows}} WHERE NOT ({test})", table, [file])
-                    new.append(table.write(rest, file.partition))
-        return gone if old and self._commit(table, old, new, RETENTION) else 0
+        done = rewritten(table, files, self._committer.engine, test)
+        return done.rows if done.old and self._commit(table, done.old, done.new, RETENTION) else 0
 
     def _together(self, table: Table, query: str, least: int, short: int = 0) -> int:
         with self._committer.lock:

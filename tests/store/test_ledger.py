@@ -1,0 +1,78 @@
+"""What is concluded from how far sensors have come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halfopen.store import ledger
+from halfopen.store.ledger import LATENESS, TOGETHER, Sensor, missed, overlapping, running_twice
+from halfopen.store.query import Gap, Overlap
+
+TIMES = st.integers(0, 40)
+
+
+def sensor(name: str, incarnation: str, since: int, watermark: int, seen: int = 0) -> Sensor:
+    return Sensor(name, incarnation, since, seen, watermark, added=0, rate=1.0, drops=0)
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> list[Sensor]:
+    """Incarnations of two sensors, and what time each has watched."""
+    found = []
+    for number in range(draw(st.integers(1, 6))):
+        since, watermark = sorted((draw(TIMES), draw(TIMES)))
+        found.append(sensor(draw(st.sampled_from(("lyon", "oslo"))), str(number), since, watermark))
+    return found
+
+
+def watching(sensors: Iterable[Sensor], name: str, time: int) -> int:
+    return sum(each.name == name and each.since <= time < each.watermark for each in sensors)
+
+
+def within(found: Iterable[Gap | Overlap], name: str) -> set[int]:
+    return {time for each in found if each.sensor == name for time in range(each.start, each.end)}
+
+
+@given(lives(), TIMES)
+def test_missed_is_what_no_incarnation_has_watched(sensors: list[Sensor], closed: int) -> None:
+    found = missed(sensors, 0, 100, closed)
+    for name in {each.name for each in sensors}:
+        mine = [each for each in sensors if each.name == name]
+        begin = min(mine, key=lambda each: each.since).watermark
+        end = max(closed, *(each.since for each in mine), 0)
+        assert within(found, name) == {time for time in range(begin, end) if not watching(mine, name, time)}
+
+
+@given(lives())
+def test_an_overlap_is_what_several_have_watched(sensors: list[Sensor]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "TOGETHER", 0)
+        found = overlapping(sensors)
+    for name in ("lyon", "oslo"):
+        assert within(found, name) == {time for time in range(50) if watching(sensors, name, time) > 1}
+
+
+def test_a_clock_that_was_set_is_not_a_second_sensor() -> None:
+    first = sensor("lyon", "one", 0, 1000)
+    assert overlapping([first, sensor("lyon", "two", 1000 - TOGETHER, 2000)]) == []
+    assert overlapping([first, sensor("lyon", "two", 999 - TOGETHER, 2000)]) == [
+        Overlap("lyon", 999 - TOGETHER, 1000)
+    ]
+
+
+def test_who_was_not_heard_of_for_long_does_not_run_any_more() -> None:
+    now = 10_000
+    late = now - LATENESS
+    one, two, three = (
+        sensor("lyon", name, 0, 5000, seen)
+        for name, seen in (("one", late + 1), ("two", now), ("three", late))
+    )
+    assert running_twice([one, two, three, sensor("oslo", "one", 0, 5000, now)], now) == {
+        "lyon": ["one", "two"]
+    }
+    assert running_twice([one, three], now) == {}
+    assert running_twice([one, two], now + 1) == {}

@@ -52,7 +52,7 @@ _TUNNEL: Final = f"{_TUNNELS}/{{tunnel_id}}"
 
 
 def _time(name: str, description: str) -> Parameter:
-    return Parameter(name, description, "a time (ISO 8601)", format="date-time")
+    return Parameter(name, description, "a time (ISO 8601)", formats=("date-time",))
 
 
 _TIMES: Final = (

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from halfopen.tunnels.registry import DELETED, GRACE, LEASE, SECRET, UNKNOWN, SessionError
-from tests.tunnels.world import World
+from tests.tunnels.world import World, asked
 
 
 def test_a_connector_and_its_four_connections(world: World) -> None:
@@ -36,14 +36,14 @@ def test_each_refusal_in_the_words_cloudflared_knows(world: World) -> None:
     session = world.edge()
     tunnel, token = world.tunnel()
     other = world.here.accounts.create_account("Other").id
-    assert world.refused(session, world.asked(token, secret=b"x" * 32)) == SECRET
+    assert world.refused(session, asked(token, secret=b"x" * 32)) == SECRET
     for account, identifier in ((other, tunnel.id), (world.account, str(uuid4()))):
-        asked = type(token)(account, identifier, token.secret)
-        assert world.refused(session, world.asked(asked)) == UNKNOWN
+        claimed = type(token)(account, identifier, token.secret)
+        assert world.refused(session, asked(claimed)) == UNKNOWN
     world.here.tunnels.edit(world.account, tunnel.id, secret=b"n" * 32)
-    assert world.refused(session, world.asked(token)) == SECRET
+    assert world.refused(session, asked(token)) == SECRET
     world.here.tunnels.delete(world.account, tunnel.id)
-    assert world.refused(session, world.asked(token, secret=b"n" * 32)) == DELETED
+    assert world.refused(session, asked(token, secret=b"n" * 32)) == DELETED
     assert world.links(tunnel) == {}
 
 
@@ -133,7 +133,7 @@ def test_a_new_process_of_an_edge_ends_the_session_of_the_old(world: World) -> N
     for speak in (
         lambda: world.here.registry.heartbeat(old, ids),
         lambda: world.here.registry.unregister(old, ids),
-        lambda: world.here.registry.register(old, [world.asked(token)]),
+        lambda: world.here.registry.register(old, [asked(token)]),
         lambda: world.here.registry.news(old, 0, 0),
         lambda: world.here.registry.report(old, ids[0], 3),
     ):

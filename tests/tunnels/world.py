@@ -17,6 +17,23 @@ from halfopen.tunnels.vault import RunToken
 MINUTE = 60.0
 
 
+def asked(
+    token: RunToken, index: int = 0, connector: str | None = None, secret: bytes | None = None
+) -> Registration:
+    """A registration with this token."""
+    return Registration(
+        account=token.account,
+        tunnel=token.tunnel,
+        secret=token.secret if secret is None else secret,
+        connector=connector or str(uuid4()),
+        conn_index=index,
+        version="2026.8.2",
+        arch="linux_amd64",
+        features=("serialized_headers", "allow_remote_config"),
+        origin_ip="198.51.100.7",
+    )
+
+
 class World:
     """An installation whose time stands still but for `later`."""
 
@@ -43,21 +60,6 @@ class World:
     def tunnel(self, name: str = "blog", config_src: str = "local") -> tuple[Tunnel, RunToken]:
         return self.here.tunnels.create(self.account, name, config_src)
 
-    def asked(
-        self, token: RunToken, index: int = 0, connector: str | None = None, secret: bytes | None = None
-    ) -> Registration:
-        return Registration(
-            account=token.account,
-            tunnel=token.tunnel,
-            secret=token.secret if secret is None else secret,
-            connector=connector or str(uuid4()),
-            conn_index=index,
-            version="2026.8.2",
-            arch="linux_amd64",
-            features=("serialized_headers", "allow_remote_config"),
-            origin_ip="198.51.100.7",
-        )
-
     def connect(
         self,
         session: Session,
@@ -67,7 +69,7 @@ class World:
     ) -> list[str]:
         """The ids of the connections of one connector."""
         name = connector or str(uuid4())
-        told = self.here.registry.register(session, [self.asked(token, index, name) for index in indexes])
+        told = self.here.registry.register(session, [asked(token, index, name) for index in indexes])
         return [each.connection for each in told if isinstance(each, Registered)]
 
     def refused(self, session: Session, asked: Registration) -> str:

@@ -134,6 +134,11 @@ class Judge:
                 else:
                     yield result
 
+    def rest(self) -> None:
+        """Let go of the tables that are kept for further captures."""
+        for idle in self._idle.values():
+            idle.clear()
+
     def _shares(self, capture: Capture) -> tuple[Share, ...]:
         """How a capture is parted; by what it is alone, so that its rows come in one order everywhere."""
         if (capture.progress[1] or 0) >= LARGE and self.limits.max_connections >= MANY:

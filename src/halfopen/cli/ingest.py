@@ -151,6 +151,7 @@ def _ingest_all(
             except StoreError as error:
                 refused, words = True, str(error)
             print(f"{printable(capture.name)}: {printable(words)}")
+        judge.rest()  # the rollups take memory, too
         committer.follow()
     return refused
 

@@ -19,7 +19,7 @@ from halfopen.places.countries import CONTINENTS, COUNTRIES
 from halfopen.radar.answers import confidence
 from halfopen.radar.lists import FORMAT, NOT_FOUND, OFFSET, faults, limit, stretch, values
 from halfopen.radar.shapes import Number
-from halfopen.radar.vocabulary import LOCATION
+from halfopen.radar.vocabulary import LOCATION, list_pattern
 from halfopen.store.query import Dataset
 
 
@@ -79,7 +79,10 @@ def location_routes(dataset: Dataset, clock: Callable[[], float] = time.time) ->
     yield Route(
         "GET", "/radar/entities/locations", _list, "Countries", RadarLocations, RADAR, service=RADAR_SERVICE,
         parameters=(
-            Parameter("location", "Only these countries, separated by commas.", "ISO 3166-1 alpha-2 codes"),
+            Parameter(
+                "location", "Only these countries, separated by commas.", "ISO 3166-1 alpha-2 codes",
+                pattern=list_pattern(LOCATION), checked=False,
+            ),
             *_COLUMNS, limit(_ALL), OFFSET, FORMAT,
         ),
         check=_rejected, tags=tags,

@@ -35,7 +35,7 @@ SOMETHING: Final = "sum(connections) <> 0 OR abs(sum(weight)) > 1e-6 OR abs(sum(
 _SUMS: Final = "sum(connections)::BIGINT AS connections, sum(weight) AS weight, sum(squares) AS squares"
 _ORDER: Final = "kind, asn, continent, location, bucket"
 
-_QUARTERS: Final = f"""
+QUARTERS: Final = f"""
     SELECT '{WHOLE}' AS kind, bucket, sensor, coalesce(asn, 0) AS asn, coalesce(location, '') AS location,
            coalesce(continent, '') AS continent, stage, signature, tags, ip_version, server_port,
            CASE WHEN file IS NULL THEN 0 ELSE ingested - ingested % 86400 END AS ingested,
@@ -70,7 +70,7 @@ _ON_TOP: Final = MERGED.format(rows="(SELECT * FROM {old} UNION ALL BY NAME SELE
 PARTITION: Final = {"15m": "day", "1d": "month"}
 """What one partition of a grain spans."""
 
-SHORT: Final = ROLLUPS.row_group
+SHORT: Final = 1 << 15
 """Rows up to which a file is written anew with what comes on top of it; longer ones upkeep puts together."""
 
 _FOLD: Final = 8
@@ -114,7 +114,7 @@ def _append(connections: Table, rollups: Table, engine: Engine, changes: Sequenc
     removed = {path for change in changes for path in change.removed}
     both = added & removed  # came and went: neither need be read
     quarters = engine.ask(
-        _QUARTERS,
+        QUARTERS,
         {
             "added": connections.source(sorted(added - both)),
             "removed": connections.source(sorted(removed - both)),

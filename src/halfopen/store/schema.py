@@ -23,16 +23,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One table: its name, its columns, by which of them its files are parted, and how each file is.
+    """One table: its name, its columns, and by which of them its files are parted.
 
-    Rows of a file lie in row groups of at most `row_group`, each with one value of the column `apart`, if there is one.
+    Where there is a column `apart`, files are sorted for questions that want few of their rows: each row group has one
+    value of it.
     """
 
     name: str
     words: str
     columns: tuple[Column, ...]
     partitions: tuple[str, ...]
-    row_group: int = 1 << 20
     apart: str | None = None
 
     @property
@@ -136,7 +136,6 @@ ROLLUPS: Final = Layout(
         Column("squares", pa.float64(), "the sum of their squared weights"),
     ),
     ("grain", "day"),
-    row_group=1 << 15,
     apart="kind",
 )
 

@@ -1,4 +1,4 @@
-"""Speed and memory of `halfopen classify`, beside other programs in the same run: `make bench`.
+"""Speed and memory of `halfopen classify` and `ingest`, beside other programs in the same run: `make bench`.
 
 Whole processes, one run apart to warm caches, then each once per round (A B C A B C), medians. The
 tables go to standard output; docs/benchmarks.md says what each number means.
@@ -26,6 +26,15 @@ from peers import BIN, FAST, SLOW, Peer, find
 
 HERE: Final = Path(__file__).resolve().parent
 OURS: Final = "halfopen classify --summary"
+INGEST: Final = "halfopen ingest"
+INGEST_WITHIN: Final = 3.0
+"""Times the time of `OURS`."""
+
+COPY: Final = "DuckDB, the same rows once more"
+COPIES: Final = (
+    "import duckdb, os, sys; duckdb.sql(f\"COPY (FROM '{sys.argv[1]}/store/connections/*/*.parquet') "
+    "TO '{sys.argv[1]}/copy' (FORMAT parquet, COMPRESSION zstd)\"); os.fsync(os.open(f'{sys.argv[1]}/copy', os.O_RDWR))"
+)
 SECONDS_AFTER_START: Final = 1.0
 MEMORY: Final = 250 * MIB
 FLAT: Final = 1.15
@@ -97,6 +106,19 @@ class Bench:
     def ours(self, *files: Path, output: tuple[str, ...] = ("--summary",)) -> list[str]:
         """Our command on some captures, with all of its work."""
         return [str(BIN / "halfopen"), "classify", *map(str, files), *output, "--places", str(self.places())]
+
+    def ingest(self, file: Path, data: Path) -> list[str]:
+        """Our command that puts a capture into a new dataset."""
+        ours = [
+            str(BIN / "halfopen"),
+            "ingest",
+            str(file),
+            "--data",
+            str(data),
+            "--places",
+            str(self.places()),
+        ]
+        return ["/bin/sh", "-c", 'rm -rf "$0" && exec "$@"', str(data), *ours]
 
     def one(self, command: list[str]) -> Median:
         """Medians of one command alone; raises CommandError."""
@@ -237,6 +259,49 @@ def memory(bench: Bench) -> None:
     bench.report.data["peak memory"] = peaks
 
 
+def ingestion(bench: Bench) -> None:
+    """From a capture to committed tables: time beside judging alone, and memory where it is ten times longer."""
+    report = bench.report
+    profiles = ("small", "mixed-tenth") if bench.quick else ("mixed", "mixed-long")
+    trace, longer = map(bench.trace, profiles)
+    flows = next(peer for peer in FAST if peer.name == "nfpcapd")
+    with tempfile.TemporaryDirectory(dir=bench.cache) as folder:
+        data = Path(folder) / "data"
+        commands = {
+            OURS: bench.ours(trace.path),
+            INGEST: bench.ingest(trace.path, data),
+            COPY: [sys.executable, "-c", COPIES, str(data)],
+        }
+        if program := find(flows, bench.cache):
+            commands[flows.name] = flows.command(program, trace.path, Path(folder))
+        taken, failures = alternate(commands, bench.rounds)
+        for reason in failures.values():
+            raise CommandError(reason)
+        long = run(bench.ingest(longer.path, data))
+    report.say(f"{trace.connections:,} connections from {trace.bytes / 1e6:,.0f} MB into the dataset:")
+    rows = [
+        (
+            name,
+            f"{t.wall:.3f}",
+            f"{t.fastest:.3f}-{t.slowest:.3f}",
+            f"{t.cpu:.2f}",
+            f"{t.wall / taken[OURS].wall:.2f}",
+            mib(t.peak),
+        )
+        for name, t in taken.items()
+    ]
+    report.table(("program", "wall s", "fastest-slowest", "CPU s", "x classify", "peak MiB"), rows)
+    report.say(f"{longer.connections:,} connections: {long.wall:.1f} s, peak {mib(long.peak)} MiB.")
+    found, flat = taken[INGEST].wall / taken[OURS].wall, long.peak / taken[INGEST].peak
+    report.target(
+        "time of ingest beside classify", f"<= {INGEST_WITHIN:g} x", f"{found:.2f} x", found <= INGEST_WITHIN
+    )
+    report.target("peak memory of ingest, ten times longer", f"<= {FLAT} x", f"{flat:.2f} x", flat <= FLAT)
+    report.data["ingestion"] = {name: asdict(t) for name, t in taken.items()} | {
+        longer.path.stem: asdict(long)
+    }
+
+
 def ten_packets(source: Path, path: Path) -> None:
     """The first ten packets of a capture as a capture."""
     data = source.read_bytes()
@@ -268,10 +333,16 @@ def start(bench: Bench) -> None:
     bench.report.data["start"] = {"warm": asdict(warm), "first": asdict(first), "kept": kept}
 
 
+PARTS: Final = (speed, several_files, memory, ingestion, start)
+
+
 def main() -> None:
     """Measure everything and print the page."""
-    parser = argparse.ArgumentParser(description="Speed and memory of halfopen classify, beside its peers.")
+    parser = argparse.ArgumentParser(
+        description="Speed and memory of halfopen classify and ingest, beside peers."
+    )
     parser.add_argument("--rounds", type=int, default=5, help="times that each command runs (5)")
+    parser.add_argument("--part", choices=[part.__name__ for part in PARTS], help="only this part")
     parser.add_argument("--quick", action="store_true", help="small captures: to try the benchmark itself")
     parser.add_argument("--cache", type=Path, default=HERE / ".cache", help="folder for the captures (8 GB)")
     parser.add_argument("--json", type=Path, help="write all numbers there, too")
@@ -288,7 +359,7 @@ def main() -> None:
     report.say(
         f"Peaks below {mib(floor)} MiB cannot be seen: a child begins with the memory of its parent.", ""
     )
-    for part in (speed, several_files, memory, start):
+    for part in PARTS if options.part is None else [part for part in PARTS if part.__name__ == options.part]:
         try:
             part(bench)
         except CommandError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -59,18 +59,14 @@ _CODE: Final = Parameter(
 )
 
 
-def _words(name: str, words: Iterable[str]) -> Parameter:
-    """A filter by one column of the table."""
-    known = tuple(sorted(set(words)))
-    accepted = f"one of {', '.join(known)}"
-    return Parameter(name, f"Only those of this {name}.", accepted, values=known, any_case=True)
-
-
 _COLUMNS: Final = (
-    _words("continent", CONTINENTS),
-    _words("region", (country.region for country in COUNTRIES.values())),
-    _words("subregion", (country.subregion for country in COUNTRIES.values())),
-)
+    Parameter(
+        "continent", "Only those of this continent.", f"one of {', '.join(sorted(CONTINENTS))}",
+        values=tuple(sorted(CONTINENTS)), any_case=True,
+    ),
+    Parameter("region", "Only those of this region of UN M49; other words find nothing.", "a name"),
+    Parameter("subregion", "Only those of this subregion of UN M49; other words find nothing.", "a name"),
+)  # fmt: skip
 
 
 def location_routes(dataset: Dataset, clock: Callable[[], float] = time.time) -> Iterator[Route]:

@@ -15,13 +15,13 @@ from random import Random
 from statistics import median, quantiles
 from typing import Final
 
-import dataset
 import duckdb
 from measure import MIB
 from report import Report, mib
-from server import Server, ask, serving
 
+import dataset
 from halfopen.radar.windows import stamp
+from server import Server, ask, serving
 
 HERE: Final = Path(__file__).resolve().parent
 PATH: Final = "/client/v4/radar/tcp_resets_timeouts"

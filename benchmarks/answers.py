@@ -15,13 +15,13 @@ from random import Random
 from statistics import median, quantiles
 from typing import Final
 
-import dataset
 import duckdb
 from measure import MIB
 from report import Report, mib
-from server import Server, ask, serving
 
+import dataset
 from halfopen.radar.windows import stamp
+from server import Server, ask, serving
 
 HERE: Final = Path(__file__).resolve().parent
 PATH: Final = "/client/v4/radar/tcp_resets_timeouts"
@@ -128,7 +128,9 @@ def answers(cache: Path, rounds: int, quick: bool, report: Report) -> None:
         ("first answer of a new server, files not in the page cache", "filter", "median ms", "slowest ms"),
         [(q.words, q.filters, _ms(median(each)), _ms(max(each))) for q, each in cold.items()],
     )
-    report.say(f"Memory of all processes: {mib(idle)} MiB after an idle minute, {mib(loaded)} MiB after the load.")
+    report.say(
+        f"Memory of all processes: {mib(idle)} MiB after an idle minute, {mib(loaded)} MiB after the load."
+    )
     report.target("serve, idle", f"< {mib(MEMORY)} MiB", f"{mib(idle)} MiB", idle < MEMORY)
     report.data["serve"] = {"idle": idle, "loaded": loaded}
 
@@ -137,9 +139,7 @@ def _few(questions: Sequence[Question]) -> list[Question]:
     return [each for each in questions if each.filters in ("none", "a network", "a country")]
 
 
-def _warm(
-    server: Server, questions: Sequence[Question], requests: int, store: Path, report: Report
-) -> None:
+def _warm(server: Server, questions: Sequence[Question], requests: int, store: Path, report: Report) -> None:
     files = f"read_parquet('{store}/rollups/grain=15m/*/*.parquet', hive_partitioning = true)"
     peer = duckdb.connect()
     peer.execute("SET parquet_metadata_cache = true")

@@ -9,11 +9,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 from statistics import median, quantiles
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 from measure import MIB
@@ -21,6 +22,7 @@ from report import Report, mib
 
 import dataset
 from halfopen.radar.windows import stamp
+from halfopen.store.query import QUARTER
 from server import Server, ask, serving
 
 HERE: Final = Path(__file__).resolve().parent
@@ -64,10 +66,8 @@ class Question:
 
     def asked(self) -> Iterator[tuple[str, str]]:
         """The target of each request, and the same in SQL: none comes twice, all reach into the live hour."""
-        ends = [dataset.END - dataset.QUARTER * n for n in range(4)]
-        windows = [
-            (end - self.days * dataset.DAY - dataset.QUARTER * n, end) for n in range(180) for end in ends
-        ]
+        ends = [dataset.END - QUARTER * n for n in range(4)]
+        windows = [(end - self.days * dataset.DAY - QUARTER * n, end) for n in range(180) for end in ends]
         chance = Random(self.words + self.filters)
         chance.shuffle(windows)
         filters = chance.sample(FILTERS[self.filters], len(FILTERS[self.filters]))
@@ -163,7 +163,7 @@ def _warm(server: Server, questions: Sequence[Question], requests: int, store: P
                 cells += [f"{len(taken) / whole:.0f}", _ms(spent / len(taken))]
             else:
                 alone = p50
-        beside = median(_timed(lambda sql=sql: peer.execute(sql).fetchall()) for _, sql in islice(asked, 8))
+        beside = median(_timed(partial(_fetched, peer, sql)) for _, sql in islice(asked, 8))
         cells += [_ms(beside), f"{beside / alone:.1f}"]
         rows.append(tuple(cells))
     target = next(target for target, _ in questions[0].asked())
@@ -207,6 +207,10 @@ def _forget(path: Path) -> None:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(handle)
+
+
+def _fetched(peer: Any, sql: str) -> object:
+    return peer.execute(sql).fetchall()
 
 
 def _timed(do: Callable[[], object]) -> float:

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from compileall import compile_dir
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -306,7 +307,7 @@ def start(bench: Bench) -> None:
     bench.report.data["start"] = {"warm": asdict(warm), "first": asdict(first), "kept": kept}
 
 
-PARTS: Final = {
+PARTS: Final[dict[str, Callable[[Bench], None]]] = {
     "speed": speed,
     "files": several_files,
     "memory": memory,

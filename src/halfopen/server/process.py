@@ -50,4 +50,4 @@ def _stop(server: Server) -> None:
     last = threading.Timer(PATIENCE, os._exit, (0,))
     last.daemon = True
     last.start()
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]

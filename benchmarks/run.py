@@ -1,4 +1,4 @@
-"""Speed and memory of `halfopen classify` and `ingest`, beside other programs in the same run: `make bench`.
+"""Speed and memory of `halfopen classify`, `ingest` and `serve`, beside other programs in the same run: `make bench`.
 
 Whole processes, one run apart to warm caches, then each once per round (A B C A B C), medians. The
 tables go to standard output; docs/benchmarks.md says what each number means.
@@ -15,14 +15,16 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from compileall import compile_dir
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from answers import answers
 from measure import MIB, CommandError, Median, Run, alternate, cores, run
 from peers import BIN, FAST, SLOW, Peer, find
+from report import Report, mib
 
 HERE: Final = Path(__file__).resolve().parent
 OURS: Final = "halfopen classify --summary"
@@ -49,29 +51,6 @@ class Trace:
     packets: int
     connections: int
     bytes: int
-
-
-@dataclass(slots=True)
-class Report:
-    """What was found, as lines of Markdown and as data."""
-
-    lines: list[str] = field(default_factory=list)
-    data: dict[str, object] = field(default_factory=dict)
-    targets: list[tuple[str, str, str, bool]] = field(default_factory=list)
-
-    def say(self, *lines: str) -> None:
-        """Add lines to the page and show them at once."""
-        self.lines += lines
-        print(*lines, sep="\n", flush=True)
-
-    def table(self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-        """Add a table."""
-        self.say("", f"| {' | '.join(head)} |", f"|{'|'.join(['---'] + ['--:'] * (len(head) - 1))}|")
-        self.say(*(f"| {' | '.join(row)} |" for row in rows), "")
-
-    def target(self, what: str, wanted: str, found: str, met: bool) -> None:
-        """Add one line to the closing table of targets."""
-        self.targets.append((what, wanted, found, met))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +105,6 @@ class Bench:
         if failures:
             raise CommandError(failures["it"])
         return results["it"]
-
-
-def mib(size: float) -> str:
-    """Bytes as whole MiB."""
-    return f"{size / MIB:,.0f}"
 
 
 def speed(bench: Bench) -> None:
@@ -333,20 +307,29 @@ def start(bench: Bench) -> None:
     bench.report.data["start"] = {"warm": asdict(warm), "first": asdict(first), "kept": kept}
 
 
-PARTS: Final = (speed, several_files, memory, ingestion, start)
+PARTS: Final[dict[str, Callable[[Bench], None]]] = {
+    "speed": speed,
+    "files": several_files,
+    "memory": memory,
+    "ingestion": ingestion,
+    "start": start,
+    "answers": lambda bench: answers(bench.cache, bench.rounds, bench.quick, bench.report),
+}
 
 
 def main() -> None:
-    """Measure everything and print the page."""
-    parser = argparse.ArgumentParser(
-        description="Speed and memory of halfopen classify and ingest, beside peers."
-    )
+    """Measure everything, or the parts named, and print the page."""
+    parser = argparse.ArgumentParser(description="Speed and memory of halfopen, beside its peers.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (all)")
     parser.add_argument("--rounds", type=int, default=5, help="times that each command runs (5)")
-    parser.add_argument("--part", choices=[part.__name__ for part in PARTS], help="only this part")
     parser.add_argument("--quick", action="store_true", help="small captures: to try the benchmark itself")
-    parser.add_argument("--cache", type=Path, default=HERE / ".cache", help="folder for the captures (8 GB)")
+    parser.add_argument(
+        "--cache", type=Path, default=HERE / ".cache", help="folder for captures and store (9 GB)"
+    )
     parser.add_argument("--json", type=Path, help="write all numbers there, too")
     options = parser.parse_args()
+    if unknown := {*options.parts} - {*PARTS}:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     options.cache.mkdir(parents=True, exist_ok=True)
     compile_dir(HERE.parent / "src", quiet=2)  # as an installed package is
     report = Report()
@@ -359,11 +342,11 @@ def main() -> None:
     report.say(
         f"Peaks below {mib(floor)} MiB cannot be seen: a child begins with the memory of its parent.", ""
     )
-    for part in PARTS if options.part is None else [part for part in PARTS if part.__name__ == options.part]:
+    for name in options.parts or PARTS:
         try:
-            part(bench)
+            PARTS[name](bench)
         except CommandError as error:
-            report.say("", f"- {part.__name__}: {error}", "")
+            report.say("", f"- {name}: {error}", "")
     report.table(
         ("target", "wanted", "found", ""),
         [(what, wanted, found, "met" if met else "MISSED") for what, wanted, found, met in report.targets],

@@ -219,8 +219,6 @@ class Committer:
                 self.ledger.refresh()
                 number = self.connections.transaction(application)
                 earlier = self.ledger.files.get((digest, number))
-                if number and not earlier:
-                    raise StoreError(digest, "this file is in the store, but the record of it is lost")
                 if earlier and not replace:
                     if earlier.options == options:
                         return earlier

@@ -1,4 +1,4 @@
-"""Speed and memory of `halfopen classify`, beside other programs in the same run: `make bench`.
+"""Speed and memory of `halfopen classify`, `ingest` and `serve`, beside other programs in the same run: `make bench`.
 
 Whole processes, one run apart to warm caches, then each once per round (A B C A B C), medians. The
 tables go to standard output; docs/benchmarks.md says what each number means.
@@ -15,17 +15,28 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from compileall import compile_dir
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from answers import answers
 from measure import MIB, CommandError, Median, Run, alternate, cores, run
 from peers import BIN, FAST, SLOW, Peer, find
+from report import Report, mib
 
 HERE: Final = Path(__file__).resolve().parent
 OURS: Final = "halfopen classify --summary"
+INGEST: Final = "halfopen ingest"
+INGEST_WITHIN: Final = 3.0
+"""Times the time of `OURS`."""
+
+COPY: Final = "DuckDB, the same rows once more"
+COPIES: Final = (
+    "import duckdb, os, sys; duckdb.sql(f\"COPY (FROM '{sys.argv[1]}/store/connections/*/*.parquet') "
+    "TO '{sys.argv[1]}/copy' (FORMAT parquet, COMPRESSION zstd)\"); os.fsync(os.open(f'{sys.argv[1]}/copy', os.O_RDWR))"
+)
 SECONDS_AFTER_START: Final = 1.0
 MEMORY: Final = 250 * MIB
 FLAT: Final = 1.15
@@ -40,29 +51,6 @@ class Trace:
     packets: int
     connections: int
     bytes: int
-
-
-@dataclass(slots=True)
-class Report:
-    """What was found, as lines of Markdown and as data."""
-
-    lines: list[str] = field(default_factory=list)
-    data: dict[str, object] = field(default_factory=dict)
-    targets: list[tuple[str, str, str, bool]] = field(default_factory=list)
-
-    def say(self, *lines: str) -> None:
-        """Add lines to the page and show them at once."""
-        self.lines += lines
-        print(*lines, sep="\n", flush=True)
-
-    def table(self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-        """Add a table."""
-        self.say("", f"| {' | '.join(head)} |", f"|{'|'.join(['---'] + ['--:'] * (len(head) - 1))}|")
-        self.say(*(f"| {' | '.join(row)} |" for row in rows), "")
-
-    def target(self, what: str, wanted: str, found: str, met: bool) -> None:
-        """Add one line to the closing table of targets."""
-        self.targets.append((what, wanted, found, met))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +86,25 @@ class Bench:
         """Our command on some captures, with all of its work."""
         return [str(BIN / "halfopen"), "classify", *map(str, files), *output, "--places", str(self.places())]
 
+    def ingest(self, file: Path, data: Path) -> list[str]:
+        """Our command that puts a capture into a new dataset."""
+        ours = [
+            str(BIN / "halfopen"),
+            "ingest",
+            str(file),
+            "--data",
+            str(data),
+            "--places",
+            str(self.places()),
+        ]
+        return ["/bin/sh", "-c", 'rm -rf "$0" && exec "$@"', str(data), *ours]
+
     def one(self, command: list[str]) -> Median:
         """Medians of one command alone; raises CommandError."""
         results, failures = alternate({"it": command}, self.rounds)
         if failures:
             raise CommandError(failures["it"])
         return results["it"]
-
-
-def mib(size: float) -> str:
-    """Bytes as whole MiB."""
-    return f"{size / MIB:,.0f}"
 
 
 def speed(bench: Bench) -> None:
@@ -237,6 +233,49 @@ def memory(bench: Bench) -> None:
     bench.report.data["peak memory"] = peaks
 
 
+def ingestion(bench: Bench) -> None:
+    """From a capture to committed tables: time beside judging alone, and memory where it is ten times longer."""
+    report = bench.report
+    profiles = ("small", "mixed-tenth") if bench.quick else ("mixed", "mixed-long")
+    trace, longer = map(bench.trace, profiles)
+    flows = next(peer for peer in FAST if peer.name == "nfpcapd")
+    with tempfile.TemporaryDirectory(dir=bench.cache) as folder:
+        data = Path(folder) / "data"
+        commands = {
+            OURS: bench.ours(trace.path),
+            INGEST: bench.ingest(trace.path, data),
+            COPY: [sys.executable, "-c", COPIES, str(data)],
+        }
+        if program := find(flows, bench.cache):
+            commands[flows.name] = flows.command(program, trace.path, Path(folder))
+        taken, failures = alternate(commands, bench.rounds)
+        for reason in failures.values():
+            raise CommandError(reason)
+        long = run(bench.ingest(longer.path, data))
+    report.say(f"{trace.connections:,} connections from {trace.bytes / 1e6:,.0f} MB into the dataset:")
+    rows = [
+        (
+            name,
+            f"{t.wall:.3f}",
+            f"{t.fastest:.3f}-{t.slowest:.3f}",
+            f"{t.cpu:.2f}",
+            f"{t.wall / taken[OURS].wall:.2f}",
+            mib(t.peak),
+        )
+        for name, t in taken.items()
+    ]
+    report.table(("program", "wall s", "fastest-slowest", "CPU s", "x classify", "peak MiB"), rows)
+    report.say(f"{longer.connections:,} connections: {long.wall:.1f} s, peak {mib(long.peak)} MiB.")
+    found, flat = taken[INGEST].wall / taken[OURS].wall, long.peak / taken[INGEST].peak
+    report.target(
+        "time of ingest beside classify", f"<= {INGEST_WITHIN:g} x", f"{found:.2f} x", found <= INGEST_WITHIN
+    )
+    report.target("peak memory of ingest, ten times longer", f"<= {FLAT} x", f"{flat:.2f} x", flat <= FLAT)
+    report.data["ingestion"] = {name: asdict(t) for name, t in taken.items()} | {
+        longer.path.stem: asdict(long)
+    }
+
+
 def ten_packets(source: Path, path: Path) -> None:
     """The first ten packets of a capture as a capture."""
     data = source.read_bytes()
@@ -268,14 +307,29 @@ def start(bench: Bench) -> None:
     bench.report.data["start"] = {"warm": asdict(warm), "first": asdict(first), "kept": kept}
 
 
+PARTS: Final[dict[str, Callable[[Bench], None]]] = {
+    "speed": speed,
+    "files": several_files,
+    "memory": memory,
+    "ingestion": ingestion,
+    "start": start,
+    "answers": lambda bench: answers(bench.cache, bench.rounds, bench.quick, bench.report),
+}
+
+
 def main() -> None:
-    """Measure everything and print the page."""
-    parser = argparse.ArgumentParser(description="Speed and memory of halfopen classify, beside its peers.")
+    """Measure everything, or the parts named, and print the page."""
+    parser = argparse.ArgumentParser(description="Speed and memory of halfopen, beside its peers.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (all)")
     parser.add_argument("--rounds", type=int, default=5, help="times that each command runs (5)")
     parser.add_argument("--quick", action="store_true", help="small captures: to try the benchmark itself")
-    parser.add_argument("--cache", type=Path, default=HERE / ".cache", help="folder for the captures (8 GB)")
+    parser.add_argument(
+        "--cache", type=Path, default=HERE / ".cache", help="folder for captures and store (9 GB)"
+    )
     parser.add_argument("--json", type=Path, help="write all numbers there, too")
     options = parser.parse_args()
+    if unknown := {*options.parts} - {*PARTS}:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     options.cache.mkdir(parents=True, exist_ok=True)
     compile_dir(HERE.parent / "src", quiet=2)  # as an installed package is
     report = Report()
@@ -288,11 +342,11 @@ def main() -> None:
     report.say(
         f"Peaks below {mib(floor)} MiB cannot be seen: a child begins with the memory of its parent.", ""
     )
-    for part in (speed, several_files, memory, start):
+    for name in options.parts or PARTS:
         try:
-            part(bench)
+            PARTS[name](bench)
         except CommandError as error:
-            report.say("", f"- {part.__name__}: {error}", "")
+            report.say("", f"- {name}: {error}", "")
     report.table(
         ("target", "wanted", "found", ""),
         [(what, wanted, found, "met" if met else "MISSED") for what, wanted, found, met in report.targets],

@@ -22,30 +22,32 @@ def incoming(
     batches: Iterator[Judged], privacy: Privacy, *, weight: float = 1.0, shift: int = 0
 ) -> Iterator[Any]:
     """Record batches of the columns of `store.schema.INCOMING`, their text dictionary-encoded, from decided
-    connections, all moved by `shift` ns."""
+    connections in arrays of their own, all moved by `shift` ns."""
     for judged in _gathered(batches):
         yield _rows(judged, privacy, weight, shift)
 
 
 def _gathered(batches: Iterator[Judged]) -> Iterator[Judged]:
-    """The same connections in batches of up to `_MOST`, each valid until the next is asked for."""
-    rows, places = np.empty(_MOST, CONNECTION), np.empty(_MOST, PLACE)
-    names, count, file = bytearray(), 0, ""
-
-    def whole() -> Judged:
-        return Judged(file, rows[:count], np.frombuffer(names, np.uint8), places[:count])
-
+    """The same connections in batches of about `_MOST`."""
+    waiting: list[Judged] = []
+    count = 0
     for judged in batches:
-        if count + len(judged.rows) > _MOST:
-            yield whole()
-            names, count = bytearray(), 0
-        at = slice(count, count + len(judged.rows))
-        rows[at], places[at] = judged.rows, judged.places
-        rows["name_offset"][at] += len(names)
-        names += judged.names.data
-        count, file = at.stop, judged.file
-    if count:
-        yield whole()
+        waiting.append(judged)
+        count += len(judged.rows)
+        if count >= _MOST:
+            yield _together(waiting)
+            waiting, count = [], 0
+    if waiting:
+        yield _together(waiting)
+
+
+def _together(batches: list[Judged]) -> Judged:
+    # As bytes: NumPy joins structured rows field by field.
+    rows = np.concatenate([each.rows.view(np.uint8) for each in batches]).view(CONNECTION)
+    places = np.concatenate([each.places.view(np.uint8) for each in batches]).view(PLACE)
+    begins = np.cumsum([0, *(len(each.names) for each in batches[:-1])])
+    rows["name_offset"] += np.repeat(begins, [len(each.rows) for each in batches]).astype(np.uint32)
+    return Judged(batches[0].file, rows, np.concatenate([each.names for each in batches]), places)
 
 
 def _rows(judged: Judged, privacy: Privacy, weight: float, shift: int) -> Any:

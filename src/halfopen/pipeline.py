@@ -52,6 +52,10 @@ class Judged:
     names: Bytes  # what name_offset and name_length point into
     places: Rows  # model.PLACE of each client
 
+    def kept(self) -> Judged:
+        """The same in arrays of its own, valid for good."""
+        return Judged(self.file, self.rows.copy(), self.names.copy(), self.places.copy())
+
 
 @dataclass(slots=True)
 class Account:
@@ -133,6 +137,11 @@ class Judge:
                     self.account.add(result.capture, result.counters)
                 else:
                     yield result
+
+    def rest(self) -> None:
+        """Let go of the tables that are kept for further captures."""
+        for idle in self._idle.values():
+            idle.clear()
 
     def _shares(self, capture: Capture) -> tuple[Share, ...]:
         """How a capture is parted; by what it is alone, so that its rows come in one order everywhere."""

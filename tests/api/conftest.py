@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -44,6 +46,16 @@ class Server:
     def ask(self, method: str, path: str, token: str = "radar", **more: object) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.tokens[token]}"}
         return httpx.request(method, f"{self.api}{path}", headers=headers, timeout=10, **more)  # type: ignore[arg-type]
+
+    def logged(self, answer: httpx.Response) -> dict[str, Any]:
+        """The line of the log about an answer, which is written after it was sent."""
+        identifier, end = answer.headers["x-request-id"], time.monotonic() + 20
+        while time.monotonic() < end:
+            for line in self.log.read_text().splitlines(keepends=True):
+                if f'"{identifier}"' in line and line.endswith("\n"):
+                    found: dict[str, Any] = json.loads(line)
+                    return found
+        pytest.fail(f"no line about {identifier}")
 
 
 @contextmanager
@@ -102,7 +114,7 @@ def principal_of(accounts: Accounts) -> Principal:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text()
         try:

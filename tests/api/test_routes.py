@@ -53,7 +53,7 @@ def parameter(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 def test_what_several_operations_have_stands_there_once() -> None:
     made = document(EVERY, "1.0")
-    assert set(made["components"]["parameters"]) == {"account_id"}
+    assert "account_id" in made["components"]["parameters"]
     things = made["paths"]["/accounts/{account_id}/things"]["get"]["parameters"]
     assert things == [{"$ref": "#/components/parameters/account_id"}]
 

@@ -104,15 +104,19 @@ def test_slow_ones_keep_nobody_out(server: Server, sensors: list[str]) -> None:
 
 
 def test_long_bodies_come_one_at_a_time_from_each(server: Server, sensors: list[str]) -> None:
-    with posting(server, LENGTH, sensors[0]) as first:
-        first.sendall(b"abc")
-        while (second := server.ask("POST", "/echo", sensors[0], content=b"a")).status_code == 200:
-            pass  # the first has not come so far
-        told(second, 429, 971)
-        assert second.headers["retry-after"] == "1"
-        assert server.ask("POST", "/echo", sensors[1], content=b"a").status_code == 200
-        told(answer(first), 408, 2001)
-    assert server.ask("POST", "/echo", sensors[0], content=b"a").status_code == 200
+    asking = f"Expect: 100-continue\r\n{LENGTH}"
+    with posting(server, asking, sensors[0]) as first:
+        assert first.recv(100).startswith(b"HTTP/1.1 100 ")  # it is read
+        with posting(server, asking, sensors[0]) as second:
+            assert server.ask("POST", "/echo", sensors[1], content=b"a").status_code == 200
+            second.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                second.recv(100)
+            told(answer(first), 408, 2001)
+            second.settimeout(30)
+            assert second.recv(100).startswith(b"HTTP/1.1 100 ")
+            second.sendall(b"a" * 900)
+            assert answer(second).status_code == 200
 
 
 def test_one_who_leaves_in_the_middle_leaves_nothing(server: Server, sensors: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from halfopen.accounts import Accounts
 from tests.conftest import Require
 from tests.dataset import reference
 from tests.dataset.conftest import BEGIN, Installation
-from tests.dataset.reference import DAY, Test, everything
+from tests.dataset.reference import DAY, STAGES, Test, everything
 from tests.typescript.node import told_by
 
 START = BEGIN - BEGIN % 900
@@ -89,3 +90,9 @@ def test_siblings(installation: Installation, token: str, require: Require) -> N
     # Both captures that were moved to the last hour say so.
     assert len(told["annotations"]) == 2
     assert {each["dataSource"] for each in told["annotations"]} == {"CONNECTION_ANOMALY"}
+    assert [each["name"] for each in told["locations"]] == ["Germany", "Portugal"]
+    assert (told["location"]["name"], told["location"]["confidenceLevel"]) == ("Germany", 2)
+    networks = Counter(row.asn for row in installation.connections if row.asn and row.stage in STAGES)
+    assert [each["asn"] for each in told["networks"]] == [networks.most_common(1)[0][0]]
+    assert told["network"]["asn"] == 64496
+    assert told["found"][0] == {"code": "DE", "name": "Germany", "type": "location"}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from string import ascii_uppercase
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from halfopen.errors import InvalidError, Rejected
 from halfopen.radar import vocabulary
 from halfopen.radar.parameters import Question, question_of
-from halfopen.radar.vocabulary import ENDPOINTS, Format, Normalization
+from halfopen.radar.vocabulary import ASN, ENDPOINTS, FILTERS, SERVER_PORT, Filter, Format, Normalization
 from halfopen.radar.windows import DAY, Window
 from halfopen.store.query import Choice, Filters
 from tests.radar.memory import NOW, at
@@ -272,3 +274,20 @@ def test_what_was_written_is_what_is_read(
     text = between.join([*sorted(include), *(f"-{code}" for code in sorted(exclude))])
     asked = question(("location", text.lower() if lower else text))
     assert asked.series[0].filters.location == Choice(frozenset(include), frozenset(exclude))
+
+
+@given(
+    st.sampled_from(FILTERS).flatmap(
+        lambda kind: st.tuples(st.just(kind), st.from_regex(kind.pattern, fullmatch=True))
+    )
+)
+def test_what_a_pattern_tells_is_read(drawn: tuple[Filter[Any], str]) -> None:
+    kind, text = drawn
+    assert kind.read(text) is not None
+
+
+@given(st.integers(0, 2**33) | st.sampled_from([0, 65535, 65536, 2**32 - 1, 2**32]))
+def test_a_pattern_knows_where_numbers_end(number: int) -> None:
+    for kind in (ASN, SERVER_PORT):
+        told = re.fullmatch(kind.pattern, str(number)) is not None
+        assert told == (kind.read(str(number)) is not None)

@@ -172,7 +172,7 @@ def test_what_is_no_route(client: httpx.Client, path: str) -> None:
         ("asns/ip", "ip=192.0.2", "ip"),
         ("ip", "ip=fe80::1%25eth0&format=x", "format ip"),
         ("ip", "ip=192.0.2.1&ip=192.0.2.2", "ip"),
-        ("locations", "location=DE,QQ,x&continent=XX&region=Middle East&subregion=x", "continent location location region subregion"),
+        ("locations", "location=DE,QQ,x&continent=XX", "continent location location"),
         ("locations/DE", "format=CSV", "format"),
     ],
 )  # fmt: skip
@@ -192,6 +192,7 @@ def test_locations(client: httpx.Client) -> None:
     assert [each.alpha2 for each in locations.list(location="pt, DE").locations] == ["DE", "PT"]
     assert [each.alpha2 for each in locations.list(limit=2, offset=248).locations] == ["ZM", "ZW"]
     assert locations.list(offset=250).locations == []
+    assert locations.list(region="Middle East").locations == []  # a region of Radar's
     south = locations.list(continent="SA", region="americas", subregion="South America").locations
     assert {each.continent for each in south} == {"SA"}
     assert [each.alpha2 for each in south] == [
@@ -231,6 +232,7 @@ def test_the_search(client: httpx.Client) -> None:
     assert found(client, query="64500") == []
     assert found(client, query="6449", include=["ASNS"]) == [unnamed, access, telecom]
     assert found(client, query="6449", include=["ASNS"], limit_per_group=1) == [unnamed]
+    assert found(client, query="6449", include=["ASNS"], limit_per_group=0) == []
     assert found(client, query="ex", include=["ASNS", "BOTS"]) == [access, telecom]
     assert found(client, query="ex", exclude=["ASNS"]) == [("location", "MX", "Mexico")]
     assert found(client, query="ex") == [access, telecom, ("location", "MX", "Mexico")]

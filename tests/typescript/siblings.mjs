@@ -9,4 +9,9 @@ tell({
   token: await client.user.tokens.verify(),
   accounts,
   annotations: (await client.radar.annotations.list({ dateRange: '7d', limit: 2 })).annotations,
+  locations: (await client.radar.entities.locations.list({ location: 'DE,PT' })).locations,
+  location: (await client.radar.entities.locations.get('DE')).location,
+  networks: (await client.radar.entities.asns.list({ orderBy: 'POPULATION', limit: 1 })).asns,
+  network: (await client.radar.entities.asns.get(64496)).asn,
+  found: (await client.radar.search.global({ query: 'germ', include: ['LOCATIONS'] })).search,
 });

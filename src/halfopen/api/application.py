@@ -1,8 +1,8 @@
 """From a table of routes to an application: every request passes the same doors in the same order.
 
 1. sizes of target and headers: 414, 431. 2. rate of the address: 429. 3. credentials: 400, 401, 403.
-4. rate of the principal: 429. 5. path: 404. 6. method: 405. 7. permission and account: 403. 8. the body, of
-long ones one at a time: 429, its size: 413, its time: 408. 9. parameters: 400. 10. the handler.
+4. rate of the principal: 429. 5. path: 404. 6. method: 405. 7. permission and account: 403. 8. the body:
+its size 413, its time 408; long ones of a principal wait for each other. 9. parameters: 400. 10. the handler.
 
 Credentials come before the path, so that who has none learns nothing about what there is. Cloudflare's own
 order is not known; of what section 0 of the wire says, all stays true.
@@ -10,12 +10,13 @@ order is not known; of what section 0 of the wire says, all stays true.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
-from anyio import CancelScope, current_time, to_thread
+from anyio import CancelScope, Lock, current_time, to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -106,7 +107,7 @@ class Api:
         self._limits = limits
         self._addresses = Buckets(limits.address, "address")
         self._principals = Buckets(limits.principal, "default")
-        self._delivering: set[str] = set()
+        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -155,7 +156,7 @@ class Api:
                 raise ForbiddenError
         query = read_query(request.scope["query_string"], self._limits.fields)
         most = self._limits.body if route.longest_body is None else route.longest_body
-        with self._delivery(route, principal):
+        async with self._turn(route, principal):
             call = Call(
                 principal=principal,
                 path=match.path,
@@ -173,19 +174,14 @@ class Api:
         verifying = match.route is not None and match.route.verifies
         return await self._verifying.ask(lambda verifier: authenticated(given, verifier, verifying))
 
-    @contextmanager
-    def _delivery(self, route: Route, principal: Principal) -> Iterator[None]:
+    @asynccontextmanager
+    async def _turn(self, route: Route, principal: Principal) -> AsyncIterator[None]:
         """Long bodies come one at a time from each principal: a thousand at once would take all memory."""
         if route.longest_body is None:
             yield
-            return
-        if str(principal) in self._delivering:
-            raise RateError(1, route.service.throttled)
-        self._delivering.add(str(principal))
-        try:
-            yield
-        finally:
-            self._delivering.discard(str(principal))
+        else:
+            async with self._turns.setdefault(str(principal), Lock()):
+                yield
 
     def _check_sizes(self, request: Request) -> None:
         scope = request.scope

@@ -18,11 +18,11 @@ Query = Mapping[str, tuple[str, ...]]
 class Parameter:
     """A parameter, in a query optional but where it is `required`.
 
-    `accepted` completes the sentence "... is not" (A11). `values` are the only ones, where there are any; with `any_case`
-    in any case. `pattern` is a regular expression that a whole value must match, and as such anchored. A `repeated` one is
-    an array of up to `most` elements: its key comes once for each, and an empty element says nothing. One that is not
-    `checked` is only told of here: the check of its route knows better what is wrong with it. `formats` are
-    JSON Schema's words for what a value may be; they are told, not checked.
+    `accepted` completes the sentence "... is not" (A11). `values` are the only ones, where there are any; `pattern` is a
+    regular expression that a whole value must match, and as such anchored; both in any case with `any_case`. A `repeated`
+    one is an array of up to `most` elements: its key comes once for each, and an empty element says nothing. One that is
+    not `checked` is only told of here: the check of its route knows better what is wrong with it. `formats` are JSON
+    Schema's words for what a value may be; they are told, not checked.
     """
 
     name: str
@@ -50,7 +50,8 @@ class Parameter:
             if self.any_case:
                 return value.casefold() in {each.casefold() for each in self.values}
             return value in self.values
-        return not self.pattern or re.fullmatch(self.pattern, value) is not None
+        flags = re.IGNORECASE if self.any_case else re.NOFLAG
+        return not self.pattern or re.fullmatch(self.pattern, value, flags | re.ASCII) is not None
 
     def rejected(self, values: Sequence[str]) -> Iterator[Rejected]:
         """What cannot be used among the values that came."""

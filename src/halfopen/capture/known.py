@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from halfopen.capture.source import Capture
 
-_PIECE: Final = 1 << 24
+_PIECE: Final = 1 << 22
 """Bytes hashed at once: long enough that waiting for the interpreter in between does not count."""
 
-_BYTES: Final = 16
-
-DIGEST: Final = rf"[0-9a-f]{{{2 * _BYTES}}}"
+DIGEST: Final = "[0-9a-f]{64}"
 """A pattern that digests match."""
 
 
@@ -22,8 +20,8 @@ DIGEST: Final = rf"[0-9a-f]{{{2 * _BYTES}}}"
 class Known:
     """What a capture is known by: its content alone.
 
-    `digest` is 128 bits of the BLAKE2b hash of the file, as hexadecimal. Of a joined capture it is the hash of the
-    digests of its files in their order, and those are the `members`.
+    `digest` is the SHA-256 of the file, as ``sha256sum`` prints it. Of a joined capture it is that of the digests of
+    its files in their order, and those are the `members`.
     """
 
     digest: str
@@ -35,12 +33,12 @@ def known(capture: Capture) -> Known:
     digests = tuple(digest(Path(file)) for file in capture.files)
     if len(digests) == 1:
         return Known(digests[0])
-    return Known(blake2b("".join(digests).encode(), digest_size=_BYTES).hexdigest(), digests)
+    return Known(sha256("".join(digests).encode()).hexdigest(), digests)
 
 
 def digest(path: Path) -> str:
     """What a capture file is known by; OSError where it cannot be read."""
-    content = blake2b(digest_size=_BYTES)
+    content = sha256()
     piece = memoryview(bytearray(_PIECE))
     with path.open("rb", buffering=0) as file:
         while length := file.readinto(piece):

@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from halfopen.errors import CaptureError, HalfopenError, LeaseError, StoreError,
 if TYPE_CHECKING:
     from halfopen.capture.known import Known
     from halfopen.capture.source import Capture
-    from halfopen.pipeline import Judge, Judged
+    from halfopen.pipeline import Judge
     from halfopen.places import Places
     from halfopen.privacy import Privacy
     from halfopen.radar.annotations import Annotation
@@ -151,6 +152,7 @@ def _ingest_all(
             except StoreError as error:
                 refused, words = True, str(error)
             print(f"{printable(capture.name)}: {printable(words)}")
+        judge.rest()  # the rollups take memory, too
         committer.follow()
     return refused
 
@@ -168,6 +170,8 @@ def _ingest(
     """Ingest one capture; gives what became of it in words. CaptureError if nothing of it is readable."""
     from halfopen.capture.source import Capture
     from halfopen.ingest import incoming
+    from halfopen.lanes import ahead
+    from halfopen.pipeline import Judged
 
     judged = [0]
     times: list[int] = []
@@ -175,11 +179,12 @@ def _ingest(
     def parts() -> Iterator[Any]:
         shift = _shift(Capture(capture.name, capture.files)) if args.shift_end else 0
 
-        def work(batches: Iterator[Judged]) -> Iterator[Any]:
-            return incoming(batches, privacy, shift=shift)
+        def made() -> Generator[Any, None, None]:
+            with closing(judge.run([capture], partial(map, Judged.kept))) as batches:
+                yield from incoming(batches, privacy, shift=shift)
 
-        with closing(judge.run([capture], work)) as made:
-            for batch in made:
+        with ahead(made()) as batches:  # while those before are written
+            for batch in batches:
                 judged[0] += batch.num_rows
                 if shift:
                     times[:] = _reach(times, batch)

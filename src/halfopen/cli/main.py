@@ -18,6 +18,7 @@ from halfopen import __version__
 from halfopen.cli import annotate, classify, explain, export, ingest, places, serve, signatures, store, token
 from halfopen.cli.text import printable
 from halfopen.errors import HalfopenError, UsageError
+from halfopen.lean import without_pandas
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -72,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files and networks are anything
     try:
         args = parser().parse_args(argv)
-        code: int = args.run(args)
+        with without_pandas():
+            code: int = args.run(args)
         sys.stdout.flush()
     except UsageError as error:
         return _failed(error, USAGE)

@@ -22,7 +22,7 @@ from halfopen.radar.lists import FORMAT, OFFSET, limit, stretch
 from halfopen.radar.notes import Note
 from halfopen.radar.parameters import question_of
 from halfopen.radar.shapes import RadarTold
-from halfopen.radar.vocabulary import Endpoint, Form, window_parameters
+from halfopen.radar.vocabulary import LOCATION, Endpoint, Form, window_parameters
 from halfopen.radar.windows import Window
 from halfopen.store.query import Dataset, Dimension, Filters
 
@@ -38,7 +38,9 @@ _ELSEWHERE: Final = ("bot", "ca", "geoId", "log", "origin", "outageCause", "outa
 _PARAMETERS: Final = (
     *_WINDOW,
     Parameter("asn", "Only what concerns this network.", "an AS number from 1 to 4294967295", "integer", least=1, most=2**32 - 1),
-    Parameter("location", "Only what concerns this country.", "an ISO 3166-1 alpha-2 code", pattern="^[A-Za-z]{2}$"),
+    Parameter(
+        "location", "Only what concerns this country.", LOCATION.accepted, pattern=f"^({LOCATION.pattern})$", any_case=True,
+    ),
     Parameter("dataSource", "Only what concerns this data source.", f"one of {', '.join(DATA_SOURCES)}", values=DATA_SOURCES, any_case=True),
     Parameter(
         "eventType", "Only events of this type; EVENT is an older name of GENERAL.", f"one of {', '.join(EVENT_TYPES)}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -19,7 +19,7 @@ from halfopen.places.countries import CONTINENTS, COUNTRIES
 from halfopen.radar.answers import confidence
 from halfopen.radar.lists import FORMAT, NOT_FOUND, OFFSET, faults, limit, stretch, values
 from halfopen.radar.shapes import Number
-from halfopen.radar.vocabulary import LOCATION
+from halfopen.radar.vocabulary import LOCATION, list_pattern
 from halfopen.store.query import Dataset
 
 
@@ -59,18 +59,14 @@ _CODE: Final = Parameter(
 )
 
 
-def _words(name: str, words: Iterable[str]) -> Parameter:
-    """A filter by one column of the table."""
-    known = tuple(sorted(set(words)))
-    accepted = f"one of {', '.join(known)}"
-    return Parameter(name, f"Only those of this {name}.", accepted, values=known, any_case=True)
-
-
 _COLUMNS: Final = (
-    _words("continent", CONTINENTS),
-    _words("region", (country.region for country in COUNTRIES.values())),
-    _words("subregion", (country.subregion for country in COUNTRIES.values())),
-)
+    Parameter(
+        "continent", "Only those of this continent.", f"one of {', '.join(sorted(CONTINENTS))}",
+        values=tuple(sorted(CONTINENTS)), any_case=True,
+    ),
+    Parameter("region", "Only those of this region of UN M49; other words find nothing.", "a name"),
+    Parameter("subregion", "Only those of this subregion of UN M49; other words find nothing.", "a name"),
+)  # fmt: skip
 
 
 def location_routes(dataset: Dataset, clock: Callable[[], float] = time.time) -> Iterator[Route]:
@@ -79,7 +75,10 @@ def location_routes(dataset: Dataset, clock: Callable[[], float] = time.time) ->
     yield Route(
         "GET", "/radar/entities/locations", _list, "Countries", RadarLocations, RADAR, service=RADAR_SERVICE,
         parameters=(
-            Parameter("location", "Only these countries, separated by commas.", "ISO 3166-1 alpha-2 codes"),
+            Parameter(
+                "location", "Only these countries, separated by commas.", "ISO 3166-1 alpha-2 codes",
+                pattern=list_pattern(LOCATION), checked=False,
+            ),
             *_COLUMNS, limit(_ALL), OFFSET, FORMAT,
         ),
         check=_rejected, tags=tags,

@@ -27,7 +27,7 @@ from halfopen.places.records import Answer as PlacesAnswer
 from halfopen.radar.answers import confidence
 from halfopen.radar.atlas import Atlas
 from halfopen.radar.lists import FORMAT, NOT_FOUND, OFFSET, faults, limit, stretch, values
-from halfopen.radar.vocabulary import ASN, LOCATION
+from halfopen.radar.vocabulary import ASN, LOCATION, list_pattern
 from halfopen.store.query import QUARTER, Choice, Dataset, Dimension, Filters
 
 _FEW: Final = 100
@@ -127,8 +127,12 @@ def network_routes(dataset: Dataset, atlas: Atlas, clock: Callable[[], float] = 
     yield Route(
         "GET", path, shelf.networks, "Networks", RadarNetworks, RADAR, service=RADAR_SERVICE,
         parameters=(
-            Parameter("asn", "Only these networks, separated by commas.", "AS numbers"),
-            Parameter("location", "Only those of this country.", LOCATION.accepted, pattern="^[A-Za-z]{2}$"),
+            Parameter(
+                "asn", "Only these networks, separated by commas.", "AS numbers", pattern=list_pattern(ASN), checked=False
+            ),
+            Parameter(
+                "location", "Only those of this country.", LOCATION.accepted, pattern=f"^({LOCATION.pattern})$", any_case=True
+            ),
             Parameter(
                 "orderBy", "By number, or by connections in the dataset, most first: nobody here knows of users.",
                 "ASN or POPULATION", values=("ASN", "POPULATION"), any_case=True, default="ASN",

@@ -60,7 +60,7 @@ def search_routes(dataset: Dataset, atlas: Atlas, clock: Callable[[], float] = t
             limit(_FEW),
             replace(
                 limit(_FEW), name="limitPerGroup", description="How many of a type are shown; by default as many as of all.",
-                default=None,
+                accepted="a number from 0 to 1000", least=0, default=None,
             ),
             FORMAT,
         ),

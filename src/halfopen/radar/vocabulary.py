@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Generic
+from typing import Any, Final, Generic
 
 from halfopen.api.parameters import Parameter
 from halfopen.connections.rules import SIGNATURES, Tag, signature_id
@@ -148,7 +148,16 @@ SENSOR: Final = Filter(
     "sensor", "Sensors", "the name of a sensor, at most 64 printable characters", _sensor,
     r"[!-+.-~][!-+\--~]{0,63}",
 )  # fmt: skip
-FILTERS: Final = (ASN, LOCATION, CONTINENT, IP_VERSION, SERVER_PORT, SIGNATURE, TAG, SENSOR)
+FILTERS: Final[tuple[Filter[Any], ...]] = (
+    ASN,
+    LOCATION,
+    CONTINENT,
+    IP_VERSION,
+    SERVER_PORT,
+    SIGNATURE,
+    TAG,
+    SENSOR,
+)
 
 
 def window_parameters(*, each_series: bool) -> tuple[Parameter, ...]:
@@ -174,15 +183,15 @@ def filter_parameters(*, each_series: bool) -> tuple[Parameter, ...]:
     return tuple(
         Parameter(
             kind.name, f"{kind.words}{of}; several separated by commas, - excludes.", kind.accepted,
-            repeated=each_series, most=most, pattern=_list_of(kind.pattern), checked=False,
+            repeated=each_series, most=most, pattern=list_pattern(kind, "-?"), checked=False,
         )
         for kind in FILTERS
     )  # fmt: skip
 
 
-def _list_of(pattern: str) -> str:
-    """What a comma list of values looks like; an empty one filters nothing."""
-    one = f"-?({pattern})"
+def list_pattern(kind: Filter[Any], sign: str = "") -> str:
+    """What a comma list of values looks like, each behind a `sign` (a regular expression); an empty one filters nothing."""
+    one = f"{sign}({kind.pattern})"
     return f"^({one}(, ?{one}){{0,{MOST_VALUES - 1}}})?$"
 
 

@@ -15,7 +15,7 @@ from halfopen.errors import StoreError
 from halfopen.model import SECOND
 from halfopen.store.engine import Engine
 from halfopen.store.lease import Lease, Turn
-from halfopen.store.ledger import Ingested, Ledger, Sensor, heard
+from halfopen.store.ledger import Ingested, Ledger, Sensor, forgotten, heard
 from halfopen.store.place import Overtaken, Place
 from halfopen.store.query import QUARTER
 from halfopen.store.rewrite import Rewritten, rewritten
@@ -101,17 +101,16 @@ class Committer:
             while True:
                 self.connections.refresh()
                 self.ledger.refresh()
-                number = self.connections.transaction(application)
-                record = self.ledger.files.get((digest, number))
+                number, record = self._known(digest)
                 if record is None:
                     self._refuse_twice(digest, ())
                     raise StoreError(digest, "no such capture is in the store")
                 found = self._without(digest, record)
                 try:
+                    self.ledger.put_file(forgotten(digest, number + 1), number)
                     self.connections.commit(DATA, {application: number + 1}, found.new, found.old)
                 except Overtaken:
                     continue
-                self.ledger.forget_file(digest)
                 return record
 
     def follow(self) -> int:
@@ -217,8 +216,7 @@ class Committer:
             with self.lock:
                 self.connections.refresh()
                 self.ledger.refresh()
-                number = self.connections.transaction(application)
-                earlier = self.ledger.files.get((digest, number))
+                number, earlier = self._known(digest)
                 if earlier and not replace:
                     if earlier.options == options:
                         return earlier
@@ -248,12 +246,20 @@ class Committer:
             files = self._write(stamped())
             rows = sum(file.rows for file in files)
 
+    def _known(self, digest: str) -> tuple[int, Ingested | None]:
+        """The number of the last record of a capture, 0 for none; and the record, if the capture is in the store."""
+        number = self.connections.transaction(application_of_file(digest))
+        record = self.ledger.files.get((digest, number))
+        if number and not record:
+            raise StoreError(digest, "this file is in the store, but the record of it is lost")
+        return number, record if record and not record.forgotten else None
+
     def _refuse_twice(self, digest: str, members: Sequence[str]) -> None:
         """StoreError where a file of a capture is in the store in another one."""
         mine = {digest, *members}
         for each in self.ledger.files.values():
             shared = mine & {each.digest, *each.members}
-            if shared and each.number == self.connections.transaction(application_of_file(each.digest)):
+            if shared and self._known(each.digest)[1] is each:
                 named = f"in the joined capture {each.digest}" if each.members else "by itself"
                 which = ", ".join(sorted(shared))
                 raise StoreError(digest, f"{which} is in the store {named} already; forget that one first")

@@ -14,18 +14,15 @@ _STREAMED: Final = 1 << 16
 
 
 class Engine:
-    """One in-memory database; every thread asks through a cursor of its own."""
+    """One in-memory database; every thread asks through a cursor of its own.
+
+    It is opened at the first question: 20 MiB that an ingestion can use until then.
+    """
 
     def __init__(self, threads: int | None = None) -> None:
-        # Else DuckDB would look for extensions on the network.
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        }
-        if threads is not None:
-            config["threads"] = threads
-        self._database = duckdb.connect(":memory:", config=config)
-        self._database.execute("SET parquet_metadata_cache = true")  # files never change under their names
+        self._threads = threads
+        self._opened: duckdb.DuckDBPyConnection | None = None
+        self._opening = threading.Lock()
         self._own = threading.local()
 
     def ask(self, query: str, sources: Mapping[str, Any], values: Sequence[object] = ()) -> Any:
@@ -47,16 +44,33 @@ class Engine:
     def stream(self, query: str, sources: Mapping[str, Any], values: Sequence[object] = ()) -> Iterator[Any]:
         """The answer, as that of `ask`, in record batches of `_STREAMED` rows made while they are taken."""
         # A cursor of its own: the thread may ask other things meanwhile.
-        with self._database.cursor() as own, _named(own, sources) as (cursor, names):
+        with self._database().cursor() as own, _named(own, sources) as (cursor, names):
             yield from cursor.sql(query.format(**names), params=list(values)).to_arrow_reader(_STREAMED)
 
     def close(self) -> None:
         """Let go of the memory; queries still running in other threads end first."""
-        self._database.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    def _database(self) -> duckdb.DuckDBPyConnection:
+        with self._opening:
+            if self._opened is None:
+                # Else DuckDB would look for extensions on the network.
+                config: dict[str, str | bool | int | float | list[str]] = {
+                    "autoinstall_known_extensions": "false",
+                    "autoload_known_extensions": "false",
+                }
+                if self._threads is not None:
+                    config["threads"] = self._threads
+                self._opened = duckdb.connect(":memory:", config=config)
+                self._opened.execute(
+                    "SET parquet_metadata_cache = true"
+                )  # files never change under their names
+            return self._opened
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         if not hasattr(self._own, "cursor"):
-            self._own.cursor = self._database.cursor()
+            self._own.cursor = self._database().cursor()
         cursor: duckdb.DuckDBPyConnection = self._own.cursor
         return cursor
 

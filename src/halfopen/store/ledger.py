@@ -48,16 +48,17 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """One ingestion of a capture: a file, or several that are joined."""
+    """One ingestion of a capture, a file or several that are joined; or that it was taken out."""
 
     digest: str
-    number: int  # 1, and one more for each replacement
+    number: int  # 1, and one more each time that it was replaced, taken out or put in again
     sensor: str
     options: str  # what it was ingested with, as text
     rows: int
     ingested: int  # s since the epoch
     end: int  # end of its last bucket, s since the epoch
     members: list[str] = field(default_factory=list)  # digests of the files of a joined capture
+    forgotten: bool = False  # it was taken out, and is in the store no longer
 
 
 Row = TypeVar("Row", Sensor, Ingested)
@@ -80,6 +81,7 @@ _FILES: Final = pa.schema(
         ("options", pa.string()),
         *((name, pa.int64()) for name in ("rows", "ingested", "end")),
         ("members", pa.list_(pa.string())),
+        ("forgotten", pa.bool_()),
     ]
 )
 
@@ -127,11 +129,6 @@ class Ledger:
         self.files = {**kept, (record.digest, record.number): record}
         self._keep("files.parquet", list(self.files.values()), _FILES)
 
-    def forget_file(self, digest: str) -> None:
-        """Drop the records of a file that was taken out."""
-        self.files = {key: each for key, each in self.files.items() if key[0] != digest}
-        self._keep("files.parquet", list(self.files.values()), _FILES)
-
     def _news(self, name: str, kind: type[Row]) -> list[Row] | None:
         """What a file holds; None if that is known already."""
         if name in self._marks and self._place.mark(name) == self._marks[name]:
@@ -147,6 +144,11 @@ class Ledger:
         table = pa.Table.from_pylist([asdict(row) for row in rows], schema)
         pa.parquet.write_table(table, content, compression=COMPRESSION)
         self._marks[name] = self._place.replace(name, content.getvalue().to_pybytes(), self._marks.get(name))
+
+
+def forgotten(digest: str, number: int) -> Ingested:
+    """The record of a capture that was taken out: nothing is known but that."""
+    return Ingested(digest, number, "", "", 0, 0, 0, forgotten=True)
 
 
 def heard(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import pyarrow.compute as pc
@@ -35,7 +35,7 @@ SOMETHING: Final = "sum(connections) <> 0 OR abs(sum(weight)) > 1e-6 OR abs(sum(
 _SUMS: Final = "sum(connections)::BIGINT AS connections, sum(weight) AS weight, sum(squares) AS squares"
 _ORDER: Final = "kind, asn, continent, location, bucket"
 
-_QUARTERS: Final = f"""
+QUARTERS: Final = f"""
     SELECT '{WHOLE}' AS kind, bucket, sensor, coalesce(asn, 0) AS asn, coalesce(location, '') AS location,
            coalesce(continent, '') AS continent, stage, signature, tags, ip_version, server_port,
            CASE WHEN file IS NULL THEN 0 ELSE ingested - ingested % 86400 END AS ingested,
@@ -67,10 +67,10 @@ _LESS: Final = f"{' UNION ALL '.join(_less(*each) for each in KINDS.items())} OR
 MERGED: Final = f"{_summed('{rows}')} ORDER BY {_ORDER}"
 _ON_TOP: Final = MERGED.format(rows="(SELECT * FROM {old} UNION ALL BY NAME SELECT * FROM {new})")
 
-PARTITION: Final = {"15m": "day", "1d": "month"}
-"""What one partition of a grain spans."""
+PARTITION: Final = {"15m": "week", "1d": "month"}
+"""What one partition of a grain spans: of files that are many a question takes long to open them."""
 
-SHORT: Final = ROLLUPS.row_group
+SHORT: Final = 1 << 15
 """Rows up to which a file is written anew with what comes on top of it; longer ones upkeep puts together."""
 
 _FOLD: Final = 8
@@ -114,7 +114,7 @@ def _append(connections: Table, rollups: Table, engine: Engine, changes: Sequenc
     removed = {path for change in changes for path in change.removed}
     both = added & removed  # came and went: neither need be read
     quarters = engine.ask(
-        _QUARTERS,
+        QUARTERS,
         {
             "added": connections.source(sorted(added - both)),
             "removed": connections.source(sorted(removed - both)),
@@ -163,5 +163,12 @@ def _under(part: Any, files: Sequence[File]) -> list[File]:
 
 def partition_of(grain: str, time: int) -> str:
     """The partition that holds a time (s) in a grain."""
-    day = date.fromordinal(date(1970, 1, 1).toordinal() + time // 86400)
-    return (day if PARTITION[grain.removesuffix(LESS)] == "day" else day.replace(day=1)).isoformat()
+    day = day_of(time)
+    if PARTITION[grain.removesuffix(LESS)] == "week":
+        return (day - timedelta(day.weekday())).isoformat()
+    return day.replace(day=1).isoformat()
+
+
+def day_of(time: int) -> date:
+    """The UTC day of a time (s)."""
+    return date.fromordinal(date(1970, 1, 1).toordinal() + time // 86400)

@@ -23,16 +23,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One table: its name, its columns, by which of them its files are parted, and how each file is.
+    """One table: its name, its columns, and by which of them its files are parted.
 
-    Rows of a file lie in row groups of at most `row_group`, each with one value of the column `apart`, if there is one.
+    Where there is a column `apart`, files are sorted for questions that want few of their rows: each row group has one
+    value of it.
     """
 
     name: str
     words: str
     columns: tuple[Column, ...]
     partitions: tuple[str, ...]
-    row_group: int = 1 << 20
     apart: str | None = None
 
     @property
@@ -114,7 +114,9 @@ ROLLUPS: Final = Layout(
     "What the connections add up to. Rows with equal keys add; a row is negative where a capture was replaced or removed.",
     (
         Column("grain", pa.string(), "15m or 1d; with -less: the same in kinds that keep less; partition"),
-        Column("day", pa.date32(), "UTC day of the bucket (15m), first day of its month (1d); partition"),
+        Column(
+            "day", pa.date32(), "Monday of the bucket's week (15m), first day of its month (1d); partition"
+        ),
         Column("kind", pa.string(), "which columns are kept, the others are 0 or empty; whole where all are"),
         Column("bucket", pa.int64(), "begin of the quarter of an hour or of the UTC day, s since the epoch"),
         Column("sensor", pa.string(), "as in connections"),
@@ -136,7 +138,6 @@ ROLLUPS: Final = Layout(
         Column("squares", pa.float64(), "the sum of their squared weights"),
     ),
     ("grain", "day"),
-    row_group=1 << 15,
     apart="kind",
 )
 

@@ -108,7 +108,8 @@ class Store:
             tuple(
                 each
                 for each in ledger.files.values()
-                if each.number == tables[CONNECTIONS.name].transaction(application_of_file(each.digest))
+                if not each.forgotten
+                and each.number == tables[CONNECTIONS.name].transaction(application_of_file(each.digest))
             ),
         )
 

@@ -114,7 +114,7 @@ def principal_of(accounts: Accounts) -> Principal:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text()
         try:

@@ -1,11 +1,10 @@
-"""The server as a process: application and HTTP in one, without pandas, until it is told to stop."""
+"""The server as a process: application and HTTP in one, until it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-import sys
 import threading
 from typing import Final
 
@@ -14,7 +13,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
-from halfopen.lean import WithoutPandas
+from halfopen.server.app import create
 
 PATIENCE: Final = 5.0
 """Seconds for which a stop waits for answers and commits under way."""
@@ -22,9 +21,6 @@ PATIENCE: Final = 5.0
 
 def serve(host: str, port: int, headers_within: float) -> None:
     """Serve the application of the environment's settings; a request's headers must come within so many seconds."""
-    sys.meta_path.insert(0, WithoutPandas())
-    from halfopen.server.app import create
-
     server = Server(
         create(),
         address=host,

@@ -9,19 +9,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 from statistics import median, quantiles
-from typing import Final
+from typing import Any, Final
 
-import dataset
 import duckdb
 from measure import MIB
 from report import Report, mib
-from server import Server, ask, serving
 
+import dataset
 from halfopen.radar.windows import stamp
+from halfopen.store.query import QUARTER
+from server import Server, ask, serving
 
 HERE: Final = Path(__file__).resolve().parent
 PATH: Final = "/client/v4/radar/tcp_resets_timeouts"
@@ -64,10 +66,8 @@ class Question:
 
     def asked(self) -> Iterator[tuple[str, str]]:
         """The target of each request, and the same in SQL: none comes twice, all reach into the live hour."""
-        ends = [dataset.END - dataset.QUARTER * n for n in range(4)]
-        windows = [
-            (end - self.days * dataset.DAY - dataset.QUARTER * n, end) for n in range(180) for end in ends
-        ]
+        ends = [dataset.END - QUARTER * n for n in range(4)]
+        windows = [(end - self.days * dataset.DAY - QUARTER * n, end) for n in range(180) for end in ends]
         chance = Random(self.words + self.filters)
         chance.shuffle(windows)
         filters = chance.sample(FILTERS[self.filters], len(FILTERS[self.filters]))
@@ -128,7 +128,9 @@ def answers(cache: Path, rounds: int, quick: bool, report: Report) -> None:
         ("first answer of a new server, files not in the page cache", "filter", "median ms", "slowest ms"),
         [(q.words, q.filters, _ms(median(each)), _ms(max(each))) for q, each in cold.items()],
     )
-    report.say(f"Memory of all processes: {mib(idle)} MiB after an idle minute, {mib(loaded)} MiB after the load.")
+    report.say(
+        f"Memory of all processes: {mib(idle)} MiB after an idle minute, {mib(loaded)} MiB after the load."
+    )
     report.target("serve, idle", f"< {mib(MEMORY)} MiB", f"{mib(idle)} MiB", idle < MEMORY)
     report.data["serve"] = {"idle": idle, "loaded": loaded}
 
@@ -137,9 +139,7 @@ def _few(questions: Sequence[Question]) -> list[Question]:
     return [each for each in questions if each.filters in ("none", "a network", "a country")]
 
 
-def _warm(
-    server: Server, questions: Sequence[Question], requests: int, store: Path, report: Report
-) -> None:
+def _warm(server: Server, questions: Sequence[Question], requests: int, store: Path, report: Report) -> None:
     files = f"read_parquet('{store}/rollups/grain=15m/*/*.parquet', hive_partitioning = true)"
     peer = duckdb.connect()
     peer.execute("SET parquet_metadata_cache = true")
@@ -163,7 +163,7 @@ def _warm(
                 cells += [f"{len(taken) / whole:.0f}", _ms(spent / len(taken))]
             else:
                 alone = p50
-        beside = median(_timed(lambda sql=sql: peer.execute(sql).fetchall()) for _, sql in islice(asked, 8))
+        beside = median(_timed(partial(_fetched, peer, sql)) for _, sql in islice(asked, 8))
         cells += [_ms(beside), f"{beside / alone:.1f}"]
         rows.append(tuple(cells))
     target = next(target for target, _ in questions[0].asked())
@@ -207,6 +207,10 @@ def _forget(path: Path) -> None:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(handle)
+
+
+def _fetched(peer: Any, sql: str) -> object:
+    return peer.execute(sql).fetchall()
 
 
 def _timed(do: Callable[[], object]) -> float:

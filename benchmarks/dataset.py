@@ -62,7 +62,7 @@ def chance(numbers: Array, salt: int) -> Array:
     return (mix(numbers, salt) >> np.uint64(11)) / 2**53
 
 
-def drawn(numbers: Array, salt: int, weights: Sequence[float]) -> Array:
+def drawn(numbers: Array, salt: int, weights: Sequence[float] | Array) -> Array:
     """For each an index, as often as its weight says."""
     return np.searchsorted(np.cumsum(weights) / np.sum(weights), chance(numbers, salt))
 

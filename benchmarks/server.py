@@ -43,9 +43,7 @@ class Server:
     def memory(self) -> int:
         """Bytes of all its processes, shared ones counted once (the sum of PSS)."""
         lines = (Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() for pid in self._tree())
-        return 1024 * sum(
-            int(line.split()[1]) for each in lines for line in each if line.startswith("Pss:")
-        )
+        return 1024 * sum(int(line.split()[1]) for each in lines for line in each if line.startswith("Pss:"))
 
     def cpu(self) -> float:
         """Seconds of all its processes so far, user and system."""
@@ -62,7 +60,16 @@ def serving(store: Path, data: Path) -> Iterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(BIN / "halfopen"), "serve", "--data", str(data), "--store", str(store), "--port", str(port)]
+    command = [
+        str(BIN / "halfopen"),
+        "serve",
+        "--data",
+        str(data),
+        "--store",
+        str(store),
+        "--port",
+        str(port),
+    ]
     with (data / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:

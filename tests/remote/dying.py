@@ -6,32 +6,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
-
-import granian.server
-from starlette.applications import Starlette
 
 from halfopen.cli.main import main
-from halfopen.server import worker as real
 from halfopen.store.committer import Batch, Committer, Receipt
 
-
-def worker() -> Starlette:
-    commit = Committer.commit
-
-    def and_die(self: Committer, batches: Sequence[Batch]) -> list[Receipt]:
-        commit(self, batches)
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
-
-    Committer.commit = and_die  # type: ignore[method-assign]
-    return real.worker()
+commit = Committer.commit
 
 
-def _granian(_: str, **settings: Any) -> Any:
-    return granian.server.Server(f"{__spec__.name}:worker", **settings)
+def and_die(self: Committer, batches: Sequence[Batch]) -> list[Receipt]:
+    commit(self, batches)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
 
 
 if __name__ == "__main__":
-    granian.Granian = _granian  # type: ignore[assignment]
+    Committer.commit = and_die  # type: ignore[method-assign]
     raise SystemExit(main(["serve", *sys.argv[1:]]))

@@ -44,14 +44,10 @@ def add(verbs: Any) -> None:
 
 def run(args: Namespace) -> int:
     """Serve until told to stop."""
-    from granian import Granian
-    from granian.constants import HTTPModes, Interfaces
-    from granian.http import HTTP1Settings
-    from granian.log import LogLevels
-
     from halfopen.config import data_directory
     from halfopen.places import Places
     from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
+    from halfopen.server.process import serve
 
     data = data_directory(args.data)
     keep_connections, keep_rollups = map(str, options.keep(args))
@@ -65,22 +61,10 @@ def run(args: Namespace) -> int:
         PLACES: json.dumps(places),
         TRUSTED_PROXIES: ",".join(map(str, args.trusted_proxy)),
     }
-    server = Granian(
-        "halfopen.server.worker:worker",
-        factory=True,
-        address=args.host,
-        port=args.port,
-        interface=Interfaces.ASGI,
-        websockets=False,
-        http=HTTPModes.http1,  # who may choose the version has no limit of time before it did
-        http1_settings=HTTP1Settings(header_read_timeout=round(HEADERS_WITHIN * 1000)),
-        log_level=LogLevels.warning,
-        workers_kill_timeout=5,
-    )
     _free(args.host, args.port)
     base = f"http://{f'[{args.host}]' if ':' in args.host else args.host}:{args.port}/client/v4"
     print(f"halfopen: serving {base}", file=sys.stderr)
-    server.serve()
+    serve(args.host, args.port, HEADERS_WITHIN)
     return 0
 
 

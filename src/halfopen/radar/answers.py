@@ -14,7 +14,7 @@ from halfopen.radar.numbers import Texts, overlapping_percentages, percentages, 
 from halfopen.radar.parameters import Question, Series, question_of
 from halfopen.radar.table import table
 from halfopen.radar.vocabulary import Endpoint, Form, Format, Normalization
-from halfopen.radar.windows import stamp
+from halfopen.radar.windows import stamp, stamps
 from halfopen.store.query import Choice, Dataset, Dimension, Filters, Gap, Overlap, State
 
 OfSensor = TypeVar("OfSensor", Gap, Overlap)
@@ -121,7 +121,7 @@ def _series(
     columns: dict[str, list[str]] = dict(zip(one.groups, texts, strict=True))
     if form is Form.timeseries_groups:
         return {
-            "timestamps": [stamp(at) for at in one.buckets],
+            "timestamps": stamps(one.buckets),
             **{group: columns[group] for group in groups},
         }
     if form is Form.summary:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+import numpy as np
 
 from halfopen.store.query import QUARTER
 
@@ -122,6 +125,12 @@ def shown_buckets(window: Window, interval: Interval, closed: int) -> range:
 def stamp(seconds: int) -> str:
     """A time (s) as answers write it: ``2026-08-08T09:00:00Z``."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def stamps(times: Sequence[int]) -> list[str]:
+    """Times (s) as `stamp` writes them, many of them at once."""
+    texts: list[str] = np.datetime_as_string(np.array(times, "M8[s]"), timezone="UTC").tolist()
+    return texts
 
 
 def _begin(time: int, interval: Interval) -> int:

@@ -115,7 +115,7 @@ def counts(
             f"SELECT bucket, name AS key, {_SUMS} FROM ({query}) sums, (VALUES {_TAGS}) tag(bit, name) "
             "WHERE (sums.key >> tag.bit) & 1 = 1 GROUP BY ALL"
         )
-    return f"SELECT * FROM ({query}) WHERE connections <> 0", all_values
+    return f"{query} HAVING sum(connections) <> 0", all_values
 
 
 def source_name(grain: str, start: int) -> str:

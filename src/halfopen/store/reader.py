@@ -19,7 +19,7 @@ from halfopen.store.engine import Engine
 from halfopen.store.ledger import Ingested, Ledger, Sensor, closed, missed, overlapping
 from halfopen.store.place import Place
 from halfopen.store.query import Cells, Dimension, Filters, Gap, Overlap, State
-from halfopen.store.rollup import FOLLOWED, PRUNED, partition_of
+from halfopen.store.rollup import FOLLOWED, PRUNED, day_of, partition_of
 from halfopen.store.schema import CONNECTIONS, ROLLUPS
 from halfopen.store.tables import File, Table
 from halfopen.store.told import named
@@ -104,8 +104,8 @@ class Reader:
         with self._lock:
             table = self._fresh(self._connections)
             files = table.files()
-        lowest = "" if start is None else partition_of("15m", start)
-        highest = "9999" if end is None else partition_of("15m", end - 1)
+        lowest = "" if start is None else day_of(start).isoformat()
+        highest = "9999" if end is None else day_of(end - 1).isoformat()
         for day in sorted({f.partition["day"] for f in files if lowest <= f.partition["day"] <= highest}):
             paths = sorted(f.path for f in files if f.partition["day"] == day)
             try:
@@ -116,7 +116,7 @@ class Reader:
 
     def _days(self, start: int, end: int) -> Any:
         """The rows of the days that start <= t < end touches."""
-        lowest, highest = partition_of("15m", start), partition_of("15m", max(start, end - 1))
+        lowest, highest = day_of(start).isoformat(), day_of(max(start, end - 1)).isoformat()
         with self._lock:
             table = self._fresh(self._connections)
             files = table.files()

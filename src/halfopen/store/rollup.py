@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import pyarrow.compute as pc
@@ -67,8 +67,8 @@ _LESS: Final = f"{' UNION ALL '.join(_less(*each) for each in KINDS.items())} OR
 MERGED: Final = f"{_summed('{rows}')} ORDER BY {_ORDER}"
 _ON_TOP: Final = MERGED.format(rows="(SELECT * FROM {old} UNION ALL BY NAME SELECT * FROM {new})")
 
-PARTITION: Final = {"15m": "day", "1d": "month"}
-"""What one partition of a grain spans."""
+PARTITION: Final = {"15m": "week", "1d": "month"}
+"""What one partition of a grain spans: of files that are many a question takes long to open them."""
 
 SHORT: Final = 1 << 15
 """Rows up to which a file is written anew with what comes on top of it; longer ones upkeep puts together."""
@@ -163,5 +163,12 @@ def _under(part: Any, files: Sequence[File]) -> list[File]:
 
 def partition_of(grain: str, time: int) -> str:
     """The partition that holds a time (s) in a grain."""
-    day = date.fromordinal(date(1970, 1, 1).toordinal() + time // 86400)
-    return (day if PARTITION[grain.removesuffix(LESS)] == "day" else day.replace(day=1)).isoformat()
+    day = day_of(time)
+    if PARTITION[grain.removesuffix(LESS)] == "week":
+        return (day - timedelta(day.weekday())).isoformat()
+    return day.replace(day=1).isoformat()
+
+
+def day_of(time: int) -> date:
+    """The UTC day of a time (s)."""
+    return date.fromordinal(date(1970, 1, 1).toordinal() + time // 86400)

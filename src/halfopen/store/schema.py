@@ -114,7 +114,9 @@ ROLLUPS: Final = Layout(
     "What the connections add up to. Rows with equal keys add; a row is negative where a capture was replaced or removed.",
     (
         Column("grain", pa.string(), "15m or 1d; with -less: the same in kinds that keep less; partition"),
-        Column("day", pa.date32(), "UTC day of the bucket (15m), first day of its month (1d); partition"),
+        Column(
+            "day", pa.date32(), "Monday of the bucket's week (15m), first day of its month (1d); partition"
+        ),
         Column("kind", pa.string(), "which columns are kept, the others are 0 or empty; whole where all are"),
         Column("bucket", pa.int64(), "begin of the quarter of an hour or of the UTC day, s since the epoch"),
         Column("sensor", pa.string(), "as in connections"),

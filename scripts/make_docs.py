@@ -14,7 +14,7 @@ from halfopen.cli.text import STAGE_WORDS
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
 from halfopen.model import STAGES, Stage
 from halfopen.server import stream
-from halfopen.store.schema import CONNECTIONS, FORMAT, INCOMING, ROLLUPS
+from halfopen.store.schema import CONNECTIONS, FORMAT, INCOMING, KINDS, LESS, ROLLUPS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
@@ -102,6 +102,9 @@ def tables() -> str:
         lines += [f"## `{layout.name}`", "", f"{layout.words} Parted by {parts}.", ""]
         rows = ((f"`{column.name}`", f"`{column.type}`", column.words) for column in layout.columns)
         lines += table(("Column", "Type", "Meaning"), rows)
+    lines += [f"The kinds that lie in the grains with `{LESS}`:", ""]
+    kept = ((f"`{kind}`", ", ".join(f"`{name}`" for name in names)) for kind, names in KINDS.items())
+    lines += table(("Kind", "Keeps `bucket`, `ingested` and"), kept)
     lines += ["## Numbers", "", "Signatures are numbered on [their page](signatures.md#signatures).", ""]
     lines += table(("Stage", "Number"), ((f"`{stage.name}`", str(stage.value)) for stage in Stage))
     lines += table(("Tag", "Bit"), ((f"`{tag.name}`", str(1 << tag)) for tag in TAGS))

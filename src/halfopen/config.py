@@ -12,6 +12,9 @@ ACCOUNTS_URL: Final = "HALFOPEN_ACCOUNTS_URL"
 """Environment variable: a database for users and tokens instead of SQLite in the data directory. Not an
 argument, because it holds a password and arguments can be seen by everybody on the machine."""
 
+KEY_FILE: Final = "HALFOPEN_KEY_FILE"
+"""Environment variable: the file with the key of tunnels' secrets, where several machines share a database."""
+
 
 def default_data() -> Path:
     """The data directory of this user: ``$XDG_DATA_HOME/halfopen``, else ``~/.local/share/halfopen``."""
@@ -38,3 +41,9 @@ def data_directory(given: str | Path | None = None) -> Path:
 def accounts_url() -> str | None:
     """The database of the accounts that the environment names, None: SQLite in the data directory."""
     return os.environ.get(ACCOUNTS_URL) or None
+
+
+def key_file(data: Path) -> Path:
+    """The file with the key of tunnels' secrets: beside the data directory, so that a copy of that alone tells none."""
+    given = os.environ.get(KEY_FILE)
+    return Path(given) if given else data.with_name(f"{data.name}.key")

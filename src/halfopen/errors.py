@@ -19,12 +19,14 @@
         ├── RouteError           404/7003   no such route, or an identifier that cannot be one
         ├── MissingError         404        a thing that does not exist
         ├── MethodError          405/10405  a route without that method
+        ├── RefusedError         400        what cannot be done as things stand
         ├── SlowError            408        a body that does not come in time
         ├── ConflictError        409        what is asked for contradicts what is there
         ├── SizeError            413, 414, 431   more than is read
         ├── CostError            422/2002   a query over what one may cost
         ├── RateError            429/971    too many requests; 1015 in Radar
         ├── FailureError         500/2000   a fault of ours
+        ├── NotOfferedError      501        a part of the API that is not offered here
         └── UnavailableError     503/2000   something that an answer needs is away
 """
 
@@ -204,6 +206,13 @@ class MethodError(RequestError):
         self.allowed = tuple(allowed)
 
 
+class RefusedError(RequestError):
+    """400: what cannot be done as things stand, with the service's own code and words."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(400, Fault(code, message))
+
+
 class SlowError(RequestError):
     """408: a body that does not come in time: so many seconds, and one more for each `pace` bytes of it."""
 
@@ -247,6 +256,13 @@ class FailureError(RequestError):
 
     def __init__(self, request_id: str) -> None:
         super().__init__(500, Fault(2000, f"Internal error; the log of the server has it as {request_id}"))
+
+
+class NotOfferedError(RequestError):
+    """501/1001: a part of the API that is not offered here; `message` says what is instead."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(501, Fault(1001, message))
 
 
 class UnavailableError(RequestError):

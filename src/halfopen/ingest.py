@@ -79,7 +79,8 @@ def _clients(high: Any, low: Any, privacy: Privacy) -> Any:
             return pa.nulls(len(low), pa.string())
         case Address.hash:
             numbers, *different = distinct(high, low)
-            return pa.DictionaryArray.from_arrays(numbers, privacy.hashed_addresses(*different))
+            hashed = pa.array(privacy.hashed_addresses(*different), pa.string())
+            return pa.DictionaryArray.from_arrays(numbers, hashed)
         case Address.truncated:
             return encoded_addresses(*privacy.truncated(high, low))
         case Address.full:

@@ -117,12 +117,14 @@ MADE: dict[type[errors.RequestError], errors.RequestError] = {
         errors.RouteError("/x"),
         errors.MissingError(1003, "Tunnel not found"),
         errors.MethodError(["GET"]),
+        errors.RefusedError(1022, "connected"),
         errors.SlowError(20, 1000),
         errors.ConflictError(1013, "taken"),
         errors.SizeError(413, "body", 1),
         errors.CostError("too much"),
         errors.RateError(1),
         errors.FailureError("id"),
+        errors.NotOfferedError("not here"),
         errors.UnavailableError("the store"),
     )
 }

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,17 @@ def test_heavy_parts_wait_until_they_are_needed() -> None:
         return set(done.stderr.split())
 
     assert not loaded("signatures") & {"numba", "pyarrow", "rich", "maxminddb"}
+
+
+def test_the_command_leaves_pandas_alone(captures: Path, tmp_path: Path) -> None:
+    assert find_spec("pandas"), "or this test could not fail"
+    code = (
+        "import sys; from halfopen.cli.main import main; assert main(sys.argv[1:]) == 0; "
+        "assert 'pandas' not in sys.modules; "
+        "import pyarrow; assert len(pyarrow.table({'n': [1, 2]}).to_pandas()) == 2"  # afterwards it is there
+    )
+    argv = [sys.executable, "-c", code, "ingest", str(captures), "--data", str(tmp_path)]
+    subprocess.run(argv, capture_output=True, check=True)
 
 
 def test_a_summary_needs_no_arrow(captures: Path) -> None:

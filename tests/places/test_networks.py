@@ -27,8 +27,8 @@ MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def told(network: Any) -> bool:
-    """Whether maxminddb can name it: not where it is above all of IPv4."""
-    return network.prefixlen >= 96 or not network.overlaps(IPV4)
+    """Whether maxminddb names it as we do: not where it is all of IPv4, or above that."""
+    return network.prefixlen > 96 or not network.overlaps(IPV4)
 
 
 def tree(path: Path) -> Tree:

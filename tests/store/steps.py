@@ -20,7 +20,7 @@ from halfopen.store.tables import Table
 from halfopen.store.upkeep import VACUUM_AFTER, Upkeep
 from tests.store.roles import committer_of
 from tests.store.rows import BEGIN, table
-from tests.store.truth import DIGEST, LIMIT, NOW, Spool, batch, file_rows
+from tests.store.truth import DIGEST, LIMIT, NOW, PASSING, Spool, batch, file_rows
 
 STEPS: Final[tuple[tuple[type, str], ...]] = (
     (Place, "write"),
@@ -47,9 +47,12 @@ def work(where: str, turns: bool, spool: Spool, last: int) -> None:
     committer.follow()
     number = committer.connections.transaction(f"file:{DIGEST}") + 1
     committer.ingest(DIGEST, "lab", str(number), [table(file_rows(number))], replace=True)
+    committer.ingest(PASSING, "lab", "", [table(file_rows(0))])
+    committer.forget_capture(PASSING)
     committer.follow()
     upkeep = Upkeep(committer)
     upkeep.compact(2)
+    assert upkeep.forget_client(["192.0.2.1"])
     upkeep.prune(NOW - LIMIT, NOW - BEGIN)
     upkeep.vacuum()
 

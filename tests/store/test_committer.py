@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from halfopen.errors import StoreError
+from halfopen.store import committer as committing
 from halfopen.store import tables
 from halfopen.store.committer import Batch
 from halfopen.store.intake import Intake
@@ -144,6 +146,47 @@ def test_files_that_may_be_gone_are_not_committed(store: Store, monkeypatch: pyt
         committer.commit([batch(1, row())])
     monkeypatch.undo()
     assert committer.commit([batch(1, row())])[0].taken
+
+
+def test_parts_that_follow_one_another_lie_in_one_file(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committing, "PARTS_OF_A_FILE", 2)
+    day = 86400
+    parts = [
+        table([row(BEGIN)]),
+        table([row(BEGIN + 1), row(BEGIN + day)]),
+        table([row(BEGIN + day + 1)]),  # the third part: a new file, though of the same day
+        table([row(BEGIN + day + 2), row(BEGIN + day + 3)]),
+        table([row(BEGIN + day + 4)]),
+    ]
+    committer = store.committer()
+    assert committer.ingest("digest", "lab", "", iter(parts)).rows == 7
+    found = sorted((file.partition["day"], file.rows) for file in committer.connections.files())
+    assert found == [("2026-11-23", 2), ("2026-11-24", 1), ("2026-11-24", 1), ("2026-11-24", 3)]
+    committer.follow()
+    assert total(store) == 7
+
+
+def test_text_that_comes_dictionary_encoded_is_stored_as_text(store: Store) -> None:
+    plain = table([row(client=None), row(client="192.0.2.7", trigger="a.example"), row(client="192.0.2.7")])
+    encoded = pa.table(
+        {
+            name: column.dictionary_encode() if column.type == pa.string() else column
+            for name, column in zip(plain.column_names, plain.columns, strict=True)
+        }
+    )
+    committer = store.committer()
+    committer.ingest("plain", "lab", "", [plain, plain.slice(1)])
+    committer.ingest("encoded", "lab", "", [encoded, encoded.slice(1)])
+    source = {"rows": committer.connections.source(file.path for file in committer.connections.files())}
+
+    def stored(digest: str) -> Any:
+        return store.engine.ask(
+            "SELECT * EXCLUDE (file, incarnation) FROM {rows} WHERE file = ? ORDER BY sequence, client, trigger",
+            source, [digest],
+        )  # fmt: skip
+
+    assert stored("encoded").equals(stored("plain"))
+    assert stored("plain")["client"].to_pylist() == ["192.0.2.7"] * 2 + [None] + ["192.0.2.7"] * 2
 
 
 def test_a_replaced_file_leaves_nothing_behind(store: Store) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Final
+from threading import Lock
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from halfopen.accounts.engines import WRITES, postgresql, sqlite
+from halfopen.accounts.engines import CHANNEL, WRITES, listening, looking, postgresql, sqlite
 from halfopen.accounts.schema import REVISION
 from halfopen.errors import AccountsError
 
@@ -28,6 +30,13 @@ class Database:
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
         self.name = name
+        # Threads of one process take turns here: SQLite's own waiting is by chance, and holds a connection each.
+        self._turn: AbstractContextManager[Any] = Lock() if engine.dialect.name == "sqlite" else nullcontext()
+
+    @classmethod
+    def open(cls, data: Path, url: str | None = None) -> Database:
+        """That of a data directory, or the PostgreSQL database at `url`."""
+        return cls.at(url) if url else cls.in_directory(data)
 
     @classmethod
     def in_directory(cls, directory: Path) -> Database:
@@ -60,8 +69,33 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A transaction that may write, and on SQLite waits for its turn at its begin."""
         engine = self._engine.execution_options(**{WRITES: True})
-        with self._told(), engine.begin() as connection:
+        with self._turn, self._told(), engine.begin() as connection:
             yield connection
+
+    def tell(self, connection: Connection) -> None:
+        """Within `writing`: tell those who watch, in every process, once it is committed."""
+        if connection.dialect.name == "postgresql":  # SQLite shows by itself
+            connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+    @contextmanager
+    def watching(self) -> Iterator[Callable[[], bool]]:
+        """Whether anything has changed since it was asked last; each question takes a while, at most a second."""
+        with self._told():
+            try:
+                connection = self._engine.raw_connection()
+                driver = connection.driver_connection
+                connection.detach()  # never to be anybody's else again: it listens
+                with closing(connection):
+                    yield (listening if self._engine.dialect.name == "postgresql" else looking)(driver)
+            except self._engine.dialect.loaded_dbapi.Error as error:
+                raise AccountsError(self.name, str(error)) from error
+
+    def now(self, connection: Connection) -> int:
+        """The time (microseconds since 1970, UTC) by the one clock that all processes of this database share."""
+        if connection.dialect.name == "postgresql":
+            moment = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+            return int(connection.execute(moment).scalar_one())
+        return time.time_ns() // 1000
 
     @contextmanager
     def writing_alone(self) -> Iterator[Connection]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,11 @@ WRITES: Final = "halfopen_writes"
 WAIT: Final = 10.0
 """Seconds to wait for others: on SQLite for one that writes, on PostgreSQL for a connection of this process."""
 
+CHANNEL: Final = "halfopen"
+"""What PostgreSQL's notifications are told on."""
+
+_LOOK: Final = 0.02  # seconds between two looks whether SQLite has changed
+_LISTEN: Final = 1.0  # seconds for which PostgreSQL is listened to at a time
 _SCHEMES: Final = ("postgresql", "postgres", "postgresql+psycopg")
 _SHAPE: Final = "not a URL such as postgresql://user:password@host/database"
 _CONNECTING: Final[dict[str, str | int]] = {
@@ -77,6 +84,31 @@ def postgresql(url: str) -> tuple[Engine, str]:
             name, "its driver is not installed (pip install 'halfopen[postgresql]')"
         ) from None
     return engine, name
+
+
+def looking(connection: Any) -> Callable[[], bool]:
+    """Whether SQLite, by a connection of its driver, counts commits of others since it was asked last."""
+
+    def version() -> int:
+        found: int = connection.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
+    seen = version()
+
+    def changed() -> bool:
+        nonlocal seen
+        time.sleep(_LOOK)
+        before, seen = seen, version()
+        return seen != before
+
+    return changed
+
+
+def listening(connection: Any) -> Callable[[], bool]:
+    """Whether PostgreSQL, by a connection of its driver, has told of a change since it was asked last."""
+    connection.autocommit = True
+    connection.execute(f"LISTEN {CHANNEL}")
+    return lambda: any(True for _ in connection.notifies(timeout=_LISTEN, stop_after=1))
 
 
 def _name(url: URL) -> str:

@@ -13,6 +13,7 @@ RADAR_READ: Final = "radar:read"
 CONNECTIONS_READ: Final = "connections:read"
 ANNOTATIONS_WRITE: Final = "annotations:write"
 SENSOR_WRITE: Final = "sensor:write"
+EDGE_REPORT: Final = "edge:report"
 ADMIN: Final = "admin"
 
 PERMISSIONS: Final = {
@@ -28,7 +29,8 @@ PERMISSIONS: Final = {
     "Cloudflare One Connector: cloudflared Write": "read and change tunnels",
     "Cloudflare Tunnel Read": "read tunnels",
     "Cloudflare Tunnel Write": "read and change tunnels",
-    ADMIN: "everything but delivering as a sensor",
+    EDGE_REPORT: "report the connections of one edge, named with its key",
+    ADMIN: "everything but delivering as a sensor or reporting as an edge",
 }
 """Every permission group and what it opens."""
 
@@ -40,6 +42,7 @@ RADAR: Final = frozenset({USER_DETAILS_READ, USER_DETAILS_WRITE, RADAR_READ})
 CONNECTIONS: Final = frozenset({CONNECTIONS_READ})
 ANNOTATIONS: Final = frozenset({ANNOTATIONS_WRITE})
 SENSOR: Final = frozenset({SENSOR_WRITE})
+EDGE: Final = frozenset({EDGE_REPORT})
 TUNNELS_WRITE: Final = frozenset(
     name for name in PERMISSIONS if name.startswith("Cloudflare") and name.endswith("Write")
 )
@@ -50,5 +53,5 @@ def opens(held: frozenset[str], opened_by: frozenset[str]) -> bool:
     """Whether one of the permissions `held` opens what any of `opened_by` opens."""
     if not opened_by or held & opened_by:
         return True
-    # An administrator is no sensor: what is delivered belongs to a name that the token carries.
-    return ADMIN in held and SENSOR_WRITE not in opened_by
+    # An administrator is no sensor and no edge: what they tell belongs to a name that the token carries.
+    return ADMIN in held and not opened_by & {SENSOR_WRITE, EDGE_REPORT}

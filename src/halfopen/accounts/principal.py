@@ -45,6 +45,7 @@ class TokenRecord:
     permissions: tuple[str, ...]
     account: str | None
     sensor: str | None
+    edge: str | None
     created: datetime
     expires: datetime | None
     revoked: datetime | None
@@ -62,13 +63,14 @@ class Principal:
     """Who asks: a user, by a token or by the older key.
 
     `account` is the only account this principal may see, None: every one of the user's. `sensor` is the only
-    sensor it may write. `token` is the id of the token, None with a key.
+    sensor it may write, `edge` the edge whose key it is. `token` is the id of the token, None with a key.
     """
 
     user: User
     permissions: frozenset[str]
     account: str | None = None
     sensor: str | None = None
+    edge: str | None = None
     token: str | None = None
     expires: datetime | None = None
 

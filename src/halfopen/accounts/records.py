@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from halfopen.accounts import credentials
 from halfopen.accounts.database import Database
-from halfopen.accounts.permissions import ADMIN, PERMISSIONS, SENSOR_WRITE
+from halfopen.accounts.permissions import ADMIN, EDGE_REPORT, PERMISSIONS, SENSOR_WRITE
 from halfopen.accounts.principal import Account, Principal, Refusal, TokenRecord, User
 from halfopen.accounts.schema import ACCOUNTS, INSTALLATION, MEMBERSHIPS, TOKENS, USERS
 from halfopen.errors import AccountsError, UsageError
@@ -43,7 +43,7 @@ class Accounts:
     @classmethod
     def open(cls, data: Path, url: str | None = None) -> Accounts:
         """Those of a data directory, or of the PostgreSQL database at `url`; tables are brought up to date."""
-        return cls(Database.at(url) if url else Database.in_directory(data))
+        return cls(Database.open(data, url))
 
     def close(self) -> None:
         """Close the database."""
@@ -93,6 +93,12 @@ class Accounts:
                 raise UsageError("account", identifier, "an identifier that no account has yet") from None
         return account
 
+    def every_account(self) -> list[Account]:
+        """Every account, oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(ACCOUNTS).order_by(ACCOUNTS.c.created, ACCOUNTS.c.id)).all()
+        return [Account(row.id, row.name, _moment(row.created)) for row in rows]
+
     def accounts(self, principal: Principal) -> list[Account]:
         """The accounts that a principal may see, oldest first."""
         with self._database.reading() as connection:
@@ -114,6 +120,7 @@ class Accounts:
         expires: datetime | timedelta | None = None,
         name: str = "",
         sensor: str | None = None,
+        edge: str | None = None,
     ) -> tuple[str, TokenRecord]:
         """Make a token of the first user: the token itself, which is not kept, and its record.
 
@@ -122,7 +129,7 @@ class Accounts:
         held = tuple(sorted(set(permissions)))
         now = _now()
         ends = expires if not isinstance(expires, timedelta) else _moment(now) + expires
-        _check_token(held, sensor, name)
+        _check_token(held, sensor, edge, name)
         if ends is not None and _micros(ends) <= now:
             raise UsageError("expires", ends, "a time to come")
         token = credentials.new_secret()
@@ -142,6 +149,7 @@ class Accounts:
                 "user_id": user,
                 "account_id": account,
                 "sensor": sensor,
+                "edge": edge,
                 "permissions": list(held),
                 "created": now,
                 "expires": None if ends is None else _micros(ends),
@@ -185,6 +193,7 @@ class Accounts:
             permissions=frozenset(row.permissions),
             account=row.account_id,
             sensor=row.sensor,
+            edge=row.edge,
             token=row.id,
             expires=None if row.expires is None else _moment(row.expires),
         )
@@ -259,7 +268,7 @@ def _join(connection: Connection, pairs: Sequence[tuple[str, str]]) -> None:
         connection.execute(insert(MEMBERSHIPS), rows)
 
 
-def _check_token(permissions: Sequence[str], sensor: str | None, name: str) -> None:
+def _check_token(permissions: Sequence[str], sensor: str | None, edge: str | None, name: str) -> None:
     if not permissions:
         raise UsageError("permission", "none", "at least one permission")
     for each in permissions:
@@ -267,6 +276,8 @@ def _check_token(permissions: Sequence[str], sensor: str | None, name: str) -> N
             raise UsageError("permission", each, ", ".join(PERMISSIONS))
     if (SENSOR_WRITE in permissions) != (sensor is not None):
         raise UsageError("sensor", sensor or "none", f"a sensor's name together with {SENSOR_WRITE}")
+    if (EDGE_REPORT in permissions) != (edge is not None):
+        raise UsageError("permission", EDGE_REPORT, "for an edge's key only (halfopen edge enrol)")
     if sensor is not None and not credentials.SENSOR.fullmatch(sensor):
         raise UsageError("sensor", sensor, "1 to 63 characters of 0-9, A-Z, a-z, ., _ and -")
     if len(name) > 100 or not name.isprintable():
@@ -276,7 +287,7 @@ def _check_token(permissions: Sequence[str], sensor: str | None, name: str) -> N
 def _record(row: Row[Any]) -> TokenRecord:
     times = [None if time is None else _moment(time) for time in (row.expires, row.revoked, row.used)]
     return TokenRecord(
-        row.id, row.name, row.user_id, tuple(row.permissions), row.account_id, row.sensor,
+        row.id, row.name, row.user_id, tuple(row.permissions), row.account_id, row.sensor, row.edge,
         _moment(row.created), *times,
     )  # fmt: skip
 

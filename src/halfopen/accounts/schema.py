@@ -17,7 +17,7 @@ from sqlalchemy import (
     Table,
 )
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The migration these tables are the result of."""
 
 METADATA: Final = MetaData(
@@ -70,6 +70,7 @@ TOKENS: Final = Table(
     Column("user_id", String(32), ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("account_id", String(32), ForeignKey("accounts.id", ondelete="CASCADE")),
     Column("sensor", String(63)),
+    Column("edge", String(63)),
     Column("permissions", JSON, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("expires", BigInteger),

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from weakref import WeakValueDictionary
 
-from anyio import CancelScope, Lock, current_time, to_thread
+import msgspec
+from anyio import CancelScope, CapacityLimiter, Lock, current_time, to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -44,6 +45,7 @@ from halfopen.errors import (
     InvalidError,
     MethodError,
     RateError,
+    Rejected,
     RequestError,
     RouteError,
     SizeError,
@@ -55,6 +57,7 @@ from halfopen.errors import (
 PREFIX: Final = "/client/v4"
 """Where the API lies; the end of the base URL that clients are given."""
 
+_WAITERS: Final = 256  # threads for answers that wait
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -107,6 +110,7 @@ class Api:
         self._limits = limits
         self._addresses = Buckets(limits.address, "address")
         self._principals = Buckets(limits.principal, "default")
+        self._waiters = CapacityLimiter(_WAITERS)
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,7 +171,8 @@ class Api:
                 base_url=str(request.base_url.replace(path="")).rstrip("/"),
                 account=account,
             )
-            return await to_thread.run_sync(_checked, route, call)
+            limiter = self._waiters if route.waits else None
+            return await to_thread.run_sync(_checked, route, call, limiter=limiter)
 
     async def _principal(self, request: Request, match: Match) -> Principal:
         given = credentials(request.scope["headers"])
@@ -200,6 +205,12 @@ class Api:
 def _checked(route: Route, call: Call) -> Answer:
     """The handler's answer, once nothing is wrong with the parameters; else everything that is."""
     found = rejected(route.parameters, call.query)
+    if route.body is not None:
+        try:
+            call = replace(call, given=msgspec.json.decode(call.body or b"{}", type=route.body))
+        except msgspec.DecodeError as error:
+            found.append(Rejected("body", "", words=str(error)))
+            raise InvalidError(found, route.service.rejected) from None
     known = {(each.name, each.value) for each in found}
     found += [each for each in route.check(call) if (each.name, each.value) not in known]
     if found:

@@ -12,7 +12,7 @@ from halfopen.accounts.permissions import PERMISSIONS, opens
 from halfopen.api.application import PREFIX
 from halfopen.api.envelope import ResultInfo
 from halfopen.api.parameters import Parameter
-from halfopen.api.routes import Route
+from halfopen.api.routes import NULL, Route
 from halfopen.api.shapes import REF, described
 
 _ERROR_WORDS: Final = {
@@ -29,6 +29,7 @@ _ERROR_WORDS: Final = {
     429: "Too many requests; retry-after says when to ask again.",
     431: "The headers are larger than what is read.",
     500: "A fault of the server.",
+    501: "A part of Cloudflare's API that is not offered here.",
     503: "Something that the answer needs is away.",
 }
 
@@ -64,10 +65,15 @@ _SECURITY: Final = {
 
 def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     """The document, ready for JSON; `version` is that of the program."""
-    (*results, _), components = described([*(route.result for route in routes), ResultInfo])
+    results, bodies = [route.result for route in routes], [route.body or NULL for route in routes]
+    schemas, components = described([*results, *bodies, ResultInfo])
     paths: dict[str, dict[str, Any]] = {}
-    for route, result in zip(routes, results, strict=True):
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, result)
+    for number, route in enumerate(routes):
+        operation = _operation(route, schemas[number])
+        if route.body is not None:
+            content = {"application/json": {"schema": schemas[len(results) + number]}}
+            operation["requestBody"] = {"required": True, "content": content}
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
     shared = _share([operation for methods in paths.values() for operation in methods.values()])
     whole = {
         "openapi": "3.1.0",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from halfopen.accounts import Account, Principal
 from halfopen.api.envelope import ResultInfo, success
@@ -13,12 +13,15 @@ from halfopen.api.errors import CORE, Answer, Service
 from halfopen.api.parameters import Parameter, Query
 from halfopen.errors import Rejected
 
+NULL: Final[Mapping[str, Any]] = {"type": "null"}
+"""The shape of a result that says nothing."""
+
 
 @dataclass(frozen=True)
 class Call:
     """One request as a handler sees it: who asks, for what, with which values.
 
-    `account` is that of the path, which the principal may see. `base_url` is where the client found this
+    `account` is that of the path, which the principal may see. `given` is the body where the route says of which type it is. `base_url` is where the client found this
     server, as its Host header says, without a slash at the end: it may stand in the answer to this client,
     never in one that is kept for others.
     """
@@ -31,6 +34,7 @@ class Call:
     request_id: str
     base_url: str
     account: Account | None = None
+    given: Any = None
 
     def every(self, name: str) -> tuple[str, ...]:
         """The values of a repeated parameter, empty ones too."""
@@ -69,8 +73,8 @@ class Route:
     pattern of its Parameter in `path_parameters`, or there is no such route (A17). `opened_by` are the permissions
     any of which opens it; empty, every principal may ask. `parameters` are checked before the handler runs, and `check`
     adds what they cannot say one by one: all of it goes into one answer (A11). `handler` runs in a thread. `result` is a
-    shape of `api.shapes`. `longest_body` (bytes) overrides the server's limit. `verifies` marks
-    the question whether a token is good.
+    shape of `api.shapes`; `body` is the type of a JSON body, where one is read. `longest_body` (bytes) overrides the server's limit.
+    `verifies` marks the question whether a token is good, `waits` an answer that may take seconds of doing nothing.
     """
 
     method: str
@@ -87,8 +91,10 @@ class Route:
     description: str = ""
     paged: bool = False
     content_types: tuple[str, ...] = ("application/json",)
+    body: Any = None
     longest_body: int | None = None
     verifies: bool = False
+    waits: bool = False
     shape: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -15,7 +15,23 @@ from io import TextIOWrapper
 from typing import Any, Final, NoReturn
 
 from halfopen import __version__
-from halfopen.cli import annotate, classify, explain, export, ingest, places, serve, signatures, store, token
+from halfopen.cli import (
+    account,
+    annotate,
+    classify,
+    edge,
+    explain,
+    export,
+    ingest,
+    login,
+    places,
+    serve,
+    signatures,
+    store,
+    token,
+    tunnel,
+    zone,
+)
 from halfopen.cli.text import printable
 from halfopen.errors import HalfopenError, UsageError
 from halfopen.lean import without_pandas
@@ -61,7 +77,10 @@ def parser() -> ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"halfopen {__version__}")
     verbs = top.add_subparsers(metavar="VERB", required=True)
-    for verb in (classify, explain, signatures, places, ingest, annotate, export, store, serve, token):
+    for verb in (
+        classify, explain, signatures, places, ingest, annotate, export, store, serve, token,
+        account, zone, tunnel, edge, login,
+    ):  # fmt: skip
         verb.add(verbs)
     return top
 

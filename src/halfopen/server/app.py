@@ -22,7 +22,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Page
 
-from halfopen.accounts import Accounts
 from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
@@ -47,6 +46,9 @@ from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
 from halfopen.store.query import Dimension
 from halfopen.store.store import Store
+from halfopen.tunnels.edge_routes import EdgeRoutes
+from halfopen.tunnels.installation import Installation
+from halfopen.tunnels.routes import TunnelRoutes
 
 
 def create(every: float = EVERY) -> Starlette:
@@ -57,14 +59,14 @@ def create(every: float = EVERY) -> Starlette:
         logger.addHandler(logging.StreamHandler(sys.stderr))
         logger.propagate = False
     data = Path(os.environ[DATA])
-    accounts = Accounts.open(data, accounts_url())
+    here = Installation(data, accounts_url())
     store = Store(os.environ[STORE], create=True)
     door = Door(store)
     notes = Notes(data)
     atlas = Atlas(json.loads(os.environ.get(PLACES, "[]")))
     around = partial(_surroundings, notes, atlas)
     routes = [
-        *identity_routes(accounts),
+        *identity_routes(here.accounts),
         *radar_routes(store.dataset, around),
         *annotation_routes(store.dataset, notes.all, around),
         *connection_routes(store.dataset),
@@ -72,6 +74,8 @@ def create(every: float = EVERY) -> Starlette:
         *location_routes(store.dataset),
         *search_routes(store.dataset, atlas),
         *batch_routes(door),
+        *TunnelRoutes(here.accounts, here.tunnels, here.configurations, here.hostnames, here.vault).table(),
+        *EdgeRoutes(here.edges, here.registry, here.configurations, here.hostnames).table(),
     ]
     described = document(routes, version("halfopen"))
 
@@ -90,10 +94,11 @@ def create(every: float = EVERY) -> Starlette:
         finally:
             await to_thread.run_sync(upkeep.stop)
             await to_thread.run_sync(door.close)
+            await to_thread.run_sync(here.close)
 
     return application(
         routes,
-        accounts,
+        here.accounts,
         missing=vitals.missing,
         beside=[
             Page("/openapi.json", JSONResponse(described), methods=["GET"]),

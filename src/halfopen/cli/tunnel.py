@@ -1,0 +1,166 @@
+"""``halfopen tunnel``: tunnels and what is connected to them, without a server in between."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from halfopen.cli.deeds import account_of, deed, minute, verb
+from halfopen.cli.text import columns, printable
+from halfopen.errors import UsageError
+
+if TYPE_CHECKING:
+    from halfopen.tunnels.installation import Installation
+    from halfopen.tunnels.records import Tunnel
+
+
+def add(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    deeds = verb(
+        verbs,
+        "tunnel",
+        "make, list, clean up or delete tunnels",
+        "Tunnels of cloudflared, and what is connected to them. `cloudflared tunnel --api-url` does the same over HTTP.",
+    )
+    create = deed(
+        deeds, "create", _create, "make a tunnel", "Make a tunnel and print its id, alone, on standard output."
+    )  # fmt: skip
+    create.add_argument("name", metavar="NAME", help="of the tunnel, once in its account")
+    create.add_argument(
+        "--local", action="store_true",
+        help="it is configured by a file beside cloudflared (default: here, and pushed to its connectors)",
+    )  # fmt: skip
+    _of(create)
+    take = deed(
+        deeds, "import", _import, "adopt a tunnel from elsewhere",
+        "Adopt a tunnel with its id, account and secret, and print its id, alone, on standard output: connectors that run "
+        "with these credentials need no others. An account that is not there yet is made.",
+    )  # fmt: skip
+    take.add_argument(
+        "credentials", metavar="CREDENTIALS",
+        help="the credentials file of cloudflared (JSON), or the token of `cloudflared tunnel token`",
+    )  # fmt: skip
+    take.add_argument(
+        "--name", metavar="NAME", help="of the tunnel (default: imported- and the begin of its id)"
+    )
+    list_ = deed(
+        deeds, "list", _list, "show the tunnels", "Every tunnel: its id, name, age, status and connections."
+    )
+    list_.add_argument("--deleted", action="store_true", help="those that are deleted")
+    _of(list_)
+    for name, run, help_, words in (
+        ("info", _info, "show what is connected", "The connectors of a tunnel and their connections, and its hostnames."),
+        ("token", _token, "show what a connector is started with",
+         "Print the token of a tunnel, alone, on standard output, for `cloudflared tunnel run --token`."),
+        ("cleanup", _cleanup, "close what is connected",
+         "Close every connection of a tunnel. Connectors that still have a good secret come back."),
+        ("delete", _delete, "delete a tunnel", "Delete a tunnel of which nothing is connected. Its name is free again."),
+    ):  # fmt: skip
+        made = deed(deeds, name, run, help_, words)
+        made.add_argument("tunnel", metavar="TUNNEL", help="its name or id")
+        _of(made)
+        if name == "cleanup":
+            made.add_argument("--connector", metavar="ID", help="only of this connector")
+        if name == "delete":
+            made.add_argument("--force", "-f", action="store_true", help="close what is connected first")
+
+
+def _of(made: ArgumentParser) -> None:
+    made.add_argument("--account", metavar="ID", help="whose tunnel (default: the only account)")
+
+
+def _create(here: Installation, args: Namespace) -> None:
+    account = account_of(here, args.account)
+    tunnel, _ = here.tunnels.create(account, args.name, "local" if args.local else "cloudflare")
+    print(tunnel.id)
+
+
+def _import(here: Installation, args: Namespace) -> None:
+    from halfopen.tunnels.vault import RunToken
+
+    given = args.credentials
+    path = Path(given)
+    if path.suffix == ".json" or "/" in given:
+        given = path.read_text(errors="replace")
+    token = RunToken.parse(given)
+    if token is None:
+        raise UsageError(
+            "CREDENTIALS", args.credentials[:40], "a credentials file of cloudflared, or a token"
+        )
+    if token.account not in {each.id for each in here.accounts.every_account()}:
+        here.accounts.create_account("Imported", token.account)
+        print(f"halfopen: account {token.account} is new", file=sys.stderr)
+    name = args.name or f"imported-{token.tunnel[:8]}"
+    tunnel, _ = here.tunnels.create(token.account, name, "local", token.secret, token.tunnel)
+    print(tunnel.id)
+
+
+def _list(here: Installation, args: Namespace) -> None:
+    from halfopen.tunnels.catalogue import Filter
+
+    rows = [("Id", "Name", "Created", "Status", "Connections")]
+    page = 1
+    while True:
+        found, _ = here.tunnels.find(account_of(here, args.account), Filter(deleted=args.deleted), page, 1000)
+        for each in found:
+            rows.append(
+                (each.id, printable(each.name), minute(each.created), each.status.value, _places(each))
+            )
+        if len(found) < 1000:
+            break
+        page += 1
+    print("\n".join(columns(rows)))
+
+
+def _places(tunnel: Tunnel) -> str:
+    """Live connections by place, as cloudflared shows them: 2xams01, 2xpar01."""
+    live = [link.colo for link in tunnel.links if link.lost is None]
+    return ", ".join(f"{live.count(colo)}x{colo}" for colo in sorted(set(live))) or "-"
+
+
+def _info(here: Installation, args: Namespace) -> None:
+    tunnel = _named(here, args)
+    print(f"{printable(tunnel.name)} ({tunnel.id}) is {tunnel.status.value}")
+    hostnames = here.hostnames.of_tunnel(tunnel.id)
+    print(f"hostnames: {', '.join(hostnames) or 'none'}")
+    rows = [("Connector", "Version", "Arch", "Since", "Configuration", "Place", "Origin", "State")]
+    for connector in here.tunnels.connectors(tunnel.account, tunnel.id):
+        for link in connector.links:
+            version = "-" if connector.config_version is None else str(connector.config_version)
+            state = "live" if link.lost is None else "pending"
+            rows.append(
+                (
+                    connector.id, printable(connector.version), printable(connector.arch), minute(link.opened), version,
+                    link.colo, link.origin_ip, state,
+                )
+            )  # fmt: skip
+    print("\n".join(columns(rows)) if len(rows) > 1 else "nothing is connected")
+
+
+def _token(here: Installation, args: Namespace) -> None:
+    tunnel = _named(here, args)
+    print(here.tunnels.token(tunnel.account, tunnel.id))
+
+
+def _cleanup(here: Installation, args: Namespace) -> None:
+    tunnel = _named(here, args)
+    here.tunnels.clean_up(tunnel.account, tunnel.id, args.connector)
+
+
+def _delete(here: Installation, args: Namespace) -> None:
+    tunnel = _named(here, args)
+    here.tunnels.delete(tunnel.account, tunnel.id, args.force)
+
+
+def _named(here: Installation, args: Namespace) -> Tunnel:
+    """The tunnel that was named, by its id or name."""
+    from halfopen.tunnels.catalogue import Filter
+
+    account = account_of(here, args.account)
+    for which in (Filter(id=args.tunnel.lower()), Filter(name=args.tunnel)):
+        found, _ = here.tunnels.find(account, which, 1, 1)
+        if found:
+            return found[0]
+    raise UsageError("TUNNEL", args.tunnel, "the name or id of a tunnel (halfopen tunnel list)")

@@ -1,0 +1,48 @@
+"""``halfopen zone``: the domains whose hostnames an account's tunnels may have."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from halfopen.cli.deeds import deed, minute, verb
+from halfopen.cli.text import columns
+
+if TYPE_CHECKING:
+    from halfopen.tunnels.installation import Installation
+
+
+def add(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    deeds = verb(
+        verbs,
+        "zone",
+        "give domains to accounts",
+        "Domains, each with all below it, whose hostnames the tunnels of one account may have. A hostname in no zone leads nowhere.",
+    )
+    add_ = deed(
+        deeds, "add", _add, "give a domain to an account",
+        "Give a domain to an account and print the zone's id, alone, on standard output.",
+    )  # fmt: skip
+    add_.add_argument("account", metavar="ACCOUNT", help="id of the account")
+    add_.add_argument("name", metavar="DOMAIN", help="such as example.com")
+    deed(deeds, "list", _list, "show the zones", "Every zone: its id, domain, account and age.")
+    remove = deed(
+        deeds, "remove", _remove, "take a domain back",
+        "Take a domain from its account. Its hostnames lead nowhere from now on.",
+    )  # fmt: skip
+    remove.add_argument("name", metavar="DOMAIN", help="such as example.com")
+
+
+def _add(here: Installation, args: Namespace) -> None:
+    print(here.hostnames.add_zone(args.account, args.name).id)
+
+
+def _list(here: Installation, _: Namespace) -> None:
+    rows = [("Id", "Domain", "Account", "Created")]
+    rows += [(each.id, each.name, each.account, minute(each.created)) for each in here.hostnames.zones()]
+    print("\n".join(columns(rows)))
+
+
+def _remove(here: Installation, args: Namespace) -> None:
+    here.hostnames.remove_zone(args.name)

@@ -1,0 +1,1 @@
+"""Tunnels: who owns them, what is connected to them, and where hostnames lead."""

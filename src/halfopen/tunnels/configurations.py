@@ -1,0 +1,114 @@
+"""Configurations of tunnels, by version: set here and pushed to connectors, or reported by them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from halfopen.accounts.database import Database
+from halfopen.errors import MissingError, SizeError
+from halfopen.tunnels import ingress, rows
+from halfopen.tunnels.hostnames import current, take_configured
+from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, TUNNELS
+
+LONGEST: Final = 256 << 10
+"""Bytes of a configuration as JSON."""
+
+_KEPT: Final = 50  # versions of each tunnel
+_MISSING: Final = "Configuration for tunnel not found"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One version of a tunnel's configuration; `config` is None at version 0, before the first. `created` in microseconds
+    since 1970, UTC."""
+
+    tunnel: str
+    version: int
+    source: str
+    config: dict[str, Any] | None
+    created: int
+
+
+class Configurations:
+    """The configurations of an installation's tunnels. Everything raises AccountsError where the database fails, and
+    MissingError (1055) where the account has no such tunnel or it is deleted."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, account: str, tunnel: str) -> Configuration:
+        """The latest version."""
+        with self._database.reading() as connection:
+            its = select(TUNNELS).where(TUNNELS.c.id == tunnel, TUNNELS.c.account_id == account)
+            row = connection.execute(its.where(TUNNELS.c.deleted.is_(None))).first()
+            if row is None:
+                raise MissingError(1055, _MISSING)
+            return _latest(connection, row)
+
+    def put(self, account: str, tunnel: str, config: Any) -> Configuration:
+        """Set the next version; from then on the tunnel is configured here.
+
+        RefusedError (1056) where cloudflared would not take it or a hostname leads to another tunnel.
+        """
+        kept = ingress.checked(config)
+        text = _text(kept)
+        with self._database.writing() as connection:
+            row = rows.lock_tunnels(connection, [tunnel]).get(tunnel)
+            if row is None or row.account_id != account or row.deleted is not None:
+                raise MissingError(1055, _MISSING)
+            now = self._database.now(connection)
+            take_configured(connection, row, ingress.hostnames(kept), now)
+            connection.execute(update(TUNNELS).where(TUNNELS.c.id == tunnel).values(config_src="cloudflare"))
+            made = _add(connection, row, "cloudflare", text, now)
+            rows.reroute(connection)
+            self._database.tell(connection)
+        return made
+
+    def to_push(self, edge: str) -> list[Configuration]:
+        """The latest configurations that were set here of the tunnels of which an edge (its id) holds connections."""
+        held = select(CONNECTIONS.c.tunnel_id).where(
+            CONNECTIONS.c.edge_id == edge, CONNECTIONS.c.dead.is_(None)
+        )
+        wanted = select(TUNNELS).where(TUNNELS.c.id.in_(held), TUNNELS.c.config_src == "cloudflare")
+        with self._database.reading() as connection:
+            found = [_latest(connection, row) for row in connection.execute(wanted).all()]
+        return [each for each in found if each.source == "cloudflare" and each.config is not None]
+
+    def report(self, tunnel: str, config: Any) -> None:
+        """Keep what a connector says its own configuration is; a version of its own where it differs from the last."""
+        text = _text(config)
+        with self._database.writing() as connection:
+            row = rows.lock_tunnels(connection, [tunnel]).get(tunnel)
+            if row is None or row.deleted is not None or row.config_src != "local":
+                return
+            last = current(connection, tunnel)
+            if last is None or last.config != text:
+                _add(connection, row, "local", text, self._database.now(connection))
+
+
+def _add(connection: Connection, tunnel: Row[Any], source: str, text: str, now: int) -> Configuration:
+    last = current(connection, tunnel.id)
+    version = (last.version if last else 0) + 1
+    row = {"tunnel_id": tunnel.id, "version": version, "source": source, "config": text, "created": now}
+    connection.execute(insert(CONFIGURATIONS).values(row))
+    old = (CONFIGURATIONS.c.tunnel_id == tunnel.id) & (CONFIGURATIONS.c.version <= version - _KEPT)
+    connection.execute(delete(CONFIGURATIONS).where(old))
+    return Configuration(tunnel.id, version, source, json.loads(text), now)
+
+
+def _latest(connection: Connection, tunnel: Row[Any]) -> Configuration:
+    row = current(connection, tunnel.id)
+    if row is None:
+        return Configuration(tunnel.id, 0, tunnel.config_src, None, tunnel.created)
+    return Configuration(tunnel.id, row.version, row.source, json.loads(row.config), row.created)
+
+
+def _text(config: Any) -> str:
+    text = json.dumps(config, separators=(",", ":"), sort_keys=True)
+    if len(text) > LONGEST:
+        raise SizeError(413, "config", LONGEST)
+    return text

@@ -1,0 +1,271 @@
+"""The routes of edges: how one in another process, or on another host, reports what is connected to it.
+
+An edge begins a session, sends a heartbeat every ten seconds with the ids of all it holds, and asks for news in between, which waits until there
+is some. Whatever is lost on the way, a notification or an answer, the next heartbeat makes good.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from halfopen.accounts.permissions import EDGE
+from halfopen.api.errors import Answer, Service
+from halfopen.api.parameters import Parameter
+from halfopen.api.routes import NULL, Call, Route, answered
+from halfopen.errors import ConflictError, ForbiddenError
+from halfopen.tunnels.configurations import Configurations
+from halfopen.tunnels.edges import Edge, Edges
+from halfopen.tunnels.hostnames import Hostnames
+from halfopen.tunnels.registry import HEARTBEAT, LEASE, Refused, Registration, Registry, Session, SessionError
+from halfopen.tunnels.vault import MOST_SECRET_BYTES
+
+LONGEST_WAIT: Final = 60
+MOST: Final = 1000
+"""Registrations of one request."""
+
+_LONGEST_BODY: Final = 16 << 20  # a heartbeat of some 400,000 connections
+
+_NAME: Final = Parameter(
+    "edge_name", "Name of the edge, the key's own.", "an edge's name", pattern="^[0-9A-Za-z._-]{1,63}$"
+)
+_SESSION: Final = Parameter(
+    "session_id", "The session, as it was begun.", "a session", pattern="^[0-9a-f]{32}$"
+)
+_WAIT: Final = Parameter(
+    "wait",
+    "Seconds to wait for news; default 0.",
+    f"a number from 0 to {LONGEST_WAIT}",
+    "integer",
+    least=0,
+    most=LONGEST_WAIT,
+)
+_ROUTING: Final = Parameter(
+    "routing", "The number of the routing that the edge goes by; default -1.", "a number", "integer", least=-1
+)
+
+_EDGE: Final = "/edges/{edge_name}/sessions"
+_HERE: Final = f"{_EDGE}/{{session_id}}"
+
+
+Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Words = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class SessionResult(msgspec.Struct, frozen=True):
+    """A session that has begun; `lease` and `heartbeat` in seconds."""
+
+    session: str
+    colo: str
+    lease: int
+    heartbeat: int
+
+
+class Held(msgspec.Struct, frozen=True):
+    """The ids of connections that an edge holds."""
+
+    connections: frozenset[str]
+
+
+class ToClose(msgspec.Struct, frozen=True):
+    """The ids of connections that an edge has to close."""
+
+    close: list[str]
+
+
+class Departures(msgspec.Struct, frozen=True):
+    """The ids of connections that an edge holds no more: closed, or `lost` without a word."""
+
+    connections: frozenset[str]
+    lost: bool = False
+
+
+class NewRegistration(msgspec.Struct, frozen=True):
+    """One connection that a connector registers; `secret` is base64 of what it claims the tunnel's to be."""
+
+    account: Annotated[str, msgspec.Meta(max_length=32)]
+    tunnel: Id
+    secret: Annotated[bytes, msgspec.Meta(max_length=MOST_SECRET_BYTES)]
+    connector: Id
+    conn_index: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    version: Words
+    arch: Words
+    features: Annotated[tuple[Words, ...], msgspec.Meta(max_length=64)]
+    origin_ip: Annotated[str, msgspec.Meta(max_length=45, pattern=r"^[0-9A-Fa-f.:]+$")]
+
+
+class Registrations(msgspec.Struct, frozen=True):
+    """Connections that register."""
+
+    registrations: Annotated[tuple[NewRegistration, ...], msgspec.Meta(max_length=MOST)]
+
+
+class RegistrationResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a connector is to be told: its `connection` and whether it is configured here, or the `cause` of a refusal."""
+
+    connection: str | None = None
+    remotely_managed: bool = False
+    cause: str | None = None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What the connector behind a connection says: the version of the configuration it uses, or its own configuration."""
+
+    connection: Id
+    applied: int | None = None
+    configuration: dict[str, Any] | None = None
+
+
+class NewsResult(msgspec.Struct, frozen=True):
+    """What an edge has to act on: see `registry.News`."""
+
+    close: tuple[str, ...]
+    routing: int
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """A configuration to be pushed to the connectors of a tunnel."""
+
+    version: int
+    config: dict[str, Any]
+
+
+class RoutingResult(msgspec.Struct, frozen=True):
+    """Where hostnames lead (to tunnels, by id), and the configurations of the tunnels of which this edge holds connections."""
+
+    routing: int
+    hostnames: dict[str, str]
+    configurations: dict[str, Pushed]
+
+
+class EdgeRoutes:
+    """The handlers of edges, and the table of their routes."""
+
+    def __init__(
+        self, edges: Edges, registry: Registry, configurations: Configurations, hostnames: Hostnames
+    ) -> None:
+        self._edges = edges
+        self._registry = registry
+        self._configurations = configurations
+        self._hostnames = hostnames
+
+    def table(self) -> Iterator[Route]:
+        """Every route of edges."""
+        yield _route("POST", _EDGE, self.begin, "Begin a session", SessionResult)
+        yield _route("POST", f"{_HERE}/heartbeat", self.heartbeat, "Say what is held", ToClose, Held)
+        yield _route(
+            "POST",
+            f"{_HERE}/registrations",
+            self.register,
+            "Register connections",
+            list[RegistrationResult],
+            Registrations,
+        )
+        yield _route("POST", f"{_HERE}/departures", self.depart, "Say what is held no more", NULL, Departures)
+        yield _route("POST", f"{_HERE}/reports", self.report, "Tell what a connector says", NULL, Report)
+        yield _route("GET", f"{_HERE}/news", self.news, "Wait for news", NewsResult, None, _ROUTING, _WAIT)
+        yield _route("GET", f"{_HERE}/routing", self.routing, "Where hostnames lead", RoutingResult)
+
+    def begin(self, call: Call) -> Answer:
+        """A session for an edge's new process."""
+        edge = self._edge(call)
+        session = self._registry.begin(edge.id)
+        return answered(SessionResult(session.id, edge.colo, LEASE, HEARTBEAT))
+
+    def heartbeat(self, call: Call) -> Answer:
+        """A longer lease, for the connections to close."""
+        with _current():
+            return answered(ToClose(self._registry.heartbeat(self._session(call), call.given.connections)))
+
+    def register(self, call: Call) -> Answer:
+        """An answer for each registration, in their order."""
+        session = self._session(call)
+        asked = [
+            Registration(
+                each.account, each.tunnel, each.secret, each.connector, each.conn_index, each.version, each.arch,
+                each.features, each.origin_ip,
+            )
+            for each in call.given.registrations
+        ]  # fmt: skip
+        with _current():
+            told = self._registry.register(session, asked)
+        return answered(
+            [
+                RegistrationResult(cause=each.cause)
+                if isinstance(each, Refused)
+                else RegistrationResult(each.connection, each.remotely_managed)
+                for each in told
+            ]
+        )
+
+    def depart(self, call: Call) -> Answer:
+        """Forget connections, or let them be pending."""
+        with _current():
+            self._registry.unregister(self._session(call), call.given.connections, call.given.lost)
+        return answered(None)
+
+    def report(self, call: Call) -> Answer:
+        """Keep what a connector says."""
+        given: Report = call.given
+        with _current():
+            tunnel = self._registry.report(self._session(call), given.connection, given.applied)
+        if tunnel is not None and given.configuration is not None:
+            self._configurations.report(tunnel, given.configuration)
+        return answered(None)
+
+    def news(self, call: Call) -> Answer:
+        """News, at once or when there is some."""
+        until = time.monotonic() + call.number("wait", 0)
+        with _current():
+            found = self._registry.news(self._session(call), call.number("routing", -1), until)
+        return answered(NewsResult(found.close, found.routing))
+
+    def routing(self, call: Call) -> Answer:
+        """Everything an edge routes and pushes by."""
+        with _current():
+            # The number first: what changes meanwhile is news again.
+            number = self._registry.news(self._session(call), -1, 0).routing
+        pushed = self._configurations.to_push(self._session(call).edge)
+        return answered(
+            RoutingResult(
+                number,
+                self._hostnames.routing(),
+                {each.tunnel: Pushed(each.version, each.config or {}) for each in pushed},
+            )
+        )
+
+    def _edge(self, call: Call) -> Edge:
+        name = call.path["edge_name"]
+        edge = self._edges.named(name) if call.principal.edge == name else None
+        if edge is None:
+            raise ForbiddenError
+        return edge
+
+    def _session(self, call: Call) -> Session:
+        return Session(self._edge(call).id, call.path["session_id"])
+
+
+def _route(
+    method: str, path: str, handler: Callable[[Call], Answer], summary: str, result: Any, body: Any = None,
+    *parameters: Parameter,
+) -> Route:  # fmt: skip
+    known = tuple(each for each in (_NAME, _SESSION) if f"{{{each.name}}}" in path)
+    return Route(
+        method, path, handler, summary, result, EDGE, service=Service("Edges"), parameters=parameters,
+        path_parameters=known, tags=("Edges",), body=body, longest_body=_LONGEST_BODY if body is Held else None, waits=_WAIT in parameters,
+    )  # fmt: skip
+
+
+@contextmanager
+def _current() -> Iterator[None]:
+    """Tell an edge that its session is over."""
+    try:
+        yield
+    except SessionError:
+        raise ConflictError(
+            1001, "session: over; accepted is one that was begun last, by an edge that is not revoked"
+        ) from None

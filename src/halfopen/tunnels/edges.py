@@ -1,0 +1,86 @@
+"""Edges: enrolled under a name, each with a key of its own, and revoked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from halfopen.accounts.credentials import new_identifier
+from halfopen.accounts.database import Database
+from halfopen.errors import UsageError
+from halfopen.tunnels import rows
+from halfopen.tunnels.schema import EDGES
+
+NAME: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}")
+COLO: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}")
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An edge that is enrolled; times in microseconds since 1970, UTC. `alive` is until when its lease runs."""
+
+    id: str
+    name: str
+    colo: str
+    created: int
+    revoked: int | None
+    alive: int | None
+
+
+class Edges:
+    """The edges of an installation. Everything raises AccountsError where the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def enrol(self, name: str, colo: str) -> Edge:
+        """Make an edge that is told to clients as `colo`. UsageError where the name is taken or one of both cannot be used."""
+        if not NAME.fullmatch(name):
+            raise UsageError("edge", name, "1 to 63 characters of 0-9, A-Z, a-z, ., _ and -")
+        if not COLO.fullmatch(colo):
+            raise UsageError("colo", colo, "1 to 32 characters of 0-9, A-Z, a-z, ., _ and -")
+        with self._database.writing() as connection:
+            row = {
+                "id": new_identifier(),
+                "name": name,
+                "colo": colo,
+                "created": self._database.now(connection),
+            }
+            try:
+                return _edge(connection.execute(insert(EDGES).values(row).returning(EDGES)).one())
+            except IntegrityError:
+                raise UsageError("edge", name, "a name that no edge has yet") from None
+
+    def all(self) -> list[Edge]:
+        """Every edge, oldest first, revoked ones too."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(EDGES).order_by(EDGES.c.created, EDGES.c.id)).all()
+        return [_edge(row) for row in found]
+
+    def named(self, name: str) -> Edge | None:
+        """The edge of a name, None where there is none or it is revoked."""
+        with self._database.reading() as connection:
+            its = select(EDGES).where(EDGES.c.name == name, EDGES.c.revoked.is_(None))
+            row = connection.execute(its).first()
+        return _edge(row) if row else None
+
+    def revoke(self, name: str) -> None:
+        """Let an edge speak no more; what it holds is lost from now on. UsageError where there is none."""
+        its = EDGES.c.name == name
+        with self._database.writing() as connection:
+            row = connection.execute(select(EDGES).where(its).with_for_update()).first()
+            if row is None:
+                raise UsageError("edge", name, "the name of an edge (halfopen edge list)")
+            if row.revoked is None:
+                now = self._database.now(connection)
+                rows.let_go(connection, row.id, now)
+                connection.execute(update(EDGES).where(its).values(revoked=now, session=None, alive=None))
+                self._database.tell(connection)
+
+
+def _edge(row: Row[Any]) -> Edge:
+    return Edge(row.id, row.name, row.colo, row.created, row.revoked, row.alive)

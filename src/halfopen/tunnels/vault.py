@@ -1,0 +1,168 @@
+"""Secrets of tunnels: sealed where they are kept, compared without telling where they differ, handed out as tokens.
+
+A secret must be given back (`cloudflared tunnel token`), so no hash will do: it is sealed with AES-256-GCM, bound to its tunnel, under a
+key that lies in a file beside the data directory, not in it. A copy of the database alone tells no secret.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hmac import compare_digest
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from halfopen.accounts.credentials import IDENTIFIER
+from halfopen.errors import AccountsError, UsageError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+SECRET_BYTES: Final = 32
+"""Bytes of a secret that is made here, and the least that one brought along has."""
+
+MOST_SECRET_BYTES: Final = 1024
+
+_KEY_BYTES: Final = 32
+_NONCE: Final = 12
+_FORMAT: Final = b"\x01"  # of a sealed secret: this byte, the nonce, the ciphertext with its tag
+_TOLD: Final = (("a", "AccountTag"), ("t", "TunnelID"), ("s", "TunnelSecret"))
+_GOOD_FOR: Final = 3600  # seconds a management token is good
+
+
+@dataclass(frozen=True)
+class RunToken:
+    """What `cloudflared tunnel run --token` is given: account, tunnel and secret."""
+
+    account: str
+    tunnel: str
+    secret: bytes
+
+    def __str__(self) -> str:
+        told = {"a": self.account, "t": self.tunnel, "s": b64encode(self.secret).decode()}
+        return b64encode(json.dumps(told, separators=(",", ":")).encode()).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> RunToken | None:
+        """The token that text says, or the credentials file of cloudflared; None where it is neither."""
+        try:
+            plain = text if text.lstrip().startswith("{") else b64decode(text.strip(), validate=True)
+            told = json.loads(plain)
+            named = [told.get(short) or told.get(long) for short, long in _TOLD]
+            account, tunnel, secret = map(str, named)
+            if not IDENTIFIER.fullmatch(account):
+                return None
+            return cls(account, str(UUID(tunnel)), secret_of(secret))
+        except (ValueError, AttributeError, UsageError):
+            return None
+
+
+class Vault:
+    """Seals and opens the secrets of an installation's tunnels."""
+
+    def __init__(self, key: bytes, name: str) -> None:
+        self._key = key
+        self._name = name
+
+    @classmethod
+    def at(cls, path: Path) -> Vault:
+        """The vault of a key file, made with mode 0600 where it does not exist. AccountsError where it cannot be used."""
+        try:
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            except FileExistsError:
+                key = path.read_bytes()
+            else:
+                key = secrets.token_bytes(_KEY_BYTES)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(key)
+                    file.flush()
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise AccountsError(str(path), error.strerror or str(error)) from None
+        if len(key) != _KEY_BYTES:
+            raise AccountsError(str(path), f"a key has {_KEY_BYTES} bytes, this file {len(key)}")
+        return cls(key, str(path))
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        # Imported when it is first needed: a server without tunnels spares the memory.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._derived(b"halfopen tunnel secrets"))
+
+    def seal(self, tunnel: str, secret: bytes) -> bytes:
+        """What is kept of the secret of a tunnel."""
+        nonce = secrets.token_bytes(_NONCE)
+        return _FORMAT + nonce + self._cipher.encrypt(nonce, secret, tunnel.encode())
+
+    def unseal(self, tunnel: str, sealed: bytes) -> bytes:
+        """The secret of a tunnel. AccountsError where it was sealed under another key, or for another tunnel."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            if sealed[:1] != _FORMAT:
+                raise InvalidTag
+            return self._cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], tunnel.encode())
+        except (InvalidTag, ValueError):
+            raise AccountsError(
+                self._name, f"not the key that the secret of tunnel {tunnel} was sealed with"
+            ) from None
+
+    def holds(self, tunnel: str, sealed: bytes, given: bytes) -> bool:
+        """Whether `given` is the secret of the tunnel."""
+        return compare_digest(self.unseal(tunnel, sealed), given)
+
+    def management_token(self, account: str, tunnel: str, actor: str, resources: Sequence[str]) -> str:
+        """A JWT that opens `resources` of a tunnel's connectors for an hour, in the form cloudflared parses (ES256)."""
+        import jwt
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        now = int(time.time())
+        claims = {
+            "tun": {"id": tunnel, "account_tag": account},
+            "actor": {"id": actor, "support": False},
+            "res": list(resources),
+            "iss": "halfopen",
+            "iat": now,
+            "exp": now + _GOOD_FOR,
+        }
+        number = int.from_bytes(self._derived(b"halfopen management tokens"))
+        # Of a derived key all numbers but one in 2^32 are keys of the curve; the others wrap around.
+        key = ec.derive_private_key(number % (_ORDER - 1) + 1, ec.SECP256R1())
+        return jwt.encode(claims, key, algorithm="ES256")
+
+    def _derived(self, purpose: bytes) -> bytes:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        return HKDF(hashes.SHA256(), _KEY_BYTES, None, purpose).derive(self._key)
+
+
+_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Order of the curve P-256 (SEC 2, 2.4.2)."""
+
+
+def new_secret() -> bytes:
+    """A secret never seen before."""
+    return secrets.token_bytes(SECRET_BYTES)
+
+
+def secret_of(text: str) -> bytes:
+    """The secret that base64 text says; UsageError where it is none, too short or too long."""
+    accepted = f"base64 of {SECRET_BYTES} to {MOST_SECRET_BYTES:,} bytes"
+    try:
+        secret = b64decode(text, validate=True)
+    except (Base64Error, ValueError):
+        raise UsageError("tunnel_secret", "(not shown)", accepted) from None
+    if not SECRET_BYTES <= len(secret) <= MOST_SECRET_BYTES:
+        raise UsageError("tunnel_secret", f"{len(secret)} bytes", accepted)
+    return secret

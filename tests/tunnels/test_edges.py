@@ -1,0 +1,81 @@
+"""Edges over HTTP: who may speak as one, how long, and what they are told that say nonsense."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.tunnels.played import PlayedEdge, Server
+
+
+def test_only_the_key_of_an_edge_speaks_for_it(server: Server, edge: PlayedEdge) -> None:
+    other = server.edge()
+    for path, token in (
+        (edge.here("heartbeat"), other.key),
+        (edge.here("heartbeat"), server.token),
+        ("/edges/none/sessions", edge.key),
+    ):
+        answer = server.ask("POST", path, token, json={"connections": []})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, 10000)
+    assert server.ask("GET", server.tunnels, edge.key).status_code == 403
+    assert server.ask("GET", "/radar/tcp_resets_timeouts/summary", edge.key).status_code == 403
+
+
+def test_a_session_ends_with_the_next_and_with_the_edge(server: Server, edge: PlayedEdge) -> None:
+    old, held = edge.session, edge.here("heartbeat")
+    again = PlayedEdge(server, edge.name, edge.key)
+    assert again.session != old
+    refused = edge.ask("POST", held, json={"connections": []})
+    assert (refused.status_code, refused.json()["errors"][0]["message"].split(";")[0]) == (
+        409,
+        "session: over",
+    )
+    assert again.heartbeat() == []
+    server.revoke(edge.name)
+    assert again.ask("POST", again.here("heartbeat"), json={"connections": []}).status_code == 403
+
+
+def test_news_wait_until_there_is_some_or_the_time_is_up(tenant: Server, edge: PlayedEdge) -> None:
+    routing = edge.news()["routing"]
+    started = time.monotonic()
+    assert edge.news(routing, wait=1) == {"close": [], "routing": routing}
+    assert time.monotonic() - started >= 1
+
+
+@pytest.mark.parametrize(("more", "words"), [
+    ({"conn_index": 256}, "conn_index"), ({"conn_index": -1}, "conn_index"), ({"tunnel": "x"}, "tunnel"),
+    ({"connector": 5}, "connector"), ({"secret": "%"}, "secret"), ({"version": "v" * 65}, "version"),
+    ({"features": ["f"] * 65}, "features"), ({"origin_ip": "i" * 46}, "origin_ip"), ({"account": "a" * 33}, "account"),
+    ({"origin_ip": "no address"}, "origin_ip"),
+])  # fmt: skip
+def test_a_registration_that_cannot_be_one(edge: PlayedEdge, more: dict[str, Any], words: str) -> None:
+    asked = {
+        "account": "a", "tunnel": str(uuid4()), "secret": "", "connector": str(uuid4()), "conn_index": 0, "version": "1",
+        "arch": "x", "features": [], "origin_ip": "192.0.2.1",
+    }  # fmt: skip
+    answer = edge.ask("POST", edge.here("registrations"), json={"registrations": [asked | more]})
+    assert answer.status_code == 400
+    assert words in answer.json()["errors"][0]["message"]
+
+
+def test_registrations_of_one_request_are_answered_in_their_order(tenant: Server, edge: PlayedEdge) -> None:
+    token = tenant.ask("POST", tenant.tunnels, json={"name": "blog"}).json()["result"]["token"]
+    told = edge.register(token, [0, 1, 0, 2])
+    assert [set(each) for each in told] == [{"connection"}] * 4
+    live = tenant.ask("GET", tenant.tunnels).json()["result"][0]["connections"]
+    assert {each["id"] for each in live} == {told[index]["connection"] for index in (1, 2, 3)}
+    assert edge.heartbeat() == [told[0]["connection"]]
+
+
+def test_a_local_configuration_and_the_version_in_use(tenant: Server, edge: PlayedEdge) -> None:
+    tunnel = tenant.ask("POST", tenant.tunnels, json={"name": "blog"}).json()["result"]
+    first = edge.register(tunnel["token"], [0])[0]["connection"]
+    reported = {"ingress": [{"service": "http://127.0.0.1:9000"}], "warp-routing": {}}
+    edge.post(edge.here("reports"), {"connection": first, "configuration": reported, "applied": 7})
+    found = tenant.ask("GET", f"{tenant.tunnels}/{tunnel['id']}/configurations").json()["result"]
+    assert (found["version"], found["source"], found["config"]) == (1, "local", reported)
+    (client,) = tenant.ask("GET", f"{tenant.tunnels}/{tunnel['id']}/connections").json()["result"]
+    assert client["config_version"] == 7

@@ -1,0 +1,155 @@
+"""Which hostname leads to which tunnel: inside a zone of the account, by a claim or a configuration set here, and never twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from halfopen.errors import ConflictError, InvalidError, MissingError, RefusedError, UsageError
+from halfopen.tunnels.hostnames import Claimed
+from halfopen.tunnels.records import Tunnel
+from tests.tunnels.played import PlayedEdge, Server
+from tests.tunnels.world import World
+
+
+def config(*hostnames: str) -> dict[str, Any]:
+    rules: list[Any] = [{"hostname": name, "service": "http://localhost"} for name in hostnames]
+    return {"ingress": [*rules, {"service": "http_status:404"}]}
+
+
+def put(world: World, tunnel: Tunnel, *hostnames: str) -> None:
+    world.here.configurations.put(tunnel.account, tunnel.id, config(*hostnames))
+
+
+def test_a_configuration_routes_inside_the_accounts_zones_and_nowhere_else(world: World) -> None:
+    tunnel, _ = world.tunnel()
+    other = world.here.accounts.create_account("Other").id
+    world.here.hostnames.add_zone(world.account, "Example.com")
+    world.here.hostnames.add_zone(other, "other.example")
+    put(
+        world,
+        tunnel,
+        "app.example.com",
+        "*.example.com",
+        "example.com",
+        "app.other.example",
+        "nowhere.example",
+    )
+    names = ("app.example.com", "*.example.com", "example.com")
+    assert world.here.hostnames.routing() == dict.fromkeys(names, tunnel.id)
+    put(world, tunnel, "app.example.com")
+    assert world.here.hostnames.routing() == {"app.example.com": tunnel.id}
+    world.here.tunnels.delete(world.account, tunnel.id)
+    assert world.here.hostnames.routing() == {}
+
+
+def test_a_zone_that_comes_later_lets_configurations_route_and_its_end_ends_it(world: World) -> None:
+    tunnel, _ = world.tunnel()
+    put(world, tunnel, "app.example.com")
+    assert world.here.hostnames.routing() == {}
+    world.here.hostnames.add_zone(world.account, "example.com")
+    assert world.here.hostnames.routing() == {"app.example.com": tunnel.id}
+    world.here.hostnames.remove_zone("EXAMPLE.com")
+    assert world.here.hostnames.routing() == {}
+    assert world.here.hostnames.zones() == []
+
+
+def test_what_a_connector_reports_never_routes(world: World) -> None:
+    session = world.edge()
+    tunnel, token = world.tunnel()
+    world.here.hostnames.add_zone(world.account, "example.com")
+    (connected,) = world.connect(session, token, [0])
+    reported = world.here.registry.report(session, connected)
+    assert reported == tunnel.id
+    world.here.configurations.report(reported, config("app.example.com"))
+    found = world.here.configurations.get(world.account, tunnel.id)
+    assert (found.version, found.source, found.config) == (1, "local", config("app.example.com"))
+    world.here.configurations.report(tunnel.id, config("app.example.com"))
+    assert world.here.configurations.get(world.account, tunnel.id).version == 1  # nothing new
+    assert world.here.hostnames.routing() == {}
+    put(world, tunnel, "www.example.com")
+    world.here.configurations.report(tunnel.id, config("app.example.com"))  # it is configured here now
+    assert world.here.configurations.get(world.account, tunnel.id).version == 2
+    assert world.here.hostnames.routing() == {"www.example.com": tunnel.id}
+
+
+def test_claims_are_new_unchanged_and_updated_and_stay_when_the_configuration_changes(world: World) -> None:
+    blog, _ = world.tunnel("blog")
+    shop, _ = world.tunnel("shop")
+    zone = world.here.hostnames.add_zone(world.account, "example.com")
+    claim = world.here.hostnames.claim
+    assert claim(zone, blog.id, "App.example.com.") == Claimed("app.example.com", "new")
+    assert claim(zone, blog.id, "app") == Claimed("app.example.com", "unchanged")
+    with pytest.raises(ConflictError, match=r"app\.example\.com leads to the tunnel blog already"):
+        claim(zone, shop.id, "app")
+    assert claim(zone, shop.id, "app", overwrite=True) == Claimed("app.example.com", "updated")
+    put(world, shop, "www.example.com")
+    put(world, shop)
+    assert world.here.hostnames.routing() == {"app.example.com": shop.id}
+    assert world.here.hostnames.of_tunnel(shop.id) == {"app.example.com": True}
+    for text in ("app.other.com", "a..b", "", "badexample.com"):
+        with pytest.raises(InvalidError, match=r"a hostname in example\.com"):
+            claim(zone, blog.id, text)
+    world.here.tunnels.delete(world.account, blog.id)
+    with pytest.raises(MissingError):
+        claim(zone, blog.id, "late")
+
+
+def test_a_hostname_that_leads_elsewhere_is_refused_in_words_and_nothing_changes(world: World) -> None:
+    blog, _ = world.tunnel("blog")
+    shop, _ = world.tunnel("shop")
+    world.here.hostnames.add_zone(world.account, "example.com")
+    put(world, blog, "app.example.com")
+    put(world, shop, "shop.example.com")
+    with pytest.raises(
+        RefusedError, match=r"Bad Configuration: app\.example\.com leads to the tunnel blog already"
+    ):
+        put(world, shop, "new.example.com", "app.example.com")
+    assert world.here.configurations.get(world.account, shop.id).version == 1
+    assert world.here.hostnames.routing() == {"app.example.com": blog.id, "shop.example.com": shop.id}
+
+
+@pytest.mark.parametrize("name", ["example.com", "a.example.com", "com.", "x y.org", "nodot"])
+def test_zones_do_not_overlap_and_are_domains(world: World, name: str) -> None:
+    world.here.hostnames.add_zone(world.account, "example.com")
+    other = world.here.accounts.create_account("Other").id
+    for account in (world.account, other):
+        with pytest.raises(UsageError):
+            world.here.hostnames.add_zone(account, name)
+    with pytest.raises(UsageError, match="the identifier of an account"):
+        world.here.hostnames.add_zone("none", "free.example")
+    with pytest.raises(UsageError, match="halfopen zone list"):
+        world.here.hostnames.remove_zone("free.example")
+
+
+def test_an_edge_hears_of_it_and_gets_what_it_routes_and_pushes_by(tenant: Server, edge: PlayedEdge) -> None:
+    zone = tenant.zone(f"{tenant.account[-8:]}.example")
+    tunnel = tenant.ask("POST", tenant.tunnels, json={"name": "blog"}).json()["result"]
+    edge.register(tunnel["token"])
+    before = edge.news()["routing"]
+    wanted = config(f"app.{zone.name}")
+    answer = tenant.ask("PUT", f"{tenant.tunnels}/{tunnel['id']}/configurations", json={"config": wanted})
+    assert answer.status_code == 200
+    assert edge.news(before, wait=20)["routing"] > before
+    found = edge.routing()
+    assert found["hostnames"][f"app.{zone.name}"] == tunnel["id"]
+    assert found["configurations"][tunnel["id"]] == {
+        "version": 1,
+        "config": wanted | {"warp-routing": {"enabled": False}},
+    }
+    claimed = tenant.ask(
+        "PUT",
+        f"/zones/{zone.id}/tunnels/{tunnel['id']}/routes",
+        json={"type": "dns", "user_hostname": "www", "overwrite_existing": False},
+    )
+    assert claimed.json()["result"] == {"cname": "new", "name": f"www.{zone.name}"}
+    stranger = tenant.tenant()
+    for zone_id in (zone.id, "none"):
+        refused = stranger.ask(
+            "PUT", f"/zones/{zone_id}/tunnels/{tunnel['id']}/routes", json={"user_hostname": "x"}
+        )
+        assert (refused.status_code, refused.json()["errors"]) == (
+            404,
+            [{"code": 1001, "message": "Zone not found"}],
+        )

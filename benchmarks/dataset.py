@@ -42,7 +42,7 @@ END: Final = MIDNIGHT + HOUR
 
 RATES: Final = (1.0, 1.0, 0.5, 0.5, 0.25, 0.1)
 """Sampling rates of the sensors."""
-DELIVERY: Final = 10
+DELIVERY: Final = 30
 """Seconds between two batches of a live sensor."""
 
 Array = NDArray[Any]
@@ -183,10 +183,8 @@ def make(where: str) -> None:
             days = list(pool.map(partial(one_day, where), range(DAYS)))
         rollups = Table(store.place / ROLLUPS.name, ROLLUPS)
         rollups.commit(rollup.DATA, {}, [file for files in days for file in files])
-    # The day after: what is quiet by then is put together, as upkeep does it at night.
-    with closing(Store(where)) as store:
         upkeep = Upkeep(store.committer())
-        upkeep.compact()
+        upkeep.compact(2)  # as upkeep does once a partition is quiet
         upkeep.vacuum(0)
     with closing(Store(where, clock=lambda: END)) as store:
         live_hour(store)

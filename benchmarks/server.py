@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from measure import CommandError
 from peers import BIN
@@ -32,6 +33,13 @@ class Server:
     pid: int
     port: int
     tokens: Sequence[str]
+
+    def get(self, target: str) -> Any:
+        """The result of one answer."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{target}")
+        request.add_header("Authorization", f"Bearer {self.tokens[0]}")
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)["result"]
 
     def _tree(self) -> list[int]:
         found = [self.pid]

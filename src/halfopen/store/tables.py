@@ -32,6 +32,7 @@ CHECKPOINT_AFTER: Final = 50
 """Commits between two checkpoints of the log: as many files at most are read to open a table."""
 
 CONFIGURATION: Final = {
+    "delta.dataSkippingNumIndexedCols": "0",
     "delta.logRetentionDuration": "interval 6 hours",
     "delta.deletedFileRetentionDuration": "interval 25 hours",
 }

@@ -60,7 +60,7 @@ clients:
 	@npm ci --prefix tests/typescript --no-audit --no-fund --loglevel error
 
 clean:
-	rm -rf .venv .tools tests/typescript/node_modules $(DEMO_DATA) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools tests/typescript/node_modules $(DEMO_DATA) $(DEMO_DATA).key .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 
 $(UV): uv.lock scripts/bootstrap.py
 	@$(PYTHON) scripts/bootstrap.py

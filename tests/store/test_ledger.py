@@ -91,7 +91,9 @@ def other_columns() -> bytes:
 
 
 @pytest.mark.parametrize("name", ["files.parquet", "sensors.parquet"])
-@pytest.mark.parametrize("content", [b"", b"no Parquet at all", b"PAR1" + bytes(20) + b"PAR1", other_columns()])
+@pytest.mark.parametrize(
+    "content", [b"", b"no Parquet at all", b"PAR1" + bytes(20) + b"PAR1", other_columns()]
+)
 def test_a_damaged_file_is_named_until_it_is_whole_again(tmp_path: Path, name: str, content: bytes) -> None:
     known = Ledger(Place(tmp_path))
     (tmp_path / name).write_bytes(content)

@@ -36,13 +36,15 @@ def test_an_id_is_given_once(tmp_path: Path) -> None:
     assert notes.add(FULL).id != first.id
 
 
-def test_a_capture_has_one_annotation(tmp_path: Path) -> None:
+def test_what_was_written_for_a_capture_goes_together(tmp_path: Path) -> None:
     notes = Notes(tmp_path)
     own = notes.add(FULL)
     notes.add(Annotation("Moved", 1), about="abc")
     other = notes.add(Annotation("Moved", 1), about="def")
     again = notes.add(Annotation("Moved", 2), about="abc")
+    assert notes.remove_about("abc", but=again.id)
     assert notes.all() == (own, other, again)
+    assert not notes.remove_about("abc", but=again.id)
     assert notes.remove_about("abc")
     assert notes.all() == (own, other)
 

@@ -175,8 +175,10 @@ def _ingest(
 
     judged = [0]
     times: list[int] = []
+    moved = ""  # the id of the note that says so
 
     def parts() -> Iterator[Any]:
+        nonlocal moved
         shift = _shift(Capture(capture.name, capture.files)) if args.shift_end else 0
 
         def made() -> Generator[Any, None, None]:
@@ -192,16 +194,20 @@ def _ingest(
         if not capture.readable:
             raise capture.problems[0]  # or it would be in the dataset, as a capture of no connections
         if times:
-            # Before the rows are committed: rows that were moved are never without the mark.
-            notes.add(_moved(times[0], times[1], shift, args.sensor), about=identity.digest)
+            # Before the rows are committed, and beside that of the rows before these: rows that were moved are never
+            # without the mark.
+            moved = notes.add(_moved(times[0], times[1], shift, args.sensor), about=identity.digest).id
 
-    record = committer.ingest(
-        identity.digest, args.sensor, made_with, parts(), members=identity.members, replace=args.replace
-    )
+    try:
+        record = committer.ingest(
+            identity.digest, args.sensor, made_with, parts(), members=identity.members, replace=args.replace
+        )
+    except StoreError:
+        notes.remove(moved)
+        raise
     if not judged[0] and record.rows:
         return f"there already, {record.rows:,} connections"
-    if not times:
-        notes.remove_about(identity.digest)  # the rows before these may have been moved
+    notes.remove_about(identity.digest, but=moved)
     return f"{record.rows:,} connections"
 
 

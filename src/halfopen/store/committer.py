@@ -234,6 +234,8 @@ class Committer:
                     except Overtaken:
                         continue
                     return record
+                there = self.connections.files()
+            self._refuse_pruned(digest, earlier, there)  # now: judging takes long
 
             def stamped() -> Iterator[Any]:
                 nonlocal end
@@ -270,10 +272,17 @@ class Committer:
             return Rewritten()
         found = rewritten(self.connections, self.connections.files(), self.engine, "file = $1", [digest])
         if found.rows != earlier.rows:
-            raise StoreError(
-                digest, "connections of this file are gone by retention; its rollups cannot be replaced"
-            )
+            raise _pruned(digest)
         return found
+
+    def _refuse_pruned(self, digest: str, earlier: Ingested | None, files: Sequence[File]) -> None:
+        """StoreError where rows of an earlier ingestion are in none of the files any more."""
+        if earlier is None or not earlier.rows:
+            return
+        source = {"rows": self.connections.source(file.path for file in files)}
+        counted = self.engine.ask("SELECT count(*) AS n FROM {rows} WHERE file = $1", source, [digest])
+        if counted["n"][0].as_py() != earlier.rows:
+            raise _pruned(digest)
 
     def _write(self, parts: Iterable[Any]) -> list[File]:
         """New files, each of one day. Parts that follow one another go into one file, up to `PARTS_OF_A_FILE`."""
@@ -304,6 +313,12 @@ def check(batch: Batch) -> None:
         raise StoreError(batch.sensor, "a batch has other columns than the store's")
     if batch.sequence < 1 or not 0 < batch.rate <= 1:
         raise StoreError(batch.sensor, "sequences begin at 1, and rates lie above 0 and up to 1")
+
+
+def _pruned(digest: str) -> StoreError:
+    return StoreError(
+        digest, "connections of this file are gone by retention; its rollups cannot be replaced"
+    )
 
 
 def _stamped(

@@ -105,7 +105,7 @@ def _take(door: Door, clock: Callable[[], float], call: Call) -> Answer:
         incarnation=call.one("incarnation") or "",
         sequence=_number(call, "sequence"),
         watermark=_number(call, "watermark"),
-        rows=rows_of(call.body, int(clock())),
+        rows=rows_of(call.body, int(clock()), _rate(call)),
         since=None if call.one("since") is None else _number(call, "since"),
         rate=_rate(call),
         drops=_number(call, "drops"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable
@@ -96,6 +97,20 @@ def test_only_the_sensors_own_token_delivers(served: Serving) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, 10000)
 
 
+def test_its_token_opens_nothing_else_but_what_every_token_does(served: Serving) -> None:
+    (account,) = served.ask("GET", "/accounts", "web-1").json()["result"]
+    document = httpx.get(f"{served.url}/openapi.json").json()
+    opened = set()
+    for path, methods in document["paths"].items():
+        asked = path.replace("{account_id}", account["id"]).replace("{asn}", "64496")
+        asked = re.sub("{.*?}", str(uuid.UUID(int=7)), asked)
+        for method in {"get", "post", "put", "patch", "delete"} & methods.keys():
+            status = served.ask(method.upper(), asked, "web-1").status_code
+            if status not in (403, 404, 501):  # 501: not offered to anybody
+                opened.add(path)
+    assert opened == {"/user/tokens/verify", "/accounts", "/accounts/{account_id}"}
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [
@@ -180,8 +195,8 @@ def test_a_weight_is_one_over_the_rate_of_its_batch(served: Serving) -> None:
         answer = post(served, body([row(weight=weight)]), 90, rate=rate)
         assert answer.status_code == 400, (weight, rate)
         assert "column weight: a value that is not 1 / rate" in answer.json()["errors"][0]["message"]
-    for weight, rate in ((2.0, 0.5), (3.0, 0.3333333), (1 / 0.07, 0.07), (10.0**9, 1e-9)):
-        assert rows_of(body([row(weight=weight)]), NOW, rate).num_rows == 1
+    for weight, sampled in ((2.0, 0.5), (3.0, 0.3333333), (1 / 0.07, 0.07), (10.0**9, 1e-9)):
+        assert rows_of(body([row(weight=weight)]), NOW, sampled).num_rows == 1
 
 
 def test_what_connections_have_is_taken() -> None:

@@ -72,6 +72,10 @@ def test_a_moment(halfopen: Run, tmp_path: Path) -> None:
         (["x", "--asn", "0"], "--asn: 0 cannot be used"),
         (["x", "--location", "XX"], "--location: XX cannot be used"),
         (["x", "--link", "javascript:1"], "--link: javascript:1 cannot be used"),
+        (
+            ["x", "--link", 'https://x.example/"onx='],
+            '--link: https://x.example/"onx= cannot be used; accepted: an absolute URL',
+        ),
         (["x", "--from", "soon"], "--from: soon cannot be used"),
         (["x", "--from", "2026-08-10", "--to", "2026-08-09"], "--to: 2026-08-09 cannot be used"),
     ],
@@ -90,7 +94,8 @@ def test_a_capture_that_was_moved_says_so(halfopen: Run, tmp_path: Path) -> None
     assert halfopen(*ingest, "--shift-end", "now").code == 0
     (note,) = Notes(data).all()
     told = note.annotation
-    assert (told.event_type, told.tags) == ("PIPELINE", ("edge",))
+    assert (told.event_type, told.tags, told.sensors) == ("PIPELINE", ("edge",), ("edge",))
+    assert "sensor edge" in halfopen("annotate", "--list", "--data", data).out
     assert "was moved to this time" in told.description
     assert told.end is not None
     assert time.time() - 2 * 3600 - 1000 < told.start < told.end <= time.time()

@@ -237,7 +237,9 @@ def _moved(start: int, end: int, shift: int, sensor: str) -> Annotation:
 
     taken = [stamp((time - shift) // SECOND) for time in (start, end)]
     words = f"A capture of {taken[0]} to {taken[1]} was moved to this time."
-    return Annotation(words, start // SECOND, end // SECOND + 1, event_type="PIPELINE", tags=(sensor,))
+    return Annotation(
+        words, start // SECOND, end // SECOND + 1, event_type="PIPELINE", tags=(sensor,), sensors=(sensor,)
+    )
 
 
 def _options(args: Namespace, places: Places) -> str:

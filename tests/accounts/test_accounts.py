@@ -140,6 +140,8 @@ def test_a_token_of_a_database_that_cannot_be_written_is_still_good(database: Da
         (["sensor:write"], {}, "sensor"),
         (["sensor:write"], {"sensor": "../x"}, "sensor"),
         (["sensor:write"], {"sensor": "a" * 64}, "sensor"),
+        (["sensor:write"], {"sensor": "other"}, "sensor"),
+        (["sensor:write"], {"sensor": "-dash"}, "sensor"),
         (["radar:read"], {"account": "0" * 32}, "account"),
         (["radar:read"], {"name": "a\nb"}, "name"),
         (["radar:read"], {"name": "a" * 101}, "name"),

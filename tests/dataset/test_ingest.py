@@ -161,7 +161,14 @@ def test_where_nothing_is_readable(halfopen: Run, tmp_path: Path) -> None:
     assert "nothing was readable" in done.err
 
 
-@pytest.mark.parametrize("argv", [("-",), ("--joined", "a.pcap", "-"), ("a.pcap", "--sensor", "meta")])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("-",),
+        ("--joined", "a.pcap", "-"),
+        *(("a.pcap", f"--sensor={name}") for name in ("meta", "a,b", "-dash", "a b", "", "a\n", "x" * 64)),
+    ],
+)
 def test_what_cannot_be_ingested(halfopen: Run, tmp_path: Path, argv: tuple[str, ...]) -> None:
     done = halfopen("ingest", "--data", tmp_path, *argv)
     assert done.code == 2

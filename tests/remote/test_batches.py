@@ -97,6 +97,12 @@ def test_only_the_sensors_own_token_delivers(served: Serving) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, 10000)
 
 
+def test_names_that_no_sensor_has_are_no_path(served: Serving) -> None:
+    for name in ("other", "-dash", "a,b", "x" * 64):
+        assert post(served, body(), name=name).status_code == 404
+    assert post(served, body(), name="others").status_code == 403
+
+
 def test_its_token_opens_nothing_else_but_what_every_token_does(served: Serving) -> None:
     (account,) = served.ask("GET", "/accounts", "web-1").json()["result"]
     document = httpx.get(f"{served.url}/openapi.json").json()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from argparse import Namespace
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from halfopen.radar.notes import Notes
 
 _HOUR: Final = 3600
-
-_NAMES_OF_ANSWERS: Final = ("other", "timestamps", "meta")
-"""Words that answers use themselves, beside the names of sensors."""
 
 
 def add(verbs: Any) -> None:
@@ -77,13 +75,12 @@ def run(args: Namespace) -> int:
     from halfopen.capture.source import open_captures
     from halfopen.config import data_directory
     from halfopen.lanes import ahead
+    from halfopen.model import SENSOR_NAME, SENSOR_NAMES
     from halfopen.pipeline import Judge, cores
     from halfopen.places import Places
 
-    if args.sensor in _NAMES_OF_ANSWERS or not (args.sensor.isprintable() and 0 < len(args.sensor) <= 64):
-        raise UsageError(
-            "--sensor", args.sensor, f"up to 64 printable characters, not {', '.join(_NAMES_OF_ANSWERS)}"
-        )
+    if not re.fullmatch(SENSOR_NAME, args.sensor):
+        raise UsageError("--sensor", args.sensor, SENSOR_NAMES)
     if "-" in args.files:
         raise UsageError(
             "FILE", "-", "files: whether a capture is there already is told by its content beforehand"

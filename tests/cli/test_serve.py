@@ -33,6 +33,13 @@ def test_an_address_that_is_none_of_ours_is_named(halfopen: Callable[..., Ran], 
     assert "192.0.2.1 port 8787" in ran.err
 
 
+def test_times_to_keep_are_told_as_they_were_given(halfopen: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = halfopen("serve", "--data", tmp_path, "--keep-connections", "30h", "--keep-rollups", "1d")
+    assert ran.code == 2
+    assert "--keep-rollups: 1d cannot be used" in ran.err
+    assert "--keep-connections (30h)" in ran.err
+
+
 @pytest.mark.parametrize("host", ["nonsense..x", "no-such-host.invalid", "x" * 70, ""])
 def test_a_name_that_is_no_hosts_is_refused_in_a_line(
     halfopen: Callable[..., Ran], tmp_path: Path, host: str

@@ -95,7 +95,7 @@ def test_other_options_are_refused_and_replace_replaces(halfopen: Run, small: Pa
     fewer = (*ingest, "--server-port", "80", "--sensor", "edge")
     refused = halfopen(*fewer)
     assert refused.code == 1
-    assert "other options" in refused.out
+    assert "with other options (--sensor, --server-port); with --replace it takes" in refused.out
     assert told(tmp_path) == reference.summary(rows, everything, *SPAN)
     replaced = halfopen(*fewer, "--replace")
     assert (replaced.code, replaced.err) == (0, "")
@@ -123,7 +123,7 @@ def test_places_are_known_by_their_content(halfopen: Run, small: Path, tmp_path:
     assert "9 connections" in ingest(PLACES)
     assert "there already" in ingest(demo)
     assert "there already" in ingest(files)
-    assert "other options" in ingest()
+    assert "other options (--places)" in ingest()
     assert "other options" in ingest(files, PLACES)
     moved.unlink()
     write(moved, {"192.0.2.0/24": {"country": {"iso_code": "FR"}}})  # its build time is that of the other

@@ -143,6 +143,7 @@ START, END = ("dateStart", "2026-08-01T00:00:00Z"), ("dateEnd", "2026-08-02T00:0
         ([("asn", ",".join(map(str, range(1, 202))))], "is not at most 200 values"),
         ([("sensor", "x" * 20000)], "is not at most 16384 characters"),
         ([("format", "JSON"), ("format", "CSV")], 'format: "CSV,JSON" is not one value'),
+        ([("format", "XML"), ("format", "csv")], 'format: "XML,csv" is not one value'),
         ([("dateRange", "32d"), ("aggInterval", "15m")], 'aggInterval: "15m" is not coarse enough'),
     ],
 )  # fmt: skip

@@ -99,6 +99,14 @@ def test_every_fault_is_named_once(client: httpx.Client) -> None:
     names = [error["message"].partition(":")[0] for error in answer.json()["errors"]]
     assert sorted(names) == sorted(part.partition("=")[0] for part in asked.split("&"))
     assert "2 times" in client.get(f"{LIST}?asn=1&asn=2").text
+    twice = client.get(
+        "/client/v4/radar/tcp_resets_timeouts/summary?format=XML&format=csv&location=XX&location=YY"
+    )
+    assert [error["message"] for error in twice.json()["errors"]] == [
+        "format: given 2 times, accepted is one",
+        'location: "XX" is not an ISO 3166-1 alpha-2 code',
+        'location: "YY" is not an ISO 3166-1 alpha-2 code',
+    ]
 
 
 def test_an_answer_tells_what_was_written_a_moment_ago(client: httpx.Client, notes: Notes) -> None:

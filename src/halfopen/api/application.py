@@ -213,8 +213,13 @@ def _checked(route: Route, call: Call) -> Answer:
         except msgspec.DecodeError as error:
             found.append(Rejected("body", "", words=str(error)))
             raise InvalidError(found, route.service.rejected) from None
-    known = {(each.name, each.value) for each in found}
-    found += [each for each in route.check(call) if (each.name, each.value) not in known]
+    scalar = {each.name for each in route.parameters if not each.repeated}
+
+    def about(fault: Rejected) -> tuple[str, str]:
+        return fault.name, "" if fault.name in scalar else fault.value
+
+    known = set(map(about, found))
+    found += [each for each in route.check(call) if about(each) not in known]
     if found:
         raise InvalidError(found, route.service.rejected)
     return route.handler(call)

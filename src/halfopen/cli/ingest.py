@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from halfopen.cli import options
 from halfopen.cli.progress import waits
 from halfopen.cli.text import printable
-from halfopen.errors import CaptureError, HalfopenError, LeaseError, StoreError, UsageError
+from halfopen.errors import CaptureError, HalfopenError, LeaseError, OptionsError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from halfopen.capture.known import Known
@@ -29,6 +29,19 @@ if TYPE_CHECKING:
     from halfopen.radar.notes import Notes
 
 _HOUR: Final = 3600
+
+_SPELLED: Final = {
+    "rules_version": "the version of the rules",
+    "sensor": "--sensor",
+    "shift_end": "--shift-end",
+    "clients": "--keep-clients",
+    "names": "--keep-names",
+    "idle_timeout": "--idle-timeout",
+    "server_ports": "--server-port",
+    "server_nets": "--server-net",
+    "places": "--places",
+}
+"""How what decides about rows is asked for on the command line."""
 
 
 def add(verbs: Any) -> None:
@@ -146,6 +159,8 @@ def _ingest_all(
                 continue  # the account has it
             except LeaseError:
                 raise
+            except OptionsError as error:
+                refused, words = True, _otherwise(error.options, made_with)
             except StoreError as error:
                 refused, words = True, str(error)
             print(f"{printable(capture.name)}: {printable(words)}")
@@ -257,6 +272,13 @@ def _options(args: Namespace, places: Places) -> str:
         },
         sort_keys=True,
     )
+
+
+def _otherwise(before: str, now: str) -> str:
+    """What is said of a capture that is there, made with other options."""
+    there, asked = json.loads(before), json.loads(now)
+    other = ", ".join(_SPELLED[name] for name in asked if asked[name] != there.get(name))
+    return f"in the dataset already, with other options ({other}); with --replace it takes the place of that"
 
 
 def _privacy(args: Namespace, data: Path) -> Privacy:

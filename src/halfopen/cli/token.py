@@ -128,6 +128,7 @@ def _list(args: Namespace) -> int:
 def _revoke(args: Namespace) -> int:
     with _accounts(args) as accounts:
         accounts.revoke_token(args.id)
+    print(f"token {args.id} is revoked")
     return 0
 
 

@@ -125,11 +125,11 @@ class _Query:
         return values if not name.startswith("date") or any(value.strip() for value in values) else []
 
     def scalar(self, name: str) -> str:
-        """The one value of a parameter that has no series; empty where it is missing."""
+        """The one value of a parameter that has no series; empty where there is none, or more than one."""
         values = sorted({value.strip() for value in self._values.get(name, []) if value.strip()})
         if len(values) > 1:
             self.fault(name, ",".join(values), "one value")
-        return values[0] if values else ""
+        return values[0] if len(values) == 1 else ""
 
     def word(self, name: str, accepted: tuple[Word, ...]) -> Word:
         """A word, of which the first is the default."""

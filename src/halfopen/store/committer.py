@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halfopen.errors import StoreError
+from halfopen.errors import OptionsError, StoreError
 from halfopen.model import SECOND
 from halfopen.store.engine import Engine
 from halfopen.store.lease import Lease, Turn
@@ -203,7 +203,7 @@ class Committer:
         dictionary-encoded; `options` is what made them so, `members` the digests of the files that are joined in it.
 
         A file that is in the store already with the same options is answered without effect. With others it is
-        refused, or with `replace` put in the place of its earlier rows, in one commit; so is `replace` itself
+        refused (OptionsError), or with `replace` put in the place of its earlier rows, in one commit; so is `replace` itself
         once some of those rows have gone by retention, because the rollups still hold them. A file that is in the
         store in another capture is refused always: its connections would count twice.
         """
@@ -220,7 +220,7 @@ class Committer:
                 if earlier and not replace:
                     if earlier.options == options:
                         return earlier
-                    raise StoreError(digest, "this file is in the store with other options; replace it")
+                    raise OptionsError(digest, earlier.options)
                 if not earlier:
                     self._refuse_twice(digest, members)
                 if files is not None:

@@ -37,6 +37,8 @@ from halfopen.store.query import Choice, Dimension, Filters, Value
 MOST_CHARACTERS: Final = 16_384
 """Of one comma list."""
 MOST_GROUPS: Final = 100
+AHEAD: Final = 60
+"""Seconds by which a client's clock may be ahead: who asks up to now is not refused for it."""
 MOST_NUMBERS: Final = 200_000
 """In one time series answer."""
 
@@ -250,7 +252,7 @@ def _time(query: _Query, name: str, text: str) -> int | None:
 def _absolute(query: _Query, text: str, start: int | None, end: int | None, now: int) -> Window | None:
     if start is None or end is None:
         return None
-    if end > now:
+    if end > now + AHEAD:
         query.fault("dateEnd", text, "a time in the past")
     elif end <= start:
         query.fault("dateEnd", text, "later than dateStart, both floored to 15 minutes")

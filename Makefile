@@ -42,11 +42,11 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	MYPYPATH=benchmarks:captures $(BIN)/mypy scripts benchmarks captures
+	MYPYPATH=benchmarks:captures:. $(BIN)/mypy scripts benchmarks captures
 	$(BIN)/lint-imports
 
 bench: .venv/.dev
-	$(BIN)/python benchmarks/run.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: .venv/.runtime
 	$(BIN)/python scripts/make_docs.py

@@ -121,7 +121,7 @@ def answers(cache: Path, rounds: int, quick: bool, report: Report) -> None:
         f"{mib(size)} MiB in {sum(1 for _ in store.rglob('*.parquet')):,} files."
     )
     with tempfile.TemporaryDirectory(dir=cache) as data:
-        with serving(store, Path(data)) as server:
+        with serving(Path(data), "--store", str(store)) as server:
             rest = 1 if quick else IDLE
             time.sleep(rest)
             fresh = server.memory()
@@ -216,7 +216,7 @@ def _cold(question: Question, store: Path, data: Path, rounds: int) -> list[floa
     """Seconds of the first answer of a new server while the files of the store are not in the page cache."""
     taken = []
     for target, _ in islice(question.asked(), rounds):
-        with serving(store, data) as server:
+        with serving(data, "--store", str(store)) as server:
             for path in store.rglob("*"):
                 if path.is_file():
                     _forget(path)

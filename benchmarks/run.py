@@ -304,6 +304,13 @@ def answers(bench: Bench) -> None:
     measured(bench.cache, bench.rounds, bench.quick, bench.report)
 
 
+def tunnels(bench: Bench) -> None:
+    """What the registry of tunnels takes, and how fast the API tells it."""
+    from tunnels import tunnels as measured
+
+    measured(bench.cache, bench.quick, bench.report)
+
+
 PARTS: Final[dict[str, Callable[[Bench], None]]] = {
     "speed": speed,
     "files": several_files,
@@ -311,6 +318,7 @@ PARTS: Final[dict[str, Callable[[Bench], None]]] = {
     "ingestion": ingestion,
     "start": start,
     "answers": answers,
+    "tunnels": tunnels,
 }
 
 

@@ -60,24 +60,15 @@ class Server:
 
 
 @contextmanager
-def serving(store: Path, data: Path) -> Iterator[Server]:
-    """A server of this store, ready to answer; it ends with the block."""
+def serving(data: Path, *options: str, permissions: Sequence[str] = ("radar:read",)) -> Iterator[Server]:
+    """A server of a data directory, ready to answer who has the permissions; it ends with the block."""
     accounts = Accounts.open(data)
-    tokens = [accounts.create_token(["radar:read"])[0] for _ in range(IDENTITIES)]
+    tokens = [accounts.create_token(permissions)[0] for _ in range(IDENTITIES)]
     accounts.close()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        str(BIN / "halfopen"),
-        "serve",
-        "--data",
-        str(data),
-        "--store",
-        str(store),
-        "--port",
-        str(port),
-    ]
+    command = [str(BIN / "halfopen"), "serve", "--data", str(data), "--port", str(port), *options]
     with (data / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:

@@ -32,8 +32,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 
 class HalfopenError(Exception):
@@ -79,13 +81,18 @@ class PlacesError(HalfopenError):
         self.reason = reason
 
 
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+
+
 class StoreError(HalfopenError):
     """A store that is none, cannot be written, is damaged, or is asked for what it cannot do."""
 
     def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"{place}: {reason}")
+        # Libraries tell theirs in colours and on many lines.
+        plain = " ".join(_COLOUR.sub("", reason).split())
+        super().__init__(f"{place}: {plain}")
         self.place = place
-        self.reason = reason
+        self.reason = plain
 
 
 class LeaseError(StoreError):

@@ -72,6 +72,7 @@ def running(database: Database, rate: str = "100000/10") -> Iterator[Server]:
             ("user", ["User Details Read"], {}),
             ("admin", ["admin"], {}),
             ("sensor", ["sensor:write"], {"sensor": "web-1"}),
+            ("edge", ["edge:report"], {"edge": "lhr-1"}),
             ("scoped", ["admin"], {"account": own.id}),
         )
     }

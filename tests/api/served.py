@@ -83,7 +83,7 @@ def app() -> Starlette:
     requests, window = map(int, os.environ["HALFOPEN_TEST_RATE"].split("/"))
     limits = Limits(
         Rate(requests, window),
-        Rate(2000, 1),
+        address=Rate(2000, 1),
         target=4000,
         headers=8000,
         body_grace=1,

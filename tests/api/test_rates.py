@@ -74,6 +74,12 @@ def test_beyond_the_rate_one_is_told_when_to_ask_again(busy: Server) -> None:
     assert busy.get("/accounts", "radar").status_code == 200  # another principal
 
 
+def test_an_edge_asks_for_many_and_has_a_rate_for_it(busy: Server) -> None:
+    answers = [busy.get("/accounts", "edge") for _ in range(8)]
+    assert {each.headers["ratelimit-policy"] for each in answers} == {'"edge";q=30000;w=300'}
+    assert 429 not in {each.status_code for each in answers}
+
+
 def test_addresses_have_a_rate_of_their_own(server: Server) -> None:
     answer = httpx.get(f"{server.api}/accounts")
     assert answer.headers["ratelimit-policy"] == '"address";q=2000;w=1'

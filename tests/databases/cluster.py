@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_SH, flock
 from pathlib import Path
@@ -36,11 +36,9 @@ _SETTINGS: Final = {
     "listen_addresses": "",  # its socket in a directory is enough: no port to be taken by somebody else
     "max_connections": "300",
     "shared_buffers": "32MB",
-    # Nothing of it outlives the run.
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
 }
+_FORGETFUL: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""Of a server of which nothing outlives the run."""
 
 
 class Cluster:
@@ -120,7 +118,7 @@ def _conninfo(directory: str) -> str:
 def _keep(shared: Path) -> None:
     where = Path(tempfile.mkdtemp(prefix="halfopen-pg-"))  # a short path: names of sockets are
     try:
-        with _serving(where):
+        with running(where, _FORGETFUL):
             ready = _ready(shared)
             half = ready.with_suffix(".half")
             half.write_text(str(where))
@@ -133,7 +131,8 @@ def _keep(shared: Path) -> None:
 
 
 @contextmanager
-def _serving(where: Path) -> Iterator[None]:
+def running(where: Path, settings: Mapping[str, str]) -> Iterator[None]:
+    """A server in a new directory, for as long as the block."""
     bin_ = programs()
     assert bin_ is not None
     data, password = where / "data", where / "password"
@@ -149,8 +148,9 @@ def _serving(where: Path) -> Iterator[None]:
         "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C",
     ]  # fmt: skip
     subprocess.run(initdb, check=True, **run)
-    settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    server = subprocess.Popen([bin_ / "postgres", "-D", data, "-k", where, *settings], **run)
+    given = {**_SETTINGS, **settings}
+    told = [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
+    server = subprocess.Popen([bin_ / "postgres", "-D", data, "-k", where, *told], **run)
     try:
         _make_role(where, server)
         yield

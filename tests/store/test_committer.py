@@ -235,7 +235,7 @@ def _fails(*_: object, **__: object) -> None:
 def test_waiting_batches_go_into_one_commit(store: Store) -> None:
     committer = store.committer()
     before = committer.connections.version
-    intake = Intake(committer, 0.1)
+    intake = Intake(committer, lambda error: pytest.fail(str(error)), 0.1)
     waiting = [intake.put(batch(1, row(), sensor=f"s{n}")) for n in range(10)]
     with pytest.raises(StoreError, match="sequences begin at 1"):
         intake.put(batch(0))
@@ -243,6 +243,23 @@ def test_waiting_batches_go_into_one_commit(store: Store) -> None:
     intake.close()
     assert committer.connections.version == before + 1
     assert total(store) == 10
+
+
+def test_a_batch_is_acknowledged_though_the_rollups_cannot_follow(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Exception] = []
+    committer = store.committer()
+    monkeypatch.setattr(committer, "follow", _fails)
+    intake = Intake(committer, told.append, 0)
+    assert intake.put(batch(1, row())).result(20).taken
+    intake.close()
+    assert [type(each) for each in told] == [RuntimeError]
+
+
+def test_what_libraries_say_is_told_on_one_line_without_colours() -> None:
+    error = StoreError("/data/store", "\x1b[31mno log\x1b[0m\n\n  in 2 files\n")
+    assert str(error) == "/data/store: no log in 2 files"
 
 
 def test_buckets_close_by_watermarks_or_by_time(store: Store, clock: Clock) -> None:

@@ -38,7 +38,11 @@ LAST = {"service": "http_status:404"}
         ),
         (
             {"ingress": [{"hostname": "a.example", "path": "(", "service": "http://b"}, LAST]},
-            "Rule #1 has an invalid regex",
+            "Rule #1 has an invalid regex: missing ): (",
+        ),
+        (
+            {"ingress": [{"hostname": "a.example", "path": "^/(?!admin)", "service": "http://b"}, LAST]},
+            "Rule #1 has an invalid regex: invalid perl operator: (?!",
         ),
         ({"ingress": [{"service": "http_status:99"}]}, "invalid HTTP status code: 99"),
         ({"ingress": [{"service": "http_status:1000"}]}, "invalid HTTP status code: 1000"),
@@ -70,7 +74,7 @@ def test_what_is_refused(config: Any, words: str) -> None:
 def test_what_is_taken_is_kept_as_it_is(service: str) -> None:
     config = {
         "ingress": [
-            {"hostname": "*.shop.example", "path": "^/a", "service": service, "originRequest": {"x": 1}},
+            {"hostname": "*.shop.example", "path": r"^/[[:alpha:]]+\z", "service": service, "originRequest": {"x": 1}},
             LAST,
         ],
         "originRequest": {"connectTimeout": 10},

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Table,
 )
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The migration these tables are the result of."""
 
 METADATA: Final = MetaData(

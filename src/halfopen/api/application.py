@@ -110,6 +110,7 @@ class Api:
         self._limits = limits
         self._addresses = Buckets(limits.address, "address")
         self._principals = Buckets(limits.principal, "default")
+        self._edges = Buckets(limits.edge, "edge")
         self._waiters = CapacityLimiter(_WAITERS)
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
@@ -148,7 +149,8 @@ class Api:
         route = match.route
         if route is not None:
             progress.service = route.service  # not before: its way of telling errors would give it away
-        self._take(self._principals, str(principal), progress)
+        buckets = self._principals if principal.edge is None else self._edges
+        self._take(buckets, str(principal), progress)
         if route is None:
             raise MethodError(match.methods) if match.methods else RouteError(path)
         if not principal.may(route.opened_by):

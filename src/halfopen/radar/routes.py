@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from threading import Lock
 from typing import Final
 
 from halfopen.accounts.permissions import RADAR
@@ -15,6 +13,7 @@ from halfopen.api.errors import RADAR as RADAR_SERVICE
 from halfopen.api.errors import Answer
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call, Route
+from halfopen.cache import Cache
 from halfopen.errors import InvalidError, Rejected
 from halfopen.radar.answers import Surroundings, cache_key, reply
 from halfopen.radar.parameters import Question, question_of
@@ -70,7 +69,7 @@ def radar_routes(
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Route]:
     """Every answer about the dataset. `surroundings` are made for the URL at which a client found the server."""
-    kept = _Kept()
+    kept: Cache[str, Answer] = Cache(_MOST_KEPT, lambda answer: len(answer.body))
     for path, endpoint in ENDPOINTS.items():
         yield Route(
             "GET",
@@ -126,7 +125,7 @@ def _answer(
     dataset: Dataset,
     surroundings: Callable[[str], Surroundings],
     clock: Callable[[], float],
-    kept: _Kept,
+    kept: Cache[str, Answer],
     call: Call,
 ) -> Answer:
     question = _question(endpoint, call, clock)
@@ -140,27 +139,3 @@ def _answer(
     if made.key is not None:
         kept.put(made.key, answer)
     return answer
-
-
-class _Kept:
-    """Answers by their key (A23), up to `_MOST_KEPT` bytes."""
-
-    def __init__(self) -> None:
-        self._answers: OrderedDict[str, Answer] = OrderedDict()
-        self._size = 0
-        self._lock = Lock()
-
-    def get(self, key: str) -> Answer | None:
-        with self._lock:
-            if key in self._answers:
-                self._answers.move_to_end(key)
-            return self._answers.get(key)
-
-    def put(self, key: str, answer: Answer) -> None:
-        with self._lock:
-            if key not in self._answers:
-                self._answers[key] = answer
-                self._size += len(answer.body)
-            while self._size > _MOST_KEPT:
-                _, oldest = self._answers.popitem(last=False)
-                self._size -= len(oldest.body)

@@ -38,7 +38,7 @@ class Door:
         """Where batches wait for their commit."""
         with self._lock:
             if self._intake is None:
-                self._intake = Intake(self.committer())
+                self._intake = Intake(self.committer(), _behind)
             return self._intake
 
     def look_at(self, sensor: str) -> None:
@@ -56,3 +56,7 @@ class Door:
         with self._lock:
             if self._intake is not None:
                 self._intake.close()
+
+
+def _behind(error: Exception) -> None:
+    FAULTS.error("the rollups are behind the connections, and follow with the next batch: %s", error)

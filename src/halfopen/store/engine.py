@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from contextlib import contextmanager, suppress
+from itertools import count
+from queue import Empty, LifoQueue
+from typing import Any, Final, NamedTuple
 
 import duckdb
+
+_AT_ONCE: Final = 2 + (os.cpu_count() or 1)
+"""Questions answered at a time: each uses all cores, more of them take memory only."""
+
+_METADATA: Final = 64 << 20
+"""Bytes of what is known of files, those that are gone too: beyond them the database is opened anew."""
+
+_LOOK: Final = 256
+"""Questions between two looks at them."""
 
 _STREAMED: Final = 1 << 16
 """Rows of one batch of a stream."""
 
 
+class _Cursor(NamedTuple):
+    database: duckdb.DuckDBPyConnection
+    connection: duckdb.DuckDBPyConnection
+
+    def close(self) -> None:
+        self.connection.close()
+
+
 class Engine:
-    """One in-memory database; every thread asks through a cursor of its own.
+    """One in-memory database, asked by any number of threads and by `_AT_ONCE` of them at a time.
 
     It is opened at the first question: 20 MiB that an ingestion can use until then.
     """
@@ -23,7 +43,10 @@ class Engine:
         self._threads = threads
         self._opened: duckdb.DuckDBPyConnection | None = None
         self._opening = threading.Lock()
-        self._own = threading.local()
+        self._asked = count(1)
+        self._cursors: LifoQueue[_Cursor | None] = LifoQueue()  # None: still to be opened
+        for _ in range(_AT_ONCE):
+            self._cursors.put(None)
 
     def ask(self, query: str, sources: Mapping[str, Any], values: Sequence[object] = ()) -> Any:
         """The answer as a `pyarrow.Table`.
@@ -31,25 +54,28 @@ class Engine:
         `sources` are named in the query as ``{name}``: a list of local files, or anything that DuckDB reads
         (Arrow tables, Arrow datasets).
         """
-        with _named(self._cursor(), sources) as (cursor, names):
+        with self._cursor() as own, _named(own, sources) as (cursor, names):
             return cursor.sql(query.format(**names), params=list(values)).to_arrow_table()
 
     def columns(
         self, query: str, sources: Mapping[str, Any], values: Sequence[object] = ()
     ) -> Mapping[str, Any]:
         """The answer, as that of `ask`, in one NumPy array for each column; for small ones this is sooner."""
-        with _named(self._cursor(), sources) as (cursor, names):
+        with self._cursor() as own, _named(own, sources) as (cursor, names):
             return cursor.execute(query.format(**names), list(values)).fetchnumpy()
 
     def stream(self, query: str, sources: Mapping[str, Any], values: Sequence[object] = ()) -> Iterator[Any]:
         """The answer, as that of `ask`, in record batches of `_STREAMED` rows made while they are taken."""
-        # A cursor of its own: the thread may ask other things meanwhile.
+        # A cursor of its own: who takes the rows may ask other things meanwhile, and take long.
         with self._database().cursor() as own, _named(own, sources) as (cursor, names):
             yield from cursor.sql(query.format(**names), params=list(values)).to_arrow_reader(_STREAMED)
 
     def close(self) -> None:
         """Let go of the memory; queries still running in other threads end first."""
         if self._opened is not None:
+            for _ in range(_AT_ONCE):
+                if (cursor := self._cursors.get()) is not None:
+                    cursor.close()
             self._opened.close()
 
     def _database(self) -> duckdb.DuckDBPyConnection:
@@ -63,16 +89,35 @@ class Engine:
                 if self._threads is not None:
                     config["threads"] = self._threads
                 self._opened = duckdb.connect(":memory:", config=config)
-                self._opened.execute(
-                    "SET parquet_metadata_cache = true"
-                )  # files never change under their names
+                # Files never change under their names; global, or cursors would not have it.
+                self._opened.execute("SET GLOBAL parquet_metadata_cache = true")
             return self._opened
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        if not hasattr(self._own, "cursor"):
-            self._own.cursor = self._database().cursor()
-        cursor: duckdb.DuckDBPyConnection = self._own.cursor
-        return cursor
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = self._cursors.get()
+        try:
+            if cursor is not None and cursor.database is not self._opened:
+                cursor = cursor.close()
+            if cursor is None:
+                database = self._database()
+                cursor = _Cursor(database, database.cursor())
+            yield cursor.connection
+            if next(self._asked) % _LOOK == 0 and _metadata(cursor.connection) > _METADATA:
+                self._renew(cursor.database)
+        finally:
+            self._cursors.put(cursor)
+
+    def _renew(self, database: duckdb.DuckDBPyConnection) -> None:
+        """Have the next question open another database; the memory of this one goes with its last cursor."""
+        with self._opening:
+            if self._opened is database:
+                self._opened = None
+        for _ in range(self._cursors.qsize()):  # those in use are looked at when they are taken again
+            with suppress(Empty):
+                if (idle := self._cursors.get_nowait()) is not None and idle.database is database:
+                    idle = idle.close()
+                self._cursors.put(idle)
 
 
 @contextmanager
@@ -98,3 +143,9 @@ def _named(
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _metadata(connection: duckdb.DuckDBPyConnection) -> int:
+    query = "SELECT sum(memory_usage_bytes)::BIGINT FROM duckdb_memory() WHERE tag = 'OBJECT_CACHE'"
+    (size,) = connection.execute(query).fetchall()[0]
+    return int(size or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
@@ -17,9 +18,11 @@ GATHERING: Final = 0.2
 class Intake:
     """Commits what is put in, with a thread of its own, and lets the rollups follow."""
 
-    def __init__(self, committer: Committer, gathering: float = GATHERING) -> None:
-        self._committer, self._gathering = committer, gathering
-        self.fault: Exception | None = None  # why the rollups are behind; None while they follow
+    def __init__(
+        self, committer: Committer, behind: Callable[[Exception], None], gathering: float = GATHERING
+    ) -> None:
+        """`behind` is told each time the rollups cannot follow a commit, and why."""
+        self._committer, self._behind, self._gathering = committer, behind, gathering
         self._waiting: list[tuple[Batch, Future[Receipt]]] = []
         self._closed = False
         self._changed = threading.Condition()
@@ -74,6 +77,5 @@ class Intake:
     def _follow(self) -> None:
         try:
             self._committer.follow()
-            self.fault = None
         except Exception as error:  # what was acknowledged stays so, and the next commit tries again
-            self.fault = error
+            self._behind(error)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
+
+import numpy as np
 
 from halfopen.connections.rules import SIGNATURES, Tag, signature_id
 from halfopen.model import Stage
@@ -31,6 +33,15 @@ def bucket(step: int | None, start: int) -> str:
     if step == WEEK:
         return f"bucket - (bucket + {MONDAY}) % {WEEK}"
     return f"bucket - bucket % {step}"
+
+
+def bucket_of(times: Any, step: int | None, start: int) -> Any:
+    """The bucket of each time, as that expression has it."""
+    if step is None:
+        return np.full(len(times), start, np.int64)
+    if step == WEEK:
+        return times - (times + MONDAY) % WEEK
+    return times - times % step
 
 
 def kind_of(filters: Filters, by: Dimension) -> str:
@@ -118,9 +129,20 @@ def counts(
     return f"{query} HAVING sum(connections) <> 0", all_values
 
 
-def source_name(grain: str, start: int) -> str:
-    """Name of the source of one stretch."""
-    return f"g{grain.replace('-', '_')}_{start}"
+def sums(by: Dimension, filters: Filters, kind: str, grains: Sequence[str]) -> tuple[str, list[object]]:
+    """The query over sources named by grain, and its values: number of the grain, bucket, key and sums, sorted."""
+    test, values = condition(filters)
+    unions = [
+        f"SELECT {number} AS grain, bucket, {_COLUMN.get(by, by.value)} AS key, {_SUMS} FROM {{{source_name(grain)}}} "
+        f"WHERE kind = '{kind}' AND {DECIDED} AND {test} GROUP BY ALL"
+        for number, grain in enumerate(grains)
+    ]
+    return f"{' UNION ALL '.join(unions)} ORDER BY grain, bucket", values * len(grains)
+
+
+def source_name(grain: str, start: int | None = None) -> str:
+    """Name of the source of a grain, or of one stretch of it."""
+    return f"g{grain.replace('-', '_')}" + ("" if start is None else f"_{start}")
 
 
 def _stage(key: Any) -> str:

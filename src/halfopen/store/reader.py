@@ -21,10 +21,14 @@ from halfopen.store.place import Place
 from halfopen.store.query import Cells, Dimension, Filters, Gap, Overlap, State
 from halfopen.store.rollup import FOLLOWED, PRUNED, day_of, partition_of
 from halfopen.store.schema import CONNECTIONS, ROLLUPS
-from halfopen.store.tables import File, Table
+from halfopen.store.sums import FEW, Stretch, Sums, in_buckets
+from halfopen.store.tables import Table
 from halfopen.store.told import named
 
 Answer = TypeVar("Answer")
+
+Partitions = Mapping[str, Sequence[str]]
+"""The paths of files by the partition they are of."""
 
 
 class Reader:
@@ -40,7 +44,8 @@ class Reader:
         self._rollups = Table(place / ROLLUPS.name, ROLLUPS)
         self._ledger = Ledger(place, freshness)
         self._looked: dict[str, float] = {}
-        self._parted: tuple[object, Mapping[str, Sequence[File]]] = None, {}
+        self._parted: tuple[object, Mapping[str, Partitions]] = None, {}
+        self._sums = Sums(engine)
 
     def counts(
         self, filters: Filters, start: int, end: int, step: int | None, by: Dimension = Dimension.stage
@@ -50,18 +55,21 @@ class Reader:
         grains = questions.parts(kind, start, end, step)
         if not grains:
             return Cells.of(())
-        query, values = questions.counts(by, step, start, filters, kind, grains)
 
         def ask() -> Mapping[str, Any]:
             with self._lock:
                 table = self._fresh(self._rollups)
                 files = self._by_grain(table)
-            sources = {}
-            for grain, first, last in grains:
-                lowest, highest = partition_of(grain, first), partition_of(grain, last - 1)
-                sources[questions.source_name(grain, first)] = table.source(
-                    file.path for file in files.get(grain, ()) if lowest <= file.partition["day"] <= highest
+            stretches = [Stretch(*each, _touched(files.get(each[0], {}), *each)) for each in grains]
+            if by in FEW:
+                return in_buckets(self._sums.counts(table, by, filters, kind, stretches), step, start)
+            query, values = questions.counts(by, step, start, filters, kind, grains)
+            sources = {
+                questions.source_name(each.grain, each.start): table.source(
+                    path for paths in each.partitions.values() for path in paths
                 )
+                for each in stretches
+            }
             return self._engine.columns(query, sources, values)
 
         text = questions.KEY_TEXT.get(by, str)
@@ -149,13 +157,13 @@ class Reader:
             self._ledger.refresh()
             return list(self._ledger.sensors.values()), list(self._ledger.files.values())
 
-    def _by_grain(self, table: Table) -> Mapping[str, Sequence[File]]:
+    def _by_grain(self, table: Table) -> Mapping[str, Partitions]:
         """The files of the snapshot of the rollups, parted once for each snapshot."""
         files = table.files()
         if self._parted[0] is not files:
-            grains: defaultdict[str, list[File]] = defaultdict(list)
+            grains: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
             for file in files:
-                grains[file.partition["grain"]].append(file)
+                grains[file.partition["grain"]][file.partition["day"]].append(file.path)
             self._parted = files, grains
         return self._parted[1]
 
@@ -179,3 +187,9 @@ class Reader:
             return ask()
         except (duckdb.Error, OSError) as error:
             raise StoreError(self._place.uri, str(error)) from error
+
+
+def _touched(partitions: Partitions, grain: str, start: int, end: int) -> Partitions:
+    """The partitions of a grain that hold start <= bucket < end."""
+    lowest, highest = partition_of(grain, start), partition_of(grain, end - 1)
+    return {day: files for day, files in partitions.items() if lowest <= day <= highest}

@@ -172,3 +172,8 @@ def partition_of(grain: str, time: int) -> str:
 def day_of(time: int) -> date:
     """The UTC day of a time (s)."""
     return date.fromordinal(date(1970, 1, 1).toordinal() + time // 86400)
+
+
+def start_of(partition: str) -> int:
+    """Where a partition begins, s since the epoch."""
+    return (date.fromisoformat(partition) - date(1970, 1, 1)).days * 86400

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import re2
+
 from halfopen.errors import RefusedError
 from halfopen.tunnels import names
 
@@ -27,6 +29,10 @@ _WILDCARD: Final = (
 _PORT: Final = "Hostname cannot contain a port"
 _NAMED: Final = frozenset({"hello_world", "hello-world", "bastion", "socks-proxy"})
 """Services of cloudflared itself."""
+
+_REGEX: Final = re2.Options()
+"""Paths are told by Go's regular expressions, which are RE2's."""
+_REGEX.log_errors = False
 
 
 def checked(config: Any) -> dict[str, Any]:
@@ -79,9 +85,10 @@ def _check_rule(rule: Any, number: int, count: int) -> None:
             "meaning the rules which follow it will never be triggered."
         )
     try:
-        re.compile(path)
-    except re.error as error:
-        raise bad(f"Validation failed: Rule #{number} has an invalid regex: {error}") from None
+        re2.compile(path, _REGEX)
+    except re2.error as error:
+        words = error.args[0].decode(errors="replace")
+        raise bad(f"Validation failed: Rule #{number} has an invalid regex: {words}") from None
 
 
 def _check_service(service: str, number: int) -> None:

@@ -96,6 +96,11 @@ CONNECTIONS: Final = Table(
     Index("ix_connections_tunnel_id", "tunnel_id"),
     Index("ix_connections_edge_id", "edge_id"),
     Index("ix_connections_dead", "edge_id", sqlite_where=text("dead IS NOT NULL"), postgresql_where=text("dead IS NOT NULL")),
+    Index("ix_connections_lost", "lost", sqlite_where=text("lost IS NOT NULL"), postgresql_where=text("lost IS NOT NULL")),
+    Index(
+        "ix_connections_live", "tunnel_id",
+        sqlite_where=text("dead IS NULL AND lost IS NULL"), postgresql_where=text("dead IS NULL AND lost IS NULL"),
+    ),
     # A connector's place in a tunnel is held by one connection: the next one replaces it.
     Index(
         "uq_connections_place", "tunnel_id", "connector_id", "conn_index", unique=True,

@@ -21,22 +21,26 @@ class Together(Generic[Asked, Told]):
     def __init__(self, work: Callable[[Sequence[Asked]], Sequence[Told]], most: int) -> None:
         self._work = work
         self._most = most
-        self._running = threading.Lock()
+        self._lock = threading.Lock()
+        self._running = False
         self._waiting: deque[_Call[Asked, Told]] = deque()
 
     def __call__(self, asked: Sequence[Asked]) -> list[Told]:
         """The answers to what is `asked`."""
         call: _Call[Asked, Told] = _Call(asked)
-        self._waiting.append(call)
-        while not call.done:
-            with self._running:
-                if not call.done:
-                    self._run()
+        with self._lock:
+            self._waiting.append(call)
+            runs, self._running = not self._running, True
+        if not runs:
+            call.woken.wait()
+        if not call.done:
+            self._run()
         if call.error is not None:
             raise call.error
         return call.told
 
     def _run(self) -> None:
+        """Do what waits, of which the own call is the first; then wake the first of those that came meanwhile to go on."""
         calls: list[_Call[Asked, Told]] = []
         asked: list[Asked] = []
         while self._waiting and len(asked) < self._most:
@@ -52,6 +56,11 @@ class Together(Generic[Asked, Told]):
         finally:
             for call in calls:
                 call.done = True
+                call.woken.set()
+            with self._lock:
+                self._running = bool(self._waiting)
+                if self._running:
+                    self._waiting[0].woken.set()
 
 
 class _Call(Generic[Asked, Told]):
@@ -60,3 +69,4 @@ class _Call(Generic[Asked, Told]):
         self.told: list[Told] = []
         self.error: Exception | None = None
         self.done = False
+        self.woken = threading.Event()

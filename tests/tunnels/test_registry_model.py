@@ -228,6 +228,6 @@ def test_it_does_what_its_model_does(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     checks = list(HealthCheck)
     run_state_machine_as_test(
-        Here, settings=settings(max_examples=60, stateful_step_count=30, deadline=None, database=None, suppress_health_check=checks)
+        Here, settings=settings(max_examples=40, stateful_step_count=30, deadline=None, database=None, suppress_health_check=checks)
     )  # fmt: skip
     Here.world.here.close()

@@ -117,7 +117,7 @@ def _registrations(name: str, data: Path, url: str | None, count: int, report: R
 def _make_tunnels(data: Path, url: str | None, count: int) -> None:
     """As `Tunnels.create` makes them, in one transaction."""
     database = Database.open(data, url)
-    vault = Vault.at(key_file(data))
+    vault = Vault(key_file(data))
     with closing(Accounts(database)) as accounts:
         (account, *_) = accounts.every_account()
         with database.writing() as connection:

@@ -21,8 +21,8 @@ from sqlalchemy import insert
 from tests.databases.cluster import Cluster, programs, running
 
 from halfopen.accounts import Accounts
-from halfopen.accounts.database import FILE, Database
 from halfopen.config import key_file
+from halfopen.database.database import FILE, Database
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registry import Refused, Registration, Session
 from halfopen.tunnels.schema import TUNNELS
@@ -117,7 +117,7 @@ def _registrations(name: str, data: Path, url: str | None, count: int, report: R
 def _make_tunnels(data: Path, url: str | None, count: int) -> None:
     """As `Tunnels.create` makes them, in one transaction."""
     database = Database.open(data, url)
-    vault = Vault.at(key_file(data))
+    vault = Vault(key_file(data))
     with closing(Accounts(database)) as accounts:
         (account, *_) = accounts.every_account()
         with database.writing() as connection:

@@ -2,8 +2,8 @@
 
     python scripts/published.py openapi.json --source WHERE > tests/published/facts.json
 
-A fact is a path with its method, a parameter, or a field of an answer, and what a client can rely on: type, enum, pattern,
-bounds, whether it is required. tests/published holds our own document against them.
+A fact is a path with its method, a parameter, or a field of a body or an answer, and what a client can rely on: type, enum,
+pattern, bounds, whether it is required. tests/published holds our own document against them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ FAMILY = (
     "/radar/tcp_resets_timeouts/", "/radar/annotations", "/radar/entities/", "/radar/search/global",
     "/user/tokens/verify", "/user", "/accounts", "/accounts/{account_id}",
 )  # fmt: skip
-"""Paths, and with a slash at the end or below /radar what begins with them."""
+"""Paths of GETs, and with a slash at the end or below /radar what begins with them."""
+
+TUNNELS = ("/accounts/{account_id}/cfd_tunnel", "/accounts/{account_id}/tunnels")
+"""What all paths of tunnels begin with, whatever their method."""
 
 KEPT = (
     "enum", "pattern", "format", "default", "minimum", "maximum", "minLength", "maxLength", "maxItems", "uniqueItems",
@@ -56,11 +59,11 @@ class Document:
                 name = f"path {in_path}"
             schema = self._merged(parameter["schema"])
             yield name, {"required": parameter.get("required", False)} | self._kind(schema)
-        for status, given in sorted(operation["responses"].items()):
-            answer = self._followed(given)
-            content = answer.get("content", {}).get("application/json")
+        told = {"body": operation.get("requestBody", {}), **dict(sorted(operation["responses"].items()))}
+        for name, given in told.items():
+            content = self._followed(given).get("content", {}).get("application/json")
             if content is not None:
-                yield from self._fields(status, content["schema"])
+                yield from self._fields(name, content["schema"])
 
     def _fields(
         self, name: str, given: Schema, within: frozenset[str] = frozenset()
@@ -135,14 +138,15 @@ def _guessed(schema: Schema) -> str:
 
 
 def family(facts: Facts) -> Facts:
-    """The GETs of the family."""
+    """The operations of the family."""
     return {name: found for name, found in facts.items() if _belongs(name)}
 
 
 def _belongs(name: str) -> bool:
     method, _, path = name.partition(" ")
-    return method == "GET" and (
-        path in FAMILY or path.startswith(tuple(each for each in FAMILY if each.startswith("/radar/")))
+    return path.startswith(TUNNELS) or (
+        method == "GET"
+        and (path in FAMILY or path.startswith(tuple(each for each in FAMILY if each.startswith("/radar/"))))
     )
 
 

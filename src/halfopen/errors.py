@@ -10,7 +10,7 @@
     ├── StoreError      a store: where it lies and why it cannot be used so
     │   ├── LeaseError        the right to commit to it is somebody else's: whose
     │   └── OptionsError      a capture that is in it already, ingested with other options: which
-    ├── AccountsError   the database of users and tokens: which one and what is wrong with it
+    ├── DatabaseError   the database of users, tokens and tunnels: which one and what is wrong with it
     └── RequestError    a request to the API: HTTP status, code and message of each fault
         ├── InvalidError         400        parameters: name, value, what is accepted
         ├── HeadersError         400/6003   headers of authentication without the right shape
@@ -108,8 +108,8 @@ class OptionsError(StoreError):
         self.options = options
 
 
-class AccountsError(HalfopenError):
-    """A database of users and tokens that cannot be opened or used."""
+class DatabaseError(HalfopenError):
+    """A database of users, tokens and tunnels that cannot be opened or used."""
 
     def __init__(self, database: str, reason: str) -> None:
         super().__init__(f"{database}: {reason}")

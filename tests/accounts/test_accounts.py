@@ -22,7 +22,8 @@ from halfopen.accounts.permissions import (
     TUNNELS_WRITE,
     USER,
 )
-from halfopen.accounts.schema import METADATA, USERS
+from halfopen.accounts.schema import USERS
+from halfopen.database.metadata import METADATA
 from halfopen.errors import UsageError
 from tests.databases.database import Database
 

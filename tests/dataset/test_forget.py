@@ -127,11 +127,11 @@ def test_a_sensor_is_missed_no_longer(halfopen: Run, tmp_path: Path) -> None:
         committer = store.committer()
         committer.commit([Batch("web-1", "one", 1, BEGIN + 900, table([row(BEGIN)]))])
         committer.follow()
-        assert store.dataset.gaps(BEGIN, BEGIN + DAY)
+        assert store.dataset.now().gaps(BEGIN, BEGIN + DAY)
         assert "web-2" in halfopen("store", "forget", "--sensor", "web-2", "--data", tmp_path).err
         done = halfopen("store", "forget", "--sensor", "web-1", "--data", tmp_path)
         assert (done.code, done.out) == (0, "sensor web-1 is missed no longer\n")
-        assert not store.dataset.gaps(BEGIN, BEGIN + DAY)
+        assert not store.dataset.now().gaps(BEGIN, BEGIN + DAY)
     assert len(kept(tmp_path)) == 1
 
 

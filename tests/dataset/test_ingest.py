@@ -40,7 +40,7 @@ def told(data: Path, *pairs: tuple[str, str], path: str = "summary", span: tuple
     window = [("dateStart", _iso(span[0])), ("dateEnd", _iso(span[1]))]
     around = Surroundings((), "", lambda *_: "", "")
     with closing(Store(data / "store")) as store:
-        made = answer(ENDPOINTS[path], [*window, *pairs], store.dataset, around, span[1] + 400 * DAY)
+        made = answer(ENDPOINTS[path], [*window, *pairs], store.dataset.now(), around, span[1] + 400 * DAY)
     assert made.result is not None
     return next(iter(made.result.values()))
 

@@ -63,7 +63,7 @@ FILTERED = [dimension for dimension in Dimension if dimension is not Dimension.s
 
 @dataclass
 class Memory:
-    """A `halfopen.store.query.Dataset`."""
+    """A `halfopen.store.query.Snapshot`."""
 
     seen: Sequence[Seen] = ()
     silences: Sequence[Gap] = ()

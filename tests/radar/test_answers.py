@@ -400,7 +400,6 @@ def key(
 
 
 def test_cache_keys_are_of_what_is_asked_and_of_the_state_a23() -> None:
-    assert ask("summary", of=MANY).key == key()
     assert key() == key(("dateRange", "1w"), ("format", "json"), ("unknown", "x")) == key(now=NOW + 60)
     assert key(("location", "US, pt")) == key(("location", "PT,US"))
     same = Memory(closed=MANY.closed, version="2")
@@ -408,15 +407,6 @@ def test_cache_keys_are_of_what_is_asked_and_of_the_state_a23() -> None:
         key(now=NOW + 3600), key(of=same), key(annotations=[OUTAGE]), key(("format", "CSV")), key(("name", "a")), key(("asn", "1")),
     ]  # fmt: skip
     assert len({key(), *others}) == 1 + len(others)
-
-
-def test_no_key_where_the_dataset_changed_meanwhile() -> None:
-    class Growing(Memory):
-        def state(self) -> Any:
-            self.version += "1"
-            return super().state()
-
-    assert ask("summary", of=Growing()).key is None
 
 
 @pytest.mark.parametrize("path", sorted(ENDPOINTS))

@@ -57,7 +57,7 @@ def test_all_at_once(tmp_path: Path, where: str) -> None:
             found.update(batch["sensor"].to_pylist())
         assert found == truth
         for step in (900, 86400):
-            cells = store.dataset.counts(Filters(), 0, 2**32 - 2**32 % 86400, step, Dimension.sensor)
+            cells = store.dataset.now().counts(Filters(), 0, 2**32 - 2**32 % 86400, step, Dimension.sensor)
             assert sum(cell.connections for cell in cells) == sum(truth.values())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import pytest
 
 from halfopen.radar.annotations import Annotation
 from halfopen.radar.notes import NAME, Notes
+from halfopen.store.committer import Batch
+from halfopen.store.store import Store
 from tests.radar.memory import at
 from tests.server.inside import sdk, serving
+from tests.store.rows import row, table
 
 LIST = "/client/v4/radar/annotations"
 DATES = {"dateStart": "2026-08-10T00:00:00Z", "dateEnd": "2026-08-11T00:00:00Z"}
@@ -141,6 +145,18 @@ def test_the_page_is_open_whole_and_without_scripts(client: httpx.Client, notes:
     assert f"style-src 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in policy
     assert policy.startswith("default-src 'none'; ")
     assert "script-src" not in policy
+
+
+def test_the_page_tells_what_befell_a_sensor_but_not_which(client: httpx.Client, tmp_path: Path) -> None:
+    begin = at("2026-08-10")
+    sensor = Batch("secret-sensor", "one", 1, begin + 900, table([row(begin)]))
+    later = Batch("secret-sensor", "one", 2, begin + 7200, table([row(begin + 3700)]), since=begin + 3600)
+    with closing(Store(tmp_path / "store", threads=1)) as store:
+        store.committer().commit([sensor, later])
+    answers = client.get("/annotations").text, client.get(LIST).text
+    assert "A sensor did not report." in answers[0]
+    assert "2026-08-10T00:15:00Z to 2026-08-10T01:00:00Z" in answers[0]
+    assert ["secret-sensor" in each for each in answers] == [False, True]
 
 
 def test_a_damaged_file_is_a_fault_of_ours(client: httpx.Client, tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
 from halfopen.store.committer import Batch, Committer, Receipt
 from halfopen.store.intake import Intake
-from halfopen.store.query import Choice, Dimension, Filters
+from halfopen.store.query import Cells, Choice, Dimension, Filters, Snapshot
 from halfopen.store.store import Store
 from halfopen.store.upkeep import VACUUM_AFTER, Upkeep
 from tests.store.processes import fail
@@ -124,6 +125,10 @@ def tend(where: str, turns: bool) -> None:
         time.sleep(0.1)
 
 
+def _by_sensor(step: int, now: Snapshot) -> Cells:
+    return now.counts(Filters(), BEGIN, END, step, Dimension.sensor)
+
+
 def read(where: str, reads: str) -> None:
     """Whatever a reader sees is what some commit left, and never goes back."""
     dataset = opened(where).dataset
@@ -131,7 +136,7 @@ def read(where: str, reads: str) -> None:
     while True:
         for step in (900, 86400):
             found: Counter[str] = Counter()
-            for cell in dataset.counts(Filters(), BEGIN, END, step, Dimension.sensor):
+            for cell in dataset.still(partial(_by_sensor, step)):
                 found[cell.key] += cell.connections
             lab = found.pop("lab", 0)
             assert lab in (0, *range(5, 17)), lab

@@ -61,7 +61,7 @@ def test_any_question_about_any_rows(
             if compacted:
                 Upkeep(store.committer()).compact(2)
             for filters, start, end, step, by in asked:
-                assert sorted(store.dataset.counts(filters, start, end, step, by)) == counted(
+                assert sorted(store.dataset.now().counts(filters, start, end, step, by)) == counted(
                     truth, filters, start, end, step, by
                 )
         store.close()
@@ -76,7 +76,7 @@ def test_on_any_place(store: Store) -> None:
     span = BEGIN + 900, BEGIN + SPAN - 900
     for by in Dimension:
         for step in (None, 3600, 604800):
-            assert sorted(store.dataset.counts(Filters(), *span, step, by)) == counted(
+            assert sorted(store.dataset.now().counts(Filters(), *span, step, by)) == counted(
                 truth, Filters(), *span, step, by
             )
 
@@ -87,11 +87,11 @@ def test_ids_that_nobody_has_pass_nothing(store: Store) -> None:
         Filters(signature=Choice(frozenset({"no_such"}))),
         Filters(tag=Choice(frozenset({"no_such"}))),
     ):
-        assert not list(store.dataset.counts(filters, BEGIN, BEGIN + 900, None))
+        assert not list(store.dataset.now().counts(filters, BEGIN, BEGIN + 900, None))
     without = Filters(
         signature=Choice(exclude=frozenset({"no_such"})), tag=Choice(exclude=frozenset({"no_such"}))
     )
-    assert len(store.dataset.counts(without, BEGIN, BEGIN + 900, None)) == 1
+    assert len(store.dataset.now().counts(without, BEGIN, BEGIN + 900, None)) == 1
 
 
 def test_single_connections(store: Store) -> None:

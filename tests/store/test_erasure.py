@@ -31,7 +31,7 @@ def ingested(store: Store) -> Any:
 
 def weights(store: Store) -> list[float]:
     """The sum of all weights, in both grains."""
-    return [float(sum(store.dataset.counts(*ALL, step).weight)) for step in (900, 86400)]
+    return [float(sum(store.dataset.now().counts(*ALL, step).weight)) for step in (900, 86400)]
 
 
 def test_a_capture_goes_with_its_sums(store: Store) -> None:

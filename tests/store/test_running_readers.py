@@ -52,7 +52,7 @@ def test_a_reader_keeps_its_snapshot_as_long_as_files_are_kept(
             list(stream)
     left = [("lyon", row(BEGIN + (DAYS - 1) * DAY + number)) for number in (1, 2)]
     whole = Filters(), BEGIN, BEGIN + SPAN
-    assert list(store.dataset.counts(*whole, DAY)) == counted(left, *whole, DAY)
+    assert list(store.dataset.now().counts(*whole, DAY)) == counted(left, *whole, DAY)
 
 
 def test_a_reader_that_slept_while_the_log_was_tidied(
@@ -62,7 +62,7 @@ def test_a_reader_that_slept_while_the_log_was_tidied(
     monkeypatch.setattr(tables, "CHECKPOINT_AFTER", 5)
     store, other = (Store(tmp_path / "store", create=True, threads=1) for _ in range(2))
     whole = Filters(), BEGIN, BEGIN + SPAN, None
-    assert list(other.dataset.counts(*whole)) == []
+    assert list(other.dataset.now().counts(*whole)) == []
     committer = store.committer()
     for number in range(1, 8):
         committer.commit([Batch("lyon", "one", number, BEGIN, table([row(BEGIN + number)]))])
@@ -72,7 +72,7 @@ def test_a_reader_that_slept_while_the_log_was_tidied(
         os.utime(path, (before, before))
     Upkeep(committer).vacuum()
     assert not (tmp_path / "store" / "rollups" / "_delta_log" / f"{1:020}.json").exists()
-    (cell,) = other.dataset.counts(*whole)
+    (cell,) = other.dataset.now().counts(*whole)
     assert cell.connections == 7
     store.close()
     other.close()

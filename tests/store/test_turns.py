@@ -60,7 +60,7 @@ def agree(store: Store, **numbers: int) -> None:
     assert sorted(pairs) == sorted((name, each["start_ns"]) for name, each in truth)
     for step in (900, 86400):
         for by in (Dimension.sensor, Dimension.stage):
-            assert sorted(store.dataset.counts(*ALL, step, by)) == counted(truth, *ALL, step, by)
+            assert sorted(store.dataset.now().counts(*ALL, step, by)) == counted(truth, *ALL, step, by)
 
 
 def test_all_kinds_of_work_at_once(store: Store, start: Start) -> None:

@@ -74,7 +74,12 @@ def test_what_is_refused(config: Any, words: str) -> None:
 def test_what_is_taken_is_kept_as_it_is(service: str) -> None:
     config = {
         "ingress": [
-            {"hostname": "*.shop.example", "path": r"^/[[:alpha:]]+\z", "service": service, "originRequest": {"x": 1}},
+            {
+                "hostname": "*.shop.example",
+                "path": r"^/[[:alpha:]]+\z",
+                "service": service,
+                "originRequest": {"x": 1},
+            },
             LAST,
         ],
         "originRequest": {"connectTimeout": 10},

@@ -124,6 +124,27 @@ def test_an_edge_that_only_slept_gets_its_connections_back(world: World) -> None
     assert not any(world.links(tunnel).values())
 
 
+def test_what_registers_with_an_edge_whose_lease_is_over_is_pending_until_its_next_heartbeat(
+    world: World,
+) -> None:
+    sleeping, living = world.edge("ams-1"), world.edge("par-1")
+    tunnel, token = world.tunnel()
+    name = str(uuid4())
+    world.connect(living, token, [0], name)
+    world.later(LEASE + 1)
+    world.here.registry.heartbeat(living, world.links(tunnel))
+    (moved,) = world.connect(sleeping, token, [0], name)
+    assert world.links(tunnel) == {moved: True}
+    assert (world.get(tunnel).status, world.get(tunnel).active) == ("down", None)
+    assert world.here.registry.heartbeat(sleeping, [moved]) == []
+    assert world.links(tunnel) == {moved: False}
+    world.later(LEASE + 1)
+    (lost,) = world.connect(sleeping, token, [1], name)  # it is never heard of again
+    world.later(GRACE + 1)
+    assert world.links(tunnel) == {}
+    assert world.here.registry.heartbeat(sleeping, [lost]) == [lost]
+
+
 def test_a_new_process_of_an_edge_ends_the_session_of_the_old(world: World) -> None:
     old = world.edge()
     tunnel, token = world.tunnel()

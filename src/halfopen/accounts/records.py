@@ -13,11 +13,11 @@ from sqlalchemy import Connection, Row, Select, bindparam, insert, or_, select, 
 from sqlalchemy.exc import IntegrityError
 
 from halfopen.accounts import credentials
-from halfopen.accounts.database import Database
 from halfopen.accounts.permissions import ADMIN, EDGE_REPORT, PERMISSIONS, SENSOR_WRITE
 from halfopen.accounts.principal import Account, Principal, Refusal, TokenRecord, User
 from halfopen.accounts.schema import ACCOUNTS, INSTALLATION, MEMBERSHIPS, TOKENS, USERS
-from halfopen.errors import AccountsError, UsageError
+from halfopen.database.database import Database
+from halfopen.errors import DatabaseError, UsageError
 from halfopen.model import SENSOR_NAME, SENSOR_NAMES
 
 FIRST_USER: Final = "admin@localhost"
@@ -35,7 +35,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Accounts:
     """The users, accounts and tokens of an installation. Safe to share between threads.
 
-    Everything raises AccountsError where the database fails.
+    Everything raises DatabaseError where the database fails.
     """
 
     def __init__(self, database: Database) -> None:
@@ -220,7 +220,7 @@ class Accounts:
         try:
             with self._database.writing() as connection:
                 connection.execute(update(TOKENS).where(TOKENS.c.id == identifier, seen).values(used=now))
-        except AccountsError:
+        except DatabaseError:
             pass  # a full or read-only disk keeps nobody from asking
 
     def _begun(self) -> bytes:

@@ -38,8 +38,8 @@ from halfopen.api.proxies import Network, TrustedProxies
 from halfopen.api.routes import Call, Match, Route, Table
 from halfopen.api.verifying import Verifying
 from halfopen.errors import (
-    AccountsError,
     CredentialsError,
+    DatabaseError,
     FailureError,
     ForbiddenError,
     InvalidError,
@@ -132,7 +132,7 @@ class Api:
             answer = answer_to(error, progress.service)
             if isinstance(error, TokenError | CredentialsError):
                 seen(scope).refused = error.reason
-        except AccountsError as error:
+        except DatabaseError as error:
             FAULTS.error("request %s: %s", seen(scope).request_id, error)
             answer = answer_to(UnavailableError("the database of accounts"), progress.service)
         except Exception:

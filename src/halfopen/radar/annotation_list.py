@@ -140,9 +140,10 @@ def _list(
 ) -> Answer:
     window, filters = _asked(call, clock)
     span = window.start, min(window.end, int(clock()))
+    gaps, overlaps, state = dataset.still(lambda now: (now.gaps(*span), now.overlaps(*span), now.state()))
     of_sensors = [
-        *(Note(f"{gap.sensor}-{gap.start}", sensor_annotation(gap)) for gap in dataset.gaps(*span)),
-        *(Note(f"{one.sensor}-twice-{one.start}", sensor_annotation(one)) for one in dataset.overlaps(*span)),
+        *(Note(f"{gap.sensor}-{gap.start}", sensor_annotation(gap)) for gap in gaps),
+        *(Note(f"{one.sensor}-twice-{one.start}", sensor_annotation(one)) for one in overlaps),
     ]
     source, event = ((call.one(name) or "").upper() for name in ("dataSource", "eventType"))
     around = surroundings(call.base_url)
@@ -158,8 +159,9 @@ def _list(
         and (not event or _general(note.annotation.event_type) == _general(event))
     ]
     found.sort(key=lambda note: note.annotation.start, reverse=True)
-    closed = dataset.state().closed
-    return answered({"annotations": [_record(note, closed, around) for note in stretch(call, found, _FEW)]})
+    return answered(
+        {"annotations": [_record(note, state.closed, around) for note in stretch(call, found, _FEW)]}
+    )
 
 
 def _words(note: Note, around: Surroundings) -> Iterator[str]:

@@ -128,15 +128,17 @@ def _is_place_of(filters: Filters, code: str) -> bool:
 
 def sensor_annotation(found: Gap | Overlap) -> Annotation:
     """A sensor's silence, or that it ran twice, as an annotation."""
-    words = "did not report." if isinstance(found, Gap) else "ran twice: what both saw is counted twice."
-    return Annotation(
-        f"Sensor {found.sensor} {words}",
-        found.start,
-        found.end,
-        event_type="PIPELINE",
-        tags=(found.sensor,),
-        sensors=(found.sensor,),
-    )
+    words, name = f"Sensor {found.sensor} {_befell(found)}", (found.sensor,)
+    return Annotation(words, found.start, found.end, event_type="PIPELINE", tags=name, sensors=name)
+
+
+def nameless_annotation(found: Gap | Overlap) -> Annotation:
+    """The same for everybody: which sensors there are is told to those who may ask."""
+    return Annotation(f"A sensor {_befell(found)}", found.start, found.end, event_type="PIPELINE")
+
+
+def _befell(found: Gap | Overlap) -> str:
+    return "did not report." if isinstance(found, Gap) else "ran twice: what both saw is counted twice."
 
 
 def concerning(

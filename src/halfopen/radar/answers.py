@@ -15,7 +15,7 @@ from halfopen.radar.parameters import Question, Series, question_of
 from halfopen.radar.table import table
 from halfopen.radar.vocabulary import Endpoint, Form, Format, Normalization
 from halfopen.radar.windows import stamp, stamps
-from halfopen.store.query import Choice, Dataset, Dimension, Filters, Gap, Overlap, State
+from halfopen.store.query import Choice, Dataset, Dimension, Filters, Gap, Overlap, Snapshot, State
 
 OfSensor = TypeVar("OfSensor", Gap, Overlap)
 
@@ -43,20 +43,16 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`result` of the envelope, or the text of a CSV file; one of the two.
-
-    `key` is that of a cache (A23); None where the dataset changed meanwhile, and nothing may be kept.
-    """
+    """`result` of the envelope, or the text of a CSV file; one of the two."""
 
     result: dict[str, Any] | None
     csv: str | None
-    key: str | None
 
 
 def answer(
     endpoint: Endpoint,
     pairs: Iterable[tuple[str, str]],
-    dataset: Dataset,
+    dataset: Snapshot,
     surroundings: Surroundings,
     now: int,
 ) -> Answer:
@@ -64,7 +60,7 @@ def answer(
     return reply(question_of(endpoint, pairs, now), dataset, surroundings)
 
 
-def reply(question: Question, dataset: Dataset, surroundings: Surroundings) -> Answer:
+def reply(question: Question, dataset: Snapshot, surroundings: Surroundings) -> Answer:
     """Answer a question that was read before, by whoever looked for its `cache_key` first."""
     state = dataset.state()
     counts = [counted(question, series, dataset, state.closed) for series in question.series]
@@ -79,17 +75,18 @@ def reply(question: Question, dataset: Dataset, surroundings: Surroundings) -> A
         csv = table(shown, _fields(question))
     else:
         result = shown | {"meta": _meta(question, counts, normalization, dataset, state, surroundings)}
-    unchanged = dataset.state() == state
-    return Answer(result, csv, cache_key(question, state, surroundings) if unchanged else None)
+    return Answer(result, csv)
 
 
 def confidence(dataset: Dataset, name: str, value: str, now: int) -> int:
     """The confidenceInfo.level of the last week (up to `now`, s) of what one filter lets through."""
     question = question_of(Endpoint(Form.summary), [(name, value)], now)
     (series,) = question.series
-    return _level(
-        question, counted(question, series, dataset, dataset.state().closed), _gaps(dataset, series)
-    )
+
+    def found(still: Snapshot) -> int:
+        return _level(question, counted(question, series, still, still.state().closed), _gaps(still, series))
+
+    return dataset.still(found)
 
 
 def cache_key(question: Question, state: State, surroundings: Surroundings) -> str:
@@ -152,7 +149,7 @@ def _meta(
     question: Question,
     counts: Sequence[Counted],
     normalization: Normalization,
-    dataset: Dataset,
+    dataset: Snapshot,
     state: State,
     surroundings: Surroundings,
 ) -> dict[str, Any]:
@@ -185,7 +182,7 @@ def _level(question: Question, one: Counted, gaps: Sequence[Gap]) -> int:
     return level(one.stages, question.interval.seconds, one.series.window, gaps)
 
 
-def _gaps(dataset: Dataset, series: Series) -> list[Gap]:
+def _gaps(dataset: Snapshot, series: Series) -> list[Gap]:
     return _counted_by(series, dataset.gaps(series.window.start, series.window.end))
 
 

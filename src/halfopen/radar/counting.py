@@ -13,7 +13,7 @@ from halfopen.model import STAGES
 from halfopen.radar.parameters import Question, Series
 from halfopen.radar.vocabulary import Form
 from halfopen.radar.windows import shown_buckets
-from halfopen.store.query import Cells, Choice, Dataset, Dimension, Filters, summed
+from halfopen.store.query import Cells, Choice, Dimension, Filters, Snapshot, summed
 
 OTHER: Final = "other"
 """The group of all that is not shown by itself: beyond the limit, or unknown."""
@@ -46,7 +46,7 @@ class Counted:
         return not self.total.any()
 
 
-def counted(question: Question, series: Series, dataset: Dataset, closed: int) -> Counted:
+def counted(question: Question, series: Series, dataset: Snapshot, closed: int) -> Counted:
     """Put the question to the dataset for one series; what ends after `closed` (s) may be left out (A18)."""
     interval, by = question.interval, question.endpoint.by
     over_time = question.endpoint.form is Form.timeseries_groups
@@ -91,9 +91,10 @@ def _grid(cells: Cells, buckets: Sequence[int], keys: Sequence[str]) -> NDArray[
 
 
 def _ranked(whole: Cells, limit: int | None) -> tuple[list[str], bool]:
-    """The keys shown, heaviest first, and whether anything is left over."""
+    """The keys shown, heaviest first, and whether anything is left over; of equal ones, which sums of fractions may
+    tell apart by a hair, the first by name."""
     named = [
-        (-weight, key)
+        (-float(f"{weight:.12g}"), key)
         for key, weight in zip(whole.key, whole.weight.tolist(), strict=True)
         if key not in _RESERVED
     ]

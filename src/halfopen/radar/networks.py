@@ -158,7 +158,7 @@ def network_routes(dataset: Dataset, atlas: Atlas, clock: Callable[[], float] = 
 def connections_by_network(dataset: Dataset, now: int, filters: Filters | None = None) -> Mapping[int, float]:
     """The networks that the dataset has connections of, whenever that was, and how many up to `now` (s)."""
     end = now - now % QUARTER + QUARTER
-    cells = dataset.counts(filters or Filters(), 0, end, None, Dimension.asn)
+    cells = dataset.still(lambda now: now.counts(filters or Filters(), 0, end, None, Dimension.asn))
     return {int(cell.key): cell.weight for cell in cells if cell.key}
 
 

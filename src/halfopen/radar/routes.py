@@ -28,7 +28,7 @@ from halfopen.radar.vocabulary import (
     window_parameters,
 )
 from halfopen.radar.windows import INTERVALS
-from halfopen.store.query import Dataset, Dimension
+from halfopen.store.query import Dataset, Dimension, Snapshot
 
 PATH: Final = "/radar/tcp_resets_timeouts"
 
@@ -130,12 +130,16 @@ def _answer(
 ) -> Answer:
     question = _question(endpoint, call, clock)
     around = surroundings(call.base_url)
-    if (known := kept.get(cache_key(question, dataset.state(), around))) is not None:
-        return known
-    made = reply(question, dataset, around)
-    answer = (
-        Answer(success(made.result)) if made.csv is None else Answer(made.csv.encode(), content_type=_CSV)
-    )
-    if made.key is not None:
-        kept.put(made.key, answer)
-    return answer
+
+    def found(still: Snapshot) -> Answer:
+        key = cache_key(question, still.state(), around)
+        if (known := kept.get(key)) is not None:
+            return known
+        made = reply(question, still, around)
+        answer = (
+            Answer(success(made.result)) if made.csv is None else Answer(made.csv.encode(), content_type=_CSV)
+        )
+        kept.put(key, answer)
+        return answer
+
+    return dataset.still(found)

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from starlette.responses import Response
 
-from halfopen.radar.annotations import Annotation
+from halfopen.radar.annotations import Annotation, nameless_annotation
 from halfopen.radar.notes import Note
 from halfopen.radar.windows import stamp
 from halfopen.server.html import page
+from halfopen.store.query import Gap, Overlap
 
 
-def annotation_page(notes: Sequence[Note]) -> Response:
-    """The page, the newest first. Tags are not shown: they may name sensors."""
-    newest = sorted(notes, key=lambda note: note.annotation.start, reverse=True)
-    shown = "\n".join(_article(note) for note in newest) or "<p>There are none.</p>"
+def annotation_page(notes: Sequence[Note], of_sensors: Iterable[Gap | Overlap]) -> Response:
+    """The page, the newest first. Neither tags nor names of sensors are shown."""
+    told = [(f' id="annotation-{escape(note.id)}"', note.annotation) for note in notes]
+    told += [("", nameless_annotation(each)) for each in of_sensors]
+    told.sort(key=lambda each: each[1].start, reverse=True)
+    shown = "\n".join(_article(*each) for each in told) or "<p>There are none.</p>"
     words = "<p>What happened to the data of this installation; times are UTC.</p>"
     return page("Annotations", f"{words}\n{shown}")
 
 
-def _article(note: Note) -> str:
-    told = note.annotation
+def _article(identified: str, told: Annotation) -> str:
     concerned = ", ".join([*told.locations, *(f"AS{asn}" for asn in told.asns)]) or "everything"
     link = ""
     if told.linked_url:
         url = escape(told.linked_url)
         link = f'<p><a href="{url}" rel="nofollow noopener noreferrer">{url}</a></p>'
     return (
-        f'<article id="annotation-{escape(note.id)}"><h2>{_when(told)}</h2><p>{escape(told.description)}</p>{link}'
+        f"<article{identified}><h2>{_when(told)}</h2><p>{escape(told.description)}</p>{link}"
         f"<footer>{escape(told.event_type)}, {escape(told.data_source)}; concerns {escape(concerned)}"
         "</footer></article>"
     )

@@ -80,7 +80,9 @@ def create(every: float = EVERY) -> Starlette:
     described = document(routes, version("halfopen"))
 
     def annotations(_: Request) -> Response:
-        return annotation_page(notes.all())
+        now = store.dataset.now()
+        always = 0, now.now
+        return annotation_page(notes.all(), [*now.gaps(*always), *now.overlaps(*always)])
 
     upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)

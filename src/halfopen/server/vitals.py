@@ -40,7 +40,9 @@ class Vitals:
             if time.monotonic() - self._looked >= self._fresh:
                 try:
                     facts = self._store.info()
-                    self._look = Look(facts.tables, self._store.dataset.state(), len(facts.running_twice))
+                    self._look = Look(
+                        facts.tables, self._store.dataset.now().state(), len(facts.running_twice)
+                    )
                 except (StoreError, OSError):
                     self._look = None
                 self._looked = time.monotonic()

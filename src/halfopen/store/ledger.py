@@ -193,7 +193,7 @@ def closed(sensors: Iterable[Sensor], ends_of_files: Iterable[int], now: int) ->
     live = [each.watermark for each in _live(sensors, now)]
     if live:
         return max(late, _quarter(min(min(live), now)))
-    return max(late, max(ends_of_files, default=0))
+    return max(late, min(max(ends_of_files, default=0), _quarter(now)))
 
 
 def missed(sensors: Iterable[Sensor], start: int, end: int, closed: int) -> list[Gap]:

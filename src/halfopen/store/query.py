@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Value = TypeVar("Value", int, str)
+Result = TypeVar("Result")
 
 QUARTER: Final = 15 * 60
 """Seconds of the finest grain: every start and end of a question is a multiple of it (D15)."""
@@ -133,8 +134,8 @@ class Overlap:
     end: int
 
 
-class Dataset(Protocol):
-    """Answers from the rollups; safe to share among threads."""
+class Snapshot(Protocol):
+    """A dataset as it stood at one moment, counted from the rollups."""
 
     def counts(
         self, filters: Filters, start: int, end: int, step: int | None, by: Dimension = Dimension.stage
@@ -147,7 +148,7 @@ class Dataset(Protocol):
         ...
 
     def state(self) -> State:
-        """How far the dataset has come."""
+        """How far the dataset had come."""
         ...
 
     def gaps(self, start: int, end: int) -> Sequence[Gap]:
@@ -156,4 +157,12 @@ class Dataset(Protocol):
 
     def overlaps(self, start: int, end: int) -> Sequence[Overlap]:
         """Overlaps that touch start <= t < end."""
+        ...
+
+
+class Dataset(Protocol):
+    """What grows while it is asked; safe to share among threads."""
+
+    def still(self, do: Callable[[Snapshot], Result]) -> Result:
+        """What `do` makes of the dataset as it stands; done again on a newer snapshot where files of the first are gone."""
         ...

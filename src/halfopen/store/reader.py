@@ -1,4 +1,4 @@
-"""Answers from a store, beside any number of other readers and the one that commits."""
+"""Results from a store, beside any number of other readers and the one that commits."""
 
 from __future__ import annotations
 
@@ -6,33 +6,28 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
-from zlib import crc32
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from halfopen.errors import StoreError
 from halfopen.model import SECOND
-from halfopen.store import questions
+from halfopen.store import query, questions
 from halfopen.store.engine import Engine
-from halfopen.store.ledger import Ingested, Ledger, Sensor, closed, missed, overlapping
+from halfopen.store.ledger import Ledger
 from halfopen.store.place import Place
-from halfopen.store.query import Cells, Dimension, Filters, Gap, Overlap, State
-from halfopen.store.rollup import FOLLOWED, PRUNED, day_of, partition_of
+from halfopen.store.query import Filters, Result
+from halfopen.store.rollup import FOLLOWED, PRUNED, day_of
 from halfopen.store.schema import CONNECTIONS, ROLLUPS
-from halfopen.store.sums import FEW, Stretch, Sums, in_buckets
+from halfopen.store.snapshot import Partitions, Snapshot
+from halfopen.store.sums import Sums
 from halfopen.store.tables import Table
 from halfopen.store.told import named
 
-Answer = TypeVar("Answer")
-
-Partitions = Mapping[str, Sequence[str]]
-"""The paths of files by the partition they are of."""
-
 
 class Reader:
-    """A `query.Dataset` over the tables of one store."""
+    """A `query.Dataset` over the tables of one store; safe to share among threads."""
 
     def __init__(
         self, place: Place, engine: Engine, clock: Callable[[], float] = time.time, freshness: float = 1.0
@@ -47,37 +42,21 @@ class Reader:
         self._parted: tuple[object, Mapping[str, Partitions]] = None, {}
         self._sums = Sums(engine)
 
-    def counts(
-        self, filters: Filters, start: int, end: int, step: int | None, by: Dimension = Dimension.stage
-    ) -> Cells:
-        """As `query.Dataset.counts`. Undecided connections do not count (D11)."""
-        kind = questions.kind_of(filters, by)
-        grains = questions.parts(kind, start, end, step)
-        if not grains:
-            return Cells.of(())
+    def now(self) -> Snapshot:
+        """The dataset as it stands."""
+        with self._lock:
+            self._ledger.refresh()  # first: more may be counted than it says is closed, not less
+            rollups = self._fresh(self._rollups)
+            counted = rollups.identity, rollups.transaction(FOLLOWED), rollups.transaction(PRUNED)
+            version, grains = ".".join(map(str, counted)), self._by_grain(rollups)
+            sensors, files = self._ledger.sensors.values(), self._ledger.files.values()
+            return Snapshot(
+                self._engine, self._sums, rollups, grains, version, sensors, files, int(self._clock())
+            )
 
-        def ask() -> Mapping[str, Any]:
-            with self._lock:
-                table = self._fresh(self._rollups)
-                files = self._by_grain(table)
-            stretches = [Stretch(*each, _touched(files.get(each[0], {}), *each)) for each in grains]
-            if by in FEW:
-                return in_buckets(self._sums.counts(table, by, filters, kind, stretches), step, start)
-            query, values = questions.counts(by, step, start, filters, kind, grains)
-            sources = {
-                questions.source_name(each.grain, each.start): table.source(
-                    path for paths in each.partitions.values() for path in paths
-                )
-                for each in stretches
-            }
-            return self._engine.columns(query, sources, values)
-
-        text = questions.KEY_TEXT.get(by, str)
-        found = self._again(ask)
-        raw = found["key"].tolist()
-        names = {key: text(key) for key in set(raw)}
-        keys = [names[key] for key in raw]
-        return Cells(found["bucket"], keys, found["connections"], found["weight"], found["squares"])
+    def still(self, do: Callable[[query.Snapshot], Result]) -> Result:
+        """As `query.Dataset.still`."""
+        return self._again(lambda: do(self.now()))
 
     def connections(self, filters: Filters, start: int, end: int, limit: int, offset: int = 0) -> Any:
         """Single connections with start <= SYN < end (s), newest first, as a `pyarrow.Table`.
@@ -130,33 +109,6 @@ class Reader:
             files = table.files()
         return table.source(f.path for f in files if lowest <= f.partition["day"] <= highest)
 
-    def state(self) -> State:
-        """How far the dataset has come."""
-        now = int(self._clock())
-        with self._lock:
-            rollups = self._fresh(self._rollups)
-            counts = rollups.identity, rollups.transaction(FOLLOWED), rollups.transaction(PRUNED)
-        sensors, files = self._known()
-        until = closed(sensors, (each.end for each in files), now)
-        befell = crc32(repr((missed(sensors, 0, now, until), overlapping(sensors))).encode())
-        updated = max([*(each.added for each in sensors), *(each.ingested for each in files)], default=0)
-        return State(".".join(map(str, (*counts, befell))), until, updated)
-
-    def gaps(self, start: int, end: int) -> Sequence[Gap]:
-        """As `query.Dataset.gaps`."""
-        sensors, files = self._known()
-        return missed(sensors, start, end, closed(sensors, (each.end for each in files), int(self._clock())))
-
-    def overlaps(self, start: int, end: int) -> Sequence[Overlap]:
-        """As `query.Dataset.overlaps`."""
-        sensors, _ = self._known()
-        return [each for each in overlapping(sensors) if each.start < end and each.end > start]
-
-    def _known(self) -> tuple[list[Sensor], list[Ingested]]:
-        with self._lock:
-            self._ledger.refresh()
-            return list(self._ledger.sensors.values()), list(self._ledger.files.values())
-
     def _by_grain(self, table: Table) -> Mapping[str, Partitions]:
         """The files of the snapshot of the rollups, parted once for each snapshot."""
         files = table.files()
@@ -177,7 +129,7 @@ class Reader:
             self._looked[table.layout.name] = now
         return table
 
-    def _again(self, ask: Callable[[], Answer]) -> Answer:
+    def _again(self, ask: Callable[[], Result]) -> Result:
         """Ask once more if a file vanished in between: vacuum took it, and the newest snapshot is without it."""
         try:
             return ask()
@@ -187,9 +139,3 @@ class Reader:
             return ask()
         except (duckdb.Error, OSError) as error:
             raise StoreError(self._place.uri, str(error)) from error
-
-
-def _touched(partitions: Partitions, grain: str, start: int, end: int) -> Partitions:
-    """The partitions of a grain that hold start <= bucket < end."""
-    lowest, highest = partition_of(grain, start), partition_of(grain, end - 1)
-    return {day: files for day, files in partitions.items() if lowest <= day <= highest}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from halfopen.accounts import Accounts
-from halfopen.accounts.changes import Changes
-from halfopen.accounts.database import Database
 from halfopen.config import key_file
+from halfopen.database.changes import Changes
+from halfopen.database.database import Database
 from halfopen.tunnels.catalogue import Tunnels
 from halfopen.tunnels.configurations import Configurations
 from halfopen.tunnels.edges import Edges
@@ -22,7 +22,7 @@ class Installation:
     def __init__(self, data: Path, url: str | None = None) -> None:
         self._database = Database.open(data, url)
         self.accounts = Accounts(self._database)
-        self.vault = Vault.at(key_file(data))
+        self.vault = Vault(key_file(data))
         self._changes = Changes(self._database)
         self.registry = Registry(self._database, self._changes, self.vault)
         self.tunnels = Tunnels(self._database, self._changes, self.vault, self.registry)

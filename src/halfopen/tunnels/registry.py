@@ -18,8 +18,8 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, delete, exists, or_, select, update
 
-from halfopen.accounts.changes import Changes
-from halfopen.accounts.database import Database
+from halfopen.database.changes import Changes
+from halfopen.database.database import Database
 from halfopen.tunnels import rows
 from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, EDGES
 from halfopen.tunnels.together import Together
@@ -101,7 +101,7 @@ class Registry:
     """Connections of every tunnel, in a database that any number of processes share. Safe to share between threads.
 
     `grace` (s) is how long a lost connection is pending. `clock` gives the time (microseconds since 1970, UTC), by default that of the
-    database. Everything raises AccountsError where the database fails.
+    database. Everything raises DatabaseError where the database fails.
     """
 
     def __init__(
@@ -181,7 +181,10 @@ class Registry:
             time.sleep(_GATHER)  # changes come in showers: one look for each
 
     def register(self, session: Session, registrations: Sequence[Registration]) -> list[Registered | Refused]:
-        """Accept connections of connectors, each of which replaces the one in its place, or say why not."""
+        """Accept connections of connectors, each of which replaces the one in its place, or say why not.
+
+        Where the lease of the edge is over they are pending until its next heartbeat: without a lease nobody would let go of them.
+        """
         told = self._together([(session, each) for each in registrations])
         for each in told:
             if isinstance(each, SessionError):
@@ -252,17 +255,14 @@ class Registry:
 
     # --- inside
 
-    def _check(self, connection: Connection, session: Session, alone: bool = False) -> str:
-        """Keep the session of an edge from ending while this transaction lasts; gives its colo. SessionError where it
-        has ended."""
-        its = select(EDGES.c.session, EDGES.c.colo).where(
-            EDGES.c.id == session.edge, EDGES.c.revoked.is_(None)
-        )
+    def _check(self, connection: Connection, session: Session, alone: bool = False) -> Row[Any]:
+        """Keep the session of an edge from ending, and its lease, while this transaction lasts; gives the row of the edge.
+        SessionError where the session has ended."""
+        its = select(EDGES).where(EDGES.c.id == session.edge, EDGES.c.revoked.is_(None))
         found = connection.execute(its.with_for_update(read=not alone)).first()
         if found is None or found.session != session.id:
             raise SessionError(session.edge)
-        colo: str = found.colo
-        return colo
+        return found
 
     def _held_by(self, connection: Connection, session: Session) -> Sequence[Row[Any]]:
         return connection.execute(select(CONNECTIONS).where(rows.of_edge(session.edge))).all()
@@ -274,27 +274,30 @@ class Registry:
         made: list[dict[str, Any]] = []
         connectors: list[dict[str, Any]] = []
         with self._database.writing() as connection:
-            colos = self._colos(connection, {session for session, _ in asked})
+            edges = self._edges(connection, {session for session, _ in asked})
             tunnels = rows.lock_tunnels(connection, {each.tunnel for _, each in asked})
             now = self.clock(connection)
             for session, each in asked:
-                colo = colos[session]
-                answer = (
-                    colo if isinstance(colo, SessionError) else self._decided(each, tunnels.get(each.tunnel))
-                )
-                told.append(answer)
+                edge = edges[session]
+                if isinstance(edge, SessionError):
+                    told.append(edge)
+                    continue
+                told.append(answer := self._decided(each, tunnels.get(each.tunnel)))
                 if isinstance(answer, Registered):
-                    made.append(_connection(each, answer, session.edge, str(colo), now))
+                    made.append(_connection(each, answer, edge, now))
                     connectors.append(_connector(each, now))
             if made:
                 rows.replace(connection, made, now)
                 rows.keep_connectors(connection, connectors)
-                rows.begin_to_live(connection, {row["tunnel_id"] for row in made}, now)
+                rows.begin_to_live(connection, {row["tunnel_id"] for row in made if row["lost"] is None}, now)
+                rows.settle(connection, {row["tunnel_id"] for row in made if row["lost"] is not None}, now)
                 self._database.tell(connection)
         return told
 
-    def _colos(self, connection: Connection, sessions: set[Session]) -> dict[Session, str | SessionError]:
-        found: dict[Session, str | SessionError] = {}
+    def _edges(
+        self, connection: Connection, sessions: set[Session]
+    ) -> dict[Session, Row[Any] | SessionError]:
+        found: dict[Session, Row[Any] | SessionError] = {}
         for session in sorted(sessions, key=lambda session: session.edge):
             try:
                 found[session] = self._check(connection, session)
@@ -312,16 +315,17 @@ class Registry:
         return Registered(str(uuid4()), tunnel.config_src == "cloudflare")
 
 
-def _connection(asked: Registration, answer: Registered, edge: str, colo: str, now: int) -> dict[str, Any]:
+def _connection(asked: Registration, answer: Registered, edge: Row[Any], now: int) -> dict[str, Any]:
     return {
         "id": answer.connection,
         "tunnel_id": asked.tunnel,
         "connector_id": asked.connector,
         "conn_index": asked.conn_index,
-        "edge_id": edge,
-        "colo": colo,
+        "edge_id": edge.id,
+        "colo": edge.colo,
         "origin_ip": asked.origin_ip,
         "opened": now,
+        "lost": None if edge.alive is not None else now,
     }
 
 

@@ -32,10 +32,15 @@ from halfopen.tunnels.vault import Vault, secret_of
 
 PER_PAGE: Final = 1000
 
-_UUID: Final = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
-TUNNEL_ID: Final = Parameter("tunnel_id", "UUID of the tunnel.", "a UUID", pattern=_UUID)
-CONNECTOR_ID: Final = Parameter("connector_id", "UUID of the connector.", "a UUID", pattern=_UUID)
-_CLIENT_ID: Final = Parameter("client_id", "Only this connector.", "a UUID", pattern=_UUID)
+
+def _uuid(name: str, description: str) -> Parameter:
+    pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+    return Parameter(name, description, "a UUID", pattern=pattern, formats=("uuid",))
+
+
+TUNNEL_ID: Final = _uuid("tunnel_id", "UUID of the tunnel.")
+CONNECTOR_ID: Final = _uuid("connector_id", "UUID of the connector.")
+_CLIENT_ID: Final = _uuid("client_id", "Only this connector.")
 _ZONE_ID: Final = Parameter(
     "zone_id", "Identifier of the zone.", "an identifier", pattern="^[0-9A-Za-z_-]{1,32}$"
 )
@@ -61,7 +66,7 @@ _TIMES: Final = (
     _time("was_inactive_at", "Only tunnels of which nothing has been connected since then or before."),
 )
 _FILTERS: Final = (
-    Parameter("uuid", "Only the tunnel of this UUID.", "a UUID", pattern=_UUID),
+    _uuid("uuid", "Only the tunnel of this UUID."),
     Parameter("name", "Only the tunnel of this name.", "a name"),
     Parameter("include_prefix", "Only tunnels whose name begins so.", "a text"),
     Parameter("name_prefix", "As include_prefix, as cloudflared writes it.", "a text"),

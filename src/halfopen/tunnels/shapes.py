@@ -5,17 +5,21 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from halfopen.api.shapes import Time
+from halfopen.tunnels import ingress
 from halfopen.tunnels.configurations import Configuration
 from halfopen.tunnels.records import Connector, Link, Tunnel
 from halfopen.tunnels.vault import RunToken
 
 ConfigSource = Literal["local", "cloudflare"]
 Standing = Literal["inactive", "degraded", "healthy", "down"]
+Uuid: TypeAlias = Annotated[str, msgspec.Meta(max_length=36, extra_json_schema={"format": "uuid"})]
+AccountId: TypeAlias = Annotated[str, msgspec.Meta(max_length=32)]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,24 +27,24 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class ConnectionResult(msgspec.Struct, frozen=True):
     """One connection of a connector."""
 
-    id: str
-    uuid: str
-    client_id: str
+    id: Uuid
+    uuid: Uuid
+    client_id: Uuid
     client_version: str
     colo_name: str
     origin_ip: str
-    opened_at: datetime
+    opened_at: Time
     is_pending_reconnect: bool
 
 
 class ClientResult(msgspec.Struct, frozen=True):
     """One connector with its connections."""
 
-    id: str
+    id: Uuid
     version: str
     arch: str
     features: tuple[str, ...]
-    run_at: datetime
+    run_at: Time
     conns: tuple[ConnectionResult, ...]
     config_version: int | UnsetType = UNSET
     ha_status: None = None
@@ -49,14 +53,14 @@ class ClientResult(msgspec.Struct, frozen=True):
 class TunnelResult(msgspec.Struct, frozen=True, kw_only=True):
     """One tunnel. `config_src` is absent of a deleted one."""
 
-    id: str
-    account_tag: str
-    created_at: datetime
-    deleted_at: datetime | None
+    id: Uuid
+    account_tag: AccountId
+    created_at: Time
+    deleted_at: Time | None
     name: str
     connections: tuple[ConnectionResult, ...]
-    conns_active_at: datetime | None
-    conns_inactive_at: datetime | None
+    conns_active_at: Time | None
+    conns_inactive_at: Time | None
     tun_type: Literal["cfd_tunnel"] = "cfd_tunnel"
     metadata: dict[str, str]
     status: Standing
@@ -83,12 +87,12 @@ class NewTunnelResult(TunnelResult, frozen=True, kw_only=True):
 class ConfigurationResult(msgspec.Struct, frozen=True):
     """One version of a tunnel's configuration."""
 
-    account_id: str
-    tunnel_id: str
+    account_id: AccountId
+    tunnel_id: Uuid
     version: int
     config: dict[str, Any] | None
     source: ConfigSource
-    created_at: datetime
+    created_at: Time
 
 
 class RouteResult(msgspec.Struct, frozen=True):
@@ -113,10 +117,26 @@ class TunnelEdit(msgspec.Struct, frozen=True):
     tunnel_secret: str | None = None
 
 
-class NewConfiguration(msgspec.Struct, frozen=True):
-    """A configuration to be set."""
+_TEXT: Final = {"type": "string"}
+_RULE: Final = {
+    "type": "object",
+    "required": ["service"],
+    "properties": {"hostname": _TEXT, "path": _TEXT, "service": _TEXT, "originRequest": {"type": "object"}},
+}
+_CONFIG: Final = {
+    "type": "object",
+    "required": ["ingress"],
+    "properties": {
+        "ingress": {"type": "array", "minItems": 1, "maxItems": ingress.MOST_RULES, "items": _RULE},
+        "originRequest": {"type": "object"},
+    },
+}
 
-    config: Any = None
+
+class NewConfiguration(msgspec.Struct, frozen=True):
+    """A configuration to be set, with whatever else cloudflared knows; what it would refuse is refused (1056)."""
+
+    config: Annotated[Any, msgspec.Meta(extra_json_schema=_CONFIG)] = None
 
 
 class Resources(msgspec.Struct, frozen=True):

@@ -13,15 +13,18 @@ import time
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hmac import compare_digest
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from halfopen.accounts.credentials import IDENTIFIER
-from halfopen.errors import AccountsError, UsageError
+from halfopen.config import KEY_FILE
+from halfopen.errors import DatabaseError, UsageError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -68,29 +71,23 @@ class RunToken:
 class Vault:
     """Seals and opens the secrets of an installation's tunnels."""
 
-    def __init__(self, key: bytes, name: str) -> None:
-        self._key = key
-        self._name = name
+    def __init__(self, path: Path) -> None:
+        """Their key lies in the file `path`, which the first secret that is sealed makes, with mode 0600. Everything raises
+        DatabaseError where it cannot be used."""
+        self._path = path
 
-    @classmethod
-    def at(cls, path: Path) -> Vault:
-        """The vault of a key file, made with mode 0600 where it does not exist. AccountsError where it cannot be used."""
+    @cached_property
+    def _key(self) -> bytes:
         try:
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            except FileExistsError:
-                key = path.read_bytes()
-            else:
-                key = secrets.token_bytes(_KEY_BYTES)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(key)
-                    file.flush()
-                    os.fsync(file.fileno())
+            if not self._path.exists():
+                _make(self._path)
+            key = self._path.read_bytes()
         except OSError as error:
-            raise AccountsError(str(path), error.strerror or str(error)) from None
+            reason = f"the key of tunnels' secrets: {error.strerror or error}; {KEY_FILE} names another file"
+            raise DatabaseError(str(self._path), reason) from None
         if len(key) != _KEY_BYTES:
-            raise AccountsError(str(path), f"a key has {_KEY_BYTES} bytes, this file {len(key)}")
-        return cls(key, str(path))
+            raise DatabaseError(str(self._path), f"a key has {_KEY_BYTES} bytes, this file {len(key)}")
+        return key
 
     @cached_property
     def _cipher(self) -> AESGCM:
@@ -105,16 +102,20 @@ class Vault:
         return _FORMAT + nonce + self._cipher.encrypt(nonce, secret, tunnel.encode())
 
     def unseal(self, tunnel: str, sealed: bytes) -> bytes:
-        """The secret of a tunnel. AccountsError where it was sealed under another key, or for another tunnel."""
+        """The secret of a tunnel. DatabaseError where it was sealed under another key, or for another tunnel."""
         from cryptography.exceptions import InvalidTag
 
+        if not self._path.exists():  # not to be made anew: another one opens nothing
+            raise DatabaseError(
+                str(self._path), f"the key of the secrets is gone; {KEY_FILE} names another file"
+            )
         try:
             if sealed[:1] != _FORMAT:
                 raise InvalidTag
             return self._cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], tunnel.encode())
         except (InvalidTag, ValueError):
-            raise AccountsError(
-                self._name, f"not the key that the secret of tunnel {tunnel} was sealed with"
+            raise DatabaseError(
+                str(self._path), f"not the key that the secret of tunnel {tunnel} was sealed with"
             ) from None
 
     def holds(self, tunnel: str, sealed: bytes, given: bytes) -> bool:
@@ -145,6 +146,16 @@ class Vault:
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
         return HKDF(hashes.SHA256(), _KEY_BYTES, None, purpose).derive(self._key)
+
+
+def _make(path: Path) -> None:
+    """Make a key file, whole at once; one that somebody else made meanwhile stays."""
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as file:  # of mode 0600
+        file.write(secrets.token_bytes(_KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(file.name, path)
 
 
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from halfopen.tunnels.catalogue import Filter
 from halfopen.tunnels.installation import Installation
-from halfopen.tunnels.registry import Registered, Registration
+from halfopen.tunnels.registrations import Registered, Registration
 from tests.databases.database import Database
 from tests.tunnels.played import Server
 

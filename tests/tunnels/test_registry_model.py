@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from halfopen.tunnels.records import status_of
-from halfopen.tunnels.registry import GRACE, LEASE, Registered, Session, SessionError
+from halfopen.tunnels.registrations import Registered
+from halfopen.tunnels.registry import GRACE, LEASE
+from halfopen.tunnels.sessions import Session, SessionError
 from tests.tunnels.world import World, asked
 
 NAMES = ("ams-1", "par-1")
@@ -101,7 +103,7 @@ class Machine(RuleBasedStateMachine):
     def restart(self, name: str, remembers: bool) -> None:
         """A new process, which may speak of what the one before it held."""
         before = self.edges.get(name)
-        self.let_go(name, self.now)
+        self.let_go(name, self.now if before is None or before.alive is None else min(before.alive, self.now))
         holds = before.holds if before and remembers else set()
         self.edges[name] = Edge(self.world.edge(name), self.now + LEASE, holds)
         if before:

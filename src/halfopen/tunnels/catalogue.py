@@ -240,7 +240,7 @@ class Tunnels:
         while left and time.monotonic() < until:
             seen = self._changes.count
             with self._database.reading() as connection:
-                still = select(CONNECTIONS.c.id).where(CONNECTIONS.c.id.in_(left))
+                still = select(CONNECTIONS.c.id).where(rows.among(connection, CONNECTIONS.c.id, left))
                 left = set(connection.execute(still).scalars())
             if left:
                 self._changes.wait(seen, until)

@@ -21,14 +21,17 @@ from halfopen.errors import ConflictError, ForbiddenError
 from halfopen.tunnels.configurations import Configurations
 from halfopen.tunnels.edges import Edge, Edges
 from halfopen.tunnels.hostnames import Hostnames
-from halfopen.tunnels.registry import HEARTBEAT, LEASE, Refused, Registration, Registry, Session, SessionError
+from halfopen.tunnels.registrations import LONGEST_WORD, MOST_FEATURES, Refused, Registration
+from halfopen.tunnels.registry import HEARTBEAT, LEASE, Registry
+from halfopen.tunnels.sessions import Session, SessionError
 from halfopen.tunnels.vault import MOST_SECRET_BYTES
 
 LONGEST_WAIT: Final = 60
 MOST: Final = 1000
 """Registrations of one request."""
 
-_LONGEST_BODY: Final = 16 << 20  # a heartbeat of some 400,000 connections
+_MOST_HELD: Final = 400_000
+_LONGEST_BODY: Final = _MOST_HELD * 40  # a heartbeat of so many connections
 
 _NAME: Final = Parameter(
     "edge_name", "Name of the edge, the key's own.", "an edge's name", pattern="^[0-9A-Za-z._-]{1,63}$"
@@ -53,7 +56,8 @@ _HERE: Final = f"{_EDGE}/{{session_id}}"
 
 
 Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-Words = Annotated[str, msgspec.Meta(max_length=64)]
+Ids = Annotated[frozenset[Annotated[str, msgspec.Meta(max_length=36)]], msgspec.Meta(max_length=_MOST_HELD)]
+Words = Annotated[str, msgspec.Meta(max_length=LONGEST_WORD, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
 
 class SessionResult(msgspec.Struct, frozen=True):
@@ -68,7 +72,7 @@ class SessionResult(msgspec.Struct, frozen=True):
 class Held(msgspec.Struct, frozen=True):
     """The ids of connections that an edge holds."""
 
-    connections: frozenset[str]
+    connections: Ids
 
 
 class ToClose(msgspec.Struct, frozen=True):
@@ -80,7 +84,7 @@ class ToClose(msgspec.Struct, frozen=True):
 class Departures(msgspec.Struct, frozen=True):
     """The ids of connections that an edge holds no more: closed, or `lost` without a word."""
 
-    connections: frozenset[str]
+    connections: Ids
     lost: bool = False
 
 
@@ -94,7 +98,7 @@ class NewRegistration(msgspec.Struct, frozen=True):
     conn_index: Annotated[int, msgspec.Meta(ge=0, le=255)]
     version: Words
     arch: Words
-    features: Annotated[tuple[Words, ...], msgspec.Meta(max_length=64)]
+    features: Annotated[tuple[Words, ...], msgspec.Meta(max_length=MOST_FEATURES)]
     origin_ip: Annotated[str, msgspec.Meta(max_length=45, pattern=r"^[0-9A-Fa-f.:]+$")]
 
 
@@ -116,7 +120,7 @@ class Report(msgspec.Struct, frozen=True):
     """What the connector behind a connection says: the version of the configuration it uses, or its own configuration."""
 
     connection: Id
-    applied: int | None = None
+    applied: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
     configuration: dict[str, Any] | None = None
 
 

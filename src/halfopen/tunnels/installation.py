@@ -32,5 +32,6 @@ class Installation:
 
     def close(self) -> None:
         """Close the database, and let go who waits for its news."""
+        self.registry.close()
         self._changes.close()
         self._database.close()

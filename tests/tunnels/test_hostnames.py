@@ -62,14 +62,16 @@ def test_what_a_connector_reports_never_routes(world: World) -> None:
     (connected,) = world.connect(session, token, [0])
     reported = world.here.registry.report(session, connected)
     assert reported == tunnel.id
-    world.here.configurations.report(reported, config("app.example.com"))
+    world.here.configurations.report(reported, config("app.example.com"), connected)
     found = world.here.configurations.get(world.account, tunnel.id)
     assert (found.version, found.source, found.config) == (1, "local", config("app.example.com"))
-    world.here.configurations.report(tunnel.id, config("app.example.com"))
+    world.here.configurations.report(tunnel.id, config("app.example.com"), connected)
     assert world.here.configurations.get(world.account, tunnel.id).version == 1  # nothing new
     assert world.here.hostnames.routing() == {}
     put(world, tunnel, "www.example.com")
-    world.here.configurations.report(tunnel.id, config("app.example.com"))  # it is configured here now
+    world.here.configurations.report(
+        tunnel.id, config("app.example.com"), connected
+    )  # it is configured here now
     assert world.here.configurations.get(world.account, tunnel.id).version == 2
     assert world.here.hostnames.routing() == {"www.example.com": tunnel.id}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -16,6 +15,7 @@ from halfopen.tunnels.records import status_of
 from halfopen.tunnels.registrations import Registered
 from halfopen.tunnels.registry import GRACE, LEASE
 from halfopen.tunnels.sessions import Session, SessionError
+from tests.databases.database import Database
 from tests.tunnels.world import World, asked
 
 NAMES = ("ams-1", "par-1")
@@ -221,15 +221,16 @@ def _some(ids: Iterable[str]) -> st.SearchStrategy[set[str]]:
     return st.sets(st.sampled_from(sorted(ids))) if ids else st.just(set())
 
 
-def test_it_does_what_its_model_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_does_what_its_model_does(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("halfopen.tunnels.catalogue.CLOSED_WITHIN", 0)
-    (tmp_path / "data").mkdir(mode=0o700)
 
     class Here(Machine):
-        world = World(tmp_path / "data", None, monkeypatch)
+        world = World(database.data, database.url, monkeypatch)
 
     checks = list(HealthCheck)
+    examples = 10 if database.url else 40
     run_state_machine_as_test(
-        Here, settings=settings(max_examples=40, stateful_step_count=30, deadline=None, database=None, suppress_health_check=checks)
+        Here,
+        settings=settings(max_examples=examples, stateful_step_count=30, deadline=None, database=None, suppress_health_check=checks),
     )  # fmt: skip
     Here.world.here.close()

@@ -26,6 +26,9 @@ from halfopen.tunnels.vault import RunToken, Vault, new_secret
 CLOSED_WITHIN: Final = 5.0
 """Seconds for which a clean-up waits until edges have closed what they held."""
 
+MOST_TUNNELS: Final = 1_000
+"""Tunnels of an account, deleted ones not counted: Cloudflare's own number."""
+
 _LONGEST_NAME: Final = 100
 _TAKEN: Final = (
     "You already have a tunnel with this name. Choose another name, or delete the tunnel that has it."
@@ -100,7 +103,8 @@ class Tunnels:
     ) -> tuple[Tunnel, RunToken]:
         """Make a tunnel, with a secret and an id of its own unless they are brought along.
 
-        ConflictError where the name or the id is taken, UsageError where the name cannot be one.
+        ConflictError where the name or the id is taken, UsageError where the name cannot be one, RefusedError where the account has
+        MOST_TUNNELS.
         """
         _check_name(name)
         identifier = identifier or str(uuid4())
@@ -111,6 +115,7 @@ class Tunnels:
                 "id": identifier, "account_id": account, "name": name, "config_src": config_src,
                 "secret": self._vault.seal(identifier, secret), "created": now, "ran": False, "inactive": now,
             }  # fmt: skip
+            _check_room(connection, account)
             if connection.execute(select(TUNNELS.c.id).where(TUNNELS.c.id == identifier)).first():
                 raise ConflictError(1013, f"There is a tunnel with the id {identifier} already")
             try:
@@ -314,6 +319,14 @@ def _stands(status: Status) -> ColumnElement[bool]:
             return (live == 0) & TUNNELS.c.ran
         case Status.inactive:
             return (live == 0) & ~TUNNELS.c.ran
+
+
+def _check_room(connection: Connection, account: str) -> None:
+    its = (TUNNELS.c.account_id == account) & TUNNELS.c.deleted.is_(None)
+    if connection.execute(select(func.count()).where(its)).scalar_one() >= MOST_TUNNELS:
+        raise RefusedError(
+            1003, f"This account has {MOST_TUNNELS:,} tunnels, as many as an account may. Delete one first."
+        )
 
 
 def _check_name(name: str) -> None:

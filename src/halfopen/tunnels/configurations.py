@@ -12,7 +12,7 @@ from halfopen.database.database import Database
 from halfopen.errors import MissingError, SizeError
 from halfopen.tunnels import ingress, rows
 from halfopen.tunnels.hostnames import current, take_configured
-from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, TUNNELS
+from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, CONNECTORS, TUNNELS
 
 LONGEST: Final = 256 << 10
 """Bytes of a configuration as JSON."""
@@ -78,16 +78,22 @@ class Configurations:
             found = [_latest(connection, row) for row in connection.execute(wanted).all()]
         return [each for each in found if each.source == "cloudflare" and each.config is not None]
 
-    def report(self, tunnel: str, config: Any) -> None:
-        """Keep what a connector says its own configuration is; a version of its own where it differs from the last."""
+    def report(self, tunnel: str, config: Any, connection_id: str) -> None:
+        """Keep what the connector behind a connection says its own configuration is: a version of its own where it differs from the
+        last, which is the one that the connector uses."""
         text = _text(config)
         with self._database.writing() as connection:
             row = rows.lock_tunnels(connection, [tunnel]).get(tunnel)
             if row is None or row.deleted is not None or row.config_src != "local":
                 return
             last = current(connection, tunnel)
-            if last is None or last.config != text:
-                _add(connection, row, "local", text, self._database.now(connection))
+            if last is not None and last.config == text:
+                version = last.version
+            else:
+                version = _add(connection, row, "local", text, self._database.now(connection)).version
+            its = select(CONNECTIONS.c.connector_id).where(CONNECTIONS.c.id == connection_id)
+            whose = (CONNECTORS.c.tunnel_id == tunnel) & (CONNECTORS.c.id == its.scalar_subquery())
+            connection.execute(update(CONNECTORS).where(whose).values(config_version=version))
 
 
 def _add(connection: Connection, tunnel: Row[Any], source: str, text: str, now: int) -> Configuration:

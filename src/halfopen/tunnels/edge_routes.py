@@ -218,7 +218,7 @@ class EdgeRoutes:
         with _current():
             tunnel = self._registry.report(self._session(call), given.connection, given.applied)
         if tunnel is not None and given.configuration is not None:
-            self._configurations.report(tunnel, given.configuration)
+            self._configurations.report(tunnel, given.configuration, given.connection)
         return answered(None)
 
     def news(self, call: Call) -> Answer:

@@ -77,7 +77,7 @@ def test_who_waits_asks_nothing_while_others_register_and_live(
 
 
 @pytest.mark.parametrize("change", [
-    lambda world: world.here.hostnames.add_zone(world.account, "example.com"),
+    lambda world: world.here.configurations.put(world.account, world.tunnel()[0].id, {}),
     lambda world: world.here.edges.revoke("edge-1"),
     lambda world: world.edge("edge-1"),
     lambda world: world.here.close(),

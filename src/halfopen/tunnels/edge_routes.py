@@ -7,7 +7,7 @@ is some. Whatever is lost on the way, a notification or an answer, the next hear
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
@@ -18,7 +18,7 @@ from halfopen.api.errors import Answer, Service
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import NULL, Call, Route, answered
 from halfopen.errors import ConflictError, ForbiddenError
-from halfopen.tunnels.configurations import Configurations
+from halfopen.tunnels.configurations import Configuration, Configurations
 from halfopen.tunnels.edges import Edge, Edges
 from halfopen.tunnels.hostnames import Hostnames
 from halfopen.tunnels.registrations import LONGEST_WORD, MOST_FEATURES, Refused, Registration
@@ -49,6 +49,10 @@ _WAIT: Final = Parameter(
 )
 _ROUTING: Final = Parameter(
     "routing", "The number of the routing that the edge goes by; default -1.", "a number", "integer", least=-1
+)
+
+_SINCE: Final = Parameter(
+    "since", "Only what has changed since the routing had this number.", "a number", "integer", least=0
 )
 
 _EDGE: Final = "/edges/{edge_name}/sessions"
@@ -139,11 +143,19 @@ class Pushed(msgspec.Struct, frozen=True):
 
 
 class RoutingResult(msgspec.Struct, frozen=True):
-    """Where hostnames lead (to tunnels, by id), and the configurations of the tunnels of which this edge holds connections."""
+    """Where hostnames lead (to tunnels, by id; null: nowhere any more), and the configurations of the tunnels of which this edge holds
+    connections: all, or where not `complete` those that have changed."""
 
     routing: int
-    hostnames: dict[str, str]
+    hostnames: dict[str, str | None]
     configurations: dict[str, Pushed]
+    complete: bool = True
+
+
+class OfTunnels(msgspec.Struct, frozen=True):
+    """The ids of tunnels."""
+
+    tunnels: Annotated[frozenset[Id], msgspec.Meta(max_length=MOST)]
 
 
 class EdgeRoutes:
@@ -172,7 +184,17 @@ class EdgeRoutes:
         yield _route("POST", f"{_HERE}/departures", self.depart, "Say what is held no more", NULL, Departures)
         yield _route("POST", f"{_HERE}/reports", self.report, "Tell what a connector says", NULL, Report)
         yield _route("GET", f"{_HERE}/news", self.news, "Wait for news", NewsResult, None, _ROUTING, _WAIT)
-        yield _route("GET", f"{_HERE}/routing", self.routing, "Where hostnames lead", RoutingResult)
+        yield _route(
+            "GET", f"{_HERE}/routing", self.routing, "Where hostnames lead", RoutingResult, None, _SINCE
+        )
+        yield _route(
+            "POST",
+            f"{_HERE}/configurations",
+            self.configurations,
+            "The configurations of some tunnels",
+            dict[str, Pushed],
+            OfTunnels,
+        )
 
     def begin(self, call: Call) -> Answer:
         """A session for an edge's new process."""
@@ -229,18 +251,25 @@ class EdgeRoutes:
         return answered(NewsResult(found.close, found.routing))
 
     def routing(self, call: Call) -> Answer:
-        """Everything an edge routes and pushes by."""
+        """What an edge routes and pushes by: everything, or what has changed since a number, if that is not too long ago."""
+        session = self._session(call)
         with _current():
             # The number first: what changes meanwhile is news again.
-            number = self._registry.news(self._session(call), -1, 0).routing
-        pushed = self._configurations.to_push(self._session(call).edge)
-        return answered(
-            RoutingResult(
-                number,
-                self._hostnames.routing(),
-                {each.tunnel: Pushed(each.version, each.config or {}) for each in pushed},
-            )
-        )
+            number = self._registry.news(session, -1, 0).routing
+        since = call.number("since", -1)
+        changed = self._hostnames.changed(since) if since >= 0 else None
+        if changed is not None:
+            pushed = self._configurations.to_push(session.edge, since)
+            return answered(RoutingResult(number, changed, _pushed(pushed), complete=False))
+        every: dict[str, str | None] = {**self._hostnames.routing()}
+        return answered(RoutingResult(number, every, _pushed(self._configurations.to_push(session.edge))))
+
+    def configurations(self, call: Call) -> Answer:
+        """What to push to the connectors of some tunnels, by tunnel: where it holds connections and there is something."""
+        session = self._session(call)
+        with _current():
+            self._registry.check(session)
+        return answered(_pushed(self._configurations.to_push(session.edge, tunnels=call.given.tunnels)))
 
     def _edge(self, call: Call) -> Edge:
         name = call.path["edge_name"]
@@ -251,6 +280,10 @@ class EdgeRoutes:
 
     def _session(self, call: Call) -> Session:
         return Session(self._edge(call).id, call.path["session_id"])
+
+
+def _pushed(configurations: Sequence[Configuration]) -> dict[str, Pushed]:
+    return {each.tunnel: Pushed(each.version, each.config or {}) for each in configurations}
 
 
 def _route(

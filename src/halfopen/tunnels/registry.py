@@ -134,6 +134,11 @@ class Registry:
                     return found
                 waiting.wait(until)
 
+    def check(self, session: Session) -> None:
+        """SessionError where the session of an edge is over."""
+        with self._database.reading() as connection:
+            sessions.checked(connection, session)
+
     def register(self, session: Session, registrations: Sequence[Registration]) -> list[Registered | Refused]:
         """Accept connections of connectors, each of which replaces the one in its place, or say why not.
 

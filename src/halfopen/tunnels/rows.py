@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ARRAY,
@@ -25,7 +25,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, COUNTERS, EDGES, TUNNELS
+from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, COUNTERS, EDGES, HOSTNAMES, ROUTED, TUNNELS
+
+REMEMBERED: Final = 1_000
+"""Changes of the routing for which is known which hostnames lead nowhere since."""
 
 LISTED: ColumnElement[bool] = CONNECTIONS.c.dead.is_(None)
 """What is in lists: live or pending."""
@@ -159,16 +162,32 @@ def settle(connection: Connection, tunnels: Collection[str], now: int) -> None:
 
 
 def routing(connection: Connection) -> int:
-    """How often hostnames or configurations have changed."""
+    """The number of the routing: how often hostnames or configurations have changed."""
     its = select(COUNTERS.c.value).where(COUNTERS.c.name == "routing")
     found: int = connection.execute(its).scalar_one()
     return found
 
 
-def reroute(connection: Connection) -> None:
-    """Note that hostnames or configurations have changed."""
+def reroute(connection: Connection, anyway: bool = False) -> int:
+    """Note which hostnames lead elsewhere now, as the last thing of a transaction; gives the number of the routing, which has risen where
+    any does, or `anyway`."""
     its = COUNTERS.c.name == "routing"
-    connection.execute(update(COUNTERS).where(its).values(value=COUNTERS.c.value + 1))
+    # Nobody else from here on: what they have changed is noted, and what we have is not theirs to note.
+    before: int = connection.execute(select(COUNTERS.c.value).where(its).with_for_update()).scalar_one()
+    number = before + 1
+    leads = select(HOSTNAMES.c.tunnel_id).where(HOSTNAMES.c.hostname == ROUTED.c.hostname).scalar_subquery()
+    other = update(ROUTED).where(ROUTED.c.tunnel_id.is_distinct_from(leads))
+    new = ~exists().where(ROUTED.c.hostname == HOSTNAMES.c.hostname)
+    rows = select(HOSTNAMES.c.hostname, HOSTNAMES.c.tunnel_id, literal(number)).where(new)
+    made = insert(ROUTED).from_select(["hostname", "tunnel_id", "changed"], rows)
+    changed = connection.execute(other.values(tunnel_id=leads, changed=number)).rowcount
+    changed += len(connection.execute(made.returning(ROUTED.c.hostname)).all())
+    if not changed and not anyway:
+        return before
+    old = ROUTED.c.tunnel_id.is_(None) & (ROUTED.c.changed <= number - REMEMBERED)
+    connection.execute(delete(ROUTED).where(old))
+    connection.execute(update(COUNTERS).where(its).values(value=number))
+    return number
 
 
 def abandon(connection: Connection) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.errors import WireError
+from halfopen.tunnelwire.configuration import Applied, ConfigurationSent, NotApplied
 from halfopen.tunnelwire.exchange import Answered, Body, Broken, End, Kind, Refused, Reply, Request
 from halfopen.tunnelwire.headers import Header, canonical
 from halfopen.tunnelwire.quic.connect import (
@@ -20,18 +21,8 @@ from halfopen.tunnelwire.quic.connect import (
     write_answer,
     write_request,
 )
-from halfopen.tunnelwire.quic.connector_streams import (
-    ConfigurationSent,
-    ConnectorCallStream,
-    ConnectorDataStream,
-)
-from halfopen.tunnelwire.quic.edge_streams import (
-    Applied,
-    ConfigurationStream,
-    EdgeCallStream,
-    EdgeDataStream,
-    NotApplied,
-)
+from halfopen.tunnelwire.quic.connector_streams import ConnectorCallStream, ConnectorDataStream
+from halfopen.tunnelwire.quic.edge_streams import ConfigurationStream, EdgeCallStream, EdgeDataStream
 from halfopen.tunnelwire.quic.head import Signature, take_signature, write_head
 from halfopen.tunnelwire.rpc.methods import (
     REGISTER_CONNECTION,
@@ -196,6 +187,11 @@ def test_headers_that_are_none(header: tuple[bytes, bytes]) -> None:
         ({"path": b"*"}, "path"),
         ({"path": b"/ HTTP/1.1\r\n"}, "path"),
         ({"headers": ((b"a:b", b""),)}, "header"),
+        ({"headers": ((b"A", b""),)}, "header 'A' does not go through a tunnel"),
+        ({"headers": ((b"connection", b""),)}, "does not go"),
+        ({"headers": ((b"transfer-encoding", b"chunked"),)}, "does not go"),
+        ({"headers": ((b"cf-cloudflared-proxy-src", b"x"),)}, "does not go"),
+        ({"headers": ((b"cf-cloudflared-proxy-connection-upgrade", b"x"),)}, "does not go"),
     ],
 )
 def test_requests_that_are_none(changed: dict[str, Any], part: str) -> None:

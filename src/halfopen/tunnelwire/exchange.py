@@ -8,12 +8,13 @@ from enum import Enum
 from typing import Final
 
 from halfopen.errors import WireError
-from halfopen.tunnelwire.headers import Header, check, shown
+from halfopen.tunnelwire.headers import HOP_BY_HOP, Header, check, shown
 
 _METHOD: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _SCHEME: Final = re.compile(rb"https?")
 _HOST: Final = re.compile(rb"[0-9A-Za-z._\[\]:%-]{1,300}")
 _PATH: Final = re.compile(rb"/[^\0-\x20\x7f]*")
+_NEVER: Final = (b"cf-cloudflared-", b"cf-int-", b"cf-proxy-")
 
 
 class Kind(Enum):
@@ -47,10 +48,13 @@ class Request:
             ("host", _HOST, self.host),
             ("path", _PATH, self.path),
         )
-        for name, accepted, value in parts:
+        for part, accepted, value in parts:
             if not accepted.fullmatch(value):
-                raise WireError(f"{name}: {shown(value)} cannot be one")
+                raise WireError(f"{part}: {shown(value)} cannot be one")
         check(self.headers)
+        for name, _ in self.headers:
+            if name != name.lower() or name in HOP_BY_HOP or name.startswith(_NEVER):
+                raise WireError(f"header {shown(name)} does not go through a tunnel")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ META: Final = b"cf-cloudflared-response-meta"
 MOST: Final = 1 << 20
 """How long all headers of a message may be together, in bytes."""
 
+HOP_BY_HOP: Final = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization")
+) | {b"transfer-encoding", b"upgrade"}
+"""Names of headers that hold from one program to the next only."""
+
 _COUNT: Final = 2_000
 _META_MOST: Final = 1_024
 

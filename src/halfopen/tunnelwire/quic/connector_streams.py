@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from halfopen.tunnelwire.configuration import ConfigurationSent
 from halfopen.tunnelwire.exchange import Answered, Body, Broken, End, Kind, Refused, Request
 from halfopen.tunnelwire.quic.connect import ConnectRequest, read_request, write_answer
 from halfopen.tunnelwire.quic.head import Head, write_head
@@ -49,14 +48,6 @@ class ConnectorDataStream:
     def answer(self, answer: Answered | Refused) -> bytes:
         """What is to be sent: the answer, behind which its body follows."""
         return write_head(write_answer(answer, self._kind))
-
-
-@dataclass(frozen=True)
-class ConfigurationSent:
-    """The edge tells the connector its configuration (JSON), to be answered by `applied`."""
-
-    version: int
-    config: bytes
 
 
 class ConnectorCallStream:

@@ -11,10 +11,10 @@ A data stream, by what has come::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from halfopen.errors import WireError
+from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.exchange import Answered, Body, Broken, End, Reply, Request
 from halfopen.tunnelwire.quic.connect import ConnectResponse, read_answer, write_request
 from halfopen.tunnelwire.quic.head import Head, Signature, take_signature, write_head
@@ -80,21 +80,6 @@ class EdgeDataStream:
             return []
         self._state = _State.OVER
         return [Broken(reason)]
-
-
-@dataclass(frozen=True)
-class Applied:
-    """The version the connector is configured with, and what was wrong with the one that was sent."""
-
-    version: int
-    error: str
-
-
-@dataclass(frozen=True)
-class NotApplied:
-    """The connector gave no answer: why."""
-
-    reason: str
 
 
 class ConfigurationStream:

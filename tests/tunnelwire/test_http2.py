@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.exceptions import FrameTooLargeError
 from h2.settings import SettingCodes
 from hypothesis import given, settings
@@ -362,6 +363,17 @@ def test_an_answer_without_headers_of_its_own() -> None:
     assert replied.reply == Answered(200)
 
 
+def test_an_answer_that_is_not_as_long_as_it_says() -> None:
+    """That is between origin and visitor: other requests on the connection go on."""
+    ends = Ends()
+    stream = ends.asked(GET)
+    answer = Answered(304, ((b"Content-Length", b"55"),))
+    ends.connector.answer(stream, answer)
+    assert ends.to_edge() == [Replied(stream, answer)]
+    ends.connector.send(stream, b"", end=True)
+    assert ends.to_edge() == [Replied(stream, End())]
+
+
 def test_trailers_that_are_none() -> None:
     peer = Peer()
     (replied,) = peer.answered(ORIGIN)
@@ -402,6 +414,19 @@ def test_what_is_not_http2(sent: bytes) -> None:
     events = edge.receive(bytes.fromhex("000000 04 00 00000000") + sent, now=0)
     assert isinstance(events[-1], Lost)
     assert any(isinstance(event, Replied) and event.stream == stream for event in events)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_end_of_the_control_stream_is_told_once(at_once: bool) -> None:
+    """cloudflared ends it and then, as its side of it is open still, resets it without an error."""
+    peer = Peer()
+    peer.h2.send_headers(1, [(":status", "200")])
+    peer.h2.send_data(1, b"x", end_stream=True)
+    told = [] if at_once else peer.events()
+    peer.h2.reset_stream(1, ErrorCodes.NO_ERROR)
+    assert told + peer.events() == [ControlBytes(b"x"), ControlEnded()]
+    peer.edge.control(b"too late")
+    assert peer.events() == []
 
 
 def test_an_end_before_any_byte() -> None:

@@ -51,7 +51,9 @@ EdgeEvent = ControlBytes | ControlEnded | Replied | Room | Configured | Lost
 
 
 class _Control:
-    """The control stream."""
+    """The control stream. It is never broken off: the connector would serve nobody any more, and not come again."""
+
+    ended = False
 
 
 class _Configuration:
@@ -239,20 +241,21 @@ class EdgeConnection:
             case _Configuration() as configuration:
                 self.give_up(stream)
                 return [Configured(_outcome(configuration))]
-            case _Control():
+            case _Control() as control if not control.ended:
+                control.ended = True
                 return [ControlEnded()]
         return []
 
     def _on_broken(self, stream: int, reason: str) -> list[EdgeEvent]:
         what = self._streams.get(stream)
+        if isinstance(what, _Control):
+            return self._on_end(stream)
         self.give_up(stream)
         match what:
             case _Exchange():
                 return [Replied(stream, Broken(reason))]
             case _Configuration():
                 return [Configured(NotApplied(reason))]
-            case _Control():
-                return [ControlEnded()]
         return []
 
 

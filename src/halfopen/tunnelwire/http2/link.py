@@ -16,7 +16,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
-from hpack import Encoder
+from hpack import Decoder, Encoder
 
 from halfopen.tunnelwire.headers import MOST, Header
 from halfopen.tunnelwire.http2.frames import PREFACE, FrameLengths
@@ -48,6 +48,14 @@ class PlainEncoder(Encoder):
         return super().encode(headers, huffman)
 
 
+class LengthlessDecoder(Decoder):
+    """Keeps Content-Length from h2, which ends the connection where a body is not as long, be it a 304's that has none."""
+
+    def decode(self, data: bytes, raw: bool = False) -> Any:
+        """As hpack does, without that header."""
+        return [header for header in super().decode(data, raw) if bytes(header[0]) != b"content-length"]
+
+
 class Link:
     """One end. Times are those of any clock that does not go back, in seconds."""
 
@@ -67,8 +75,9 @@ class Link:
             SettingCodes.MAX_HEADER_LIST_SIZE: _HEADERS,
             SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS,
         }
-        if client:
+        if client:  # an answer's length stands among the origin's headers
             settings[SettingCodes.ENABLE_PUSH] = 0
+            self.h2.decoder = LengthlessDecoder()
         self.h2.local_settings = Settings(client=client, initial_values=settings)
         self.h2.max_inbound_frame_size = _FRAME
         self.h2.decoder.max_header_list_size = _HEADERS

@@ -60,11 +60,12 @@ class Link:
     """One end. Times are those of any clock that does not go back, in seconds."""
 
     def __init__(self, client: bool, now: float) -> None:
-        # Headers are checked before they come here (exchange.Request, headers.check).
+        # Headers are checked before they come here (exchange.Request, headers.check), and those of an answer by who reads them (marks).
         self.h2 = H2Connection(
             H2Configuration(
                 client_side=client,
                 header_encoding=None,
+                validate_inbound_headers=not client,
                 validate_outbound_headers=False,
                 normalize_outbound_headers=False,
             )

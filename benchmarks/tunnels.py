@@ -21,8 +21,8 @@ from sqlalchemy import insert
 from tests.databases.cluster import Cluster, programs, running
 
 from halfopen.accounts import Accounts
-from halfopen.accounts.database import FILE, Database
 from halfopen.config import key_file
+from halfopen.database.database import FILE, Database
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registry import Refused, Registration, Session
 from halfopen.tunnels.schema import TUNNELS

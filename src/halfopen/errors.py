@@ -8,9 +8,10 @@
     │   └── UnreadableError   not one byte of it can be read: why
     ├── PlacesError     a places file: its name and what is wrong with it
     ├── StoreError      a store: where it lies and why it cannot be used so
-    │   └── LeaseError        the right to commit to it is somebody else's: whose
+    │   ├── LeaseError        the right to commit to it is somebody else's: whose
+    │   └── OptionsError      a capture that is in it already, ingested with other options: which
     ├── WireError       what the other end of a tunnel sent: what of it is not the protocol
-    ├── AccountsError   the database of users and tokens: which one and what is wrong with it
+    ├── DatabaseError   the database of users, tokens and tunnels: which one and what is wrong with it
     └── RequestError    a request to the API: HTTP status, code and message of each fault
         ├── InvalidError         400        parameters: name, value, what is accepted
         ├── HeadersError         400/6003   headers of authentication without the right shape
@@ -100,12 +101,20 @@ class LeaseError(StoreError):
     """A store to which another process commits: it was waited for in vain, or took over when this one hung."""
 
 
+class OptionsError(StoreError):
+    """A capture that is in a store already, ingested with other `options` (text)."""
+
+    def __init__(self, capture: str, options: str) -> None:
+        super().__init__(capture, "is in the store with other options, and was not to be replaced")
+        self.options = options
+
+
 class WireError(HalfopenError):
     """What the other end of a tunnel sent and is not the protocol between connector and edge, in words."""
 
 
-class AccountsError(HalfopenError):
-    """A database of users and tokens that cannot be opened or used."""
+class DatabaseError(HalfopenError):
+    """A database of users, tokens and tunnels that cannot be opened or used."""
 
     def __init__(self, database: str, reason: str) -> None:
         super().__init__(f"{database}: {reason}")

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from halfopen.accounts import Accounts, Principal
-from halfopen.errors import AccountsError
+from halfopen.errors import DatabaseError
 from tests.databases.cluster import PASSWORD, ROLE, Cluster
 from tests.databases.relay import Relay, relay
 
@@ -36,7 +36,7 @@ def name_of(url: str) -> str:
 
 
 def failed(url: str, data: Path) -> str:
-    with pytest.raises(AccountsError) as told:
+    with pytest.raises(DatabaseError) as told:
         Accounts.open(data, url)
     assert PASSWORD not in str(told.value)
     assert "\n" not in str(told.value)
@@ -69,7 +69,7 @@ def test_every_usual_form_of_the_url(url: str, tmp_path: Path, scheme: str) -> N
     ],
 )
 def test_a_url_that_cannot_be_used_is_said_without_its_password(tmp_path: Path, wrong: str, why: str) -> None:
-    with pytest.raises(AccountsError, match=why):
+    with pytest.raises(DatabaseError, match=why):
         Accounts.open(tmp_path, wrong)
     failed(wrong, tmp_path)
 
@@ -122,9 +122,9 @@ def test_a_server_that_was_away_is_found_again(far: Relay, url: str, tmp_path: P
     token, _ = accounts.create_token(["admin"])
     for _ in range(2):
         far.cut()
-        with pytest.raises(AccountsError, match=r"\*\*\*@127.0.0.1"):
+        with pytest.raises(DatabaseError, match=r"\*\*\*@127.0.0.1"):
             accounts.verify(token)
-        with pytest.raises(AccountsError, match="refused"):
+        with pytest.raises(DatabaseError, match="refused"):
             accounts.create_token(["admin"])
         far.restore()
         assert isinstance(accounts.verify(token), Principal)

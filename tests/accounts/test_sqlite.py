@@ -10,14 +10,14 @@ import pytest
 
 from halfopen.accounts import Accounts
 from halfopen.config import data_directory, default_data
-from halfopen.errors import AccountsError, UsageError
+from halfopen.errors import DatabaseError, UsageError
 
 
 def test_what_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "accounts.sqlite").write_bytes(b"no database at all" * 100)
-    with pytest.raises(AccountsError, match="not a database"):
+    with pytest.raises(DatabaseError, match="not a database"):
         Accounts.open(tmp_path)
-    with pytest.raises(AccountsError, match="No such file or directory"):
+    with pytest.raises(DatabaseError, match="No such file or directory"):
         Accounts.open(tmp_path / "nowhere")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -100,7 +102,10 @@ def test_a_broken_store_leaves_what_stood_there(data: Path, halfopen: Run) -> No
     [
         (["-o", "x.txt"], "-o: x.txt cannot be used; accepted: a name that ends in .parquet or .csv"),
         (["-o", "x.csv", "--from", "soon"], "--from: soon"),
-        (["-o", "x.csv", "--from", "2026-01-02", "--to", "2026-01-02T00:14"], "--to: not after --from"),
+        (
+            ["-o", "x.csv", "--from", "2026-01-02", "--to", "2026-01-02T00:14"],
+            "--to: 2026-01-02T00:00:00Z cannot be used; accepted: a time after --from (2026-01-02T00:00:00Z)",
+        ),
     ],
 )
 def test_what_cannot_be_used(data: Path, halfopen: Run, argv: list[str], words: str) -> None:
@@ -110,6 +115,38 @@ def test_what_cannot_be_used(data: Path, halfopen: Run, argv: list[str], words: 
 
 
 def test_no_store_is_made(tmp_path: Path, halfopen: Run) -> None:
-    ran = halfopen("export", "--data", tmp_path, "-o", tmp_path / "x.csv")
-    assert ran.code == 1
-    assert not list(tmp_path.iterdir())
+    for verb in (("export", "-o", tmp_path / "x.csv"), ("store", "info"), ("store", "prune")):
+        ran = halfopen(*verb, "--data", tmp_path / "data")
+        assert ran.code == 1
+        assert "nothing was ingested yet (halfopen ingest FILE)" in ran.err
+        assert not list(tmp_path.iterdir())
+
+
+UNREADABLE = """
+import os, sys
+from halfopen.errors import StoreError
+from halfopen.store.store import Store
+
+Store(sys.argv[1] + "/store").close()
+os.chmod(sys.argv[1], 0)
+if not os.geteuid():
+    os.seteuid(65534)  # nothing is forbidden to root
+try:
+    Store(sys.argv[1] + "/store")
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_store_that_may_not_be_read_says_so(data: Path) -> None:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", UNREADABLE, str(data)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        data.chmod(0o700)
+    assert done.stdout == f"{data}/store/connections: Permission denied\n", done.stderr

@@ -11,9 +11,9 @@ from typing import Final
 from sqlalchemy import Connection
 
 from halfopen.accounts import Accounts
-from halfopen.accounts.database import FILE
-from halfopen.accounts.engines import postgresql, sqlite
 from halfopen.config import ACCOUNTS_URL
+from halfopen.database.database import FILE
+from halfopen.database.engines import postgresql, sqlite
 
 KINDS: Final = ("sqlite", "postgresql")
 

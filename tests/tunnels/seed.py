@@ -12,8 +12,8 @@ from typing import Final
 import pytest
 from sqlalchemy import delete
 
-from halfopen.accounts.database import Database
 from halfopen.config import ACCOUNTS_URL
+from halfopen.database.database import Database
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registry import Registered, Registration
 from halfopen.tunnels.schema import TUNNELS

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.errors import AccountsError, UsageError
+from halfopen.errors import DatabaseError, UsageError
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.vault import RunToken, Vault, new_secret, secret_of
 
@@ -41,16 +41,16 @@ def test_another_key_another_tunnel_and_a_changed_byte_open_nothing(tmp_path: Pa
         (vault, TUNNEL, b"\x02" + sealed[1:]),
         (vault, TUNNEL, b""),
     ):
-        with pytest.raises(AccountsError, match="not the key that the secret of tunnel"):
+        with pytest.raises(DatabaseError, match="not the key that the secret of tunnel"):
             keeper.unseal(tunnel, kept)
 
 
 def test_a_key_file_that_cannot_be_one(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"x")
-    with pytest.raises(AccountsError, match="a key has 32 bytes, this file 1"):
+    with pytest.raises(DatabaseError, match="a key has 32 bytes, this file 1"):
         Vault(tmp_path / "short").seal(TUNNEL, b"s" * 32)
     with pytest.raises(
-        AccountsError, match="No such file or directory; HALFOPEN_KEY_FILE names another file"
+        DatabaseError, match="No such file or directory; HALFOPEN_KEY_FILE names another file"
     ):
         Vault(tmp_path / "none" / "key").seal(TUNNEL, b"s" * 32)
 
@@ -59,7 +59,7 @@ def test_a_key_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "key"
     sealed = Vault(path).seal(TUNNEL, b"s" * 32)
     path.unlink()
-    with pytest.raises(AccountsError, match="the key of the secrets is gone"):
+    with pytest.raises(DatabaseError, match="the key of the secrets is gone"):
         Vault(path).unseal(TUNNEL, sealed)
     assert not path.exists()
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from halfopen.accounts.database import Database
+from halfopen.database.database import Database
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.records import Tunnel
 from halfopen.tunnels.registry import Refused, Registered, Registration, Session

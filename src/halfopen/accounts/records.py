@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,12 @@ from sqlalchemy import Connection, Row, Select, bindparam, insert, or_, select, 
 from sqlalchemy.exc import IntegrityError
 
 from halfopen.accounts import credentials
-from halfopen.accounts.database import Database
 from halfopen.accounts.permissions import ADMIN, EDGE_REPORT, PERMISSIONS, SENSOR_WRITE
 from halfopen.accounts.principal import Account, Principal, Refusal, TokenRecord, User
 from halfopen.accounts.schema import ACCOUNTS, INSTALLATION, MEMBERSHIPS, TOKENS, USERS
-from halfopen.errors import AccountsError, UsageError
+from halfopen.database.database import Database
+from halfopen.errors import DatabaseError, UsageError
+from halfopen.model import SENSOR_NAME, SENSOR_NAMES
 
 FIRST_USER: Final = "admin@localhost"
 """E-mail of the user that a new installation begins with."""
@@ -33,7 +35,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Accounts:
     """The users, accounts and tokens of an installation. Safe to share between threads.
 
-    Everything raises AccountsError where the database fails.
+    Everything raises DatabaseError where the database fails.
     """
 
     def __init__(self, database: Database) -> None:
@@ -218,7 +220,7 @@ class Accounts:
         try:
             with self._database.writing() as connection:
                 connection.execute(update(TOKENS).where(TOKENS.c.id == identifier, seen).values(used=now))
-        except AccountsError:
+        except DatabaseError:
             pass  # a full or read-only disk keeps nobody from asking
 
     def _begun(self) -> bytes:
@@ -278,8 +280,8 @@ def _check_token(permissions: Sequence[str], sensor: str | None, edge: str | Non
         raise UsageError("sensor", sensor or "none", f"a sensor's name together with {SENSOR_WRITE}")
     if (EDGE_REPORT in permissions) != (edge is not None):
         raise UsageError("permission", EDGE_REPORT, "for an edge's key only (halfopen edge enrol)")
-    if sensor is not None and not credentials.SENSOR.fullmatch(sensor):
-        raise UsageError("sensor", sensor, "1 to 63 characters of 0-9, A-Z, a-z, ., _ and -")
+    if sensor is not None and not re.fullmatch(SENSOR_NAME, sensor):
+        raise UsageError("sensor", sensor, SENSOR_NAMES)
     if len(name) > 100 or not name.isprintable():
         raise UsageError("name", name, "at most 100 printable characters")
 

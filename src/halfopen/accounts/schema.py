@@ -1,4 +1,4 @@
-"""The tables of users, accounts and tokens. A change here is a new migration and a new REVISION."""
+"""The tables of users, accounts and tokens. A change here is a new migration."""
 
 from __future__ import annotations
 
@@ -12,22 +12,11 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
 )
 
-REVISION: Final = "0003"
-"""The migration these tables are the result of."""
-
-METADATA: Final = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-    }
-)
+from halfopen.database.metadata import METADATA
 
 INSTALLATION: Final = Table(
     "installation",

@@ -23,7 +23,7 @@ _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 
 class Verifier(Protocol):
-    """What knows tokens and keys: halfopen.accounts.Accounts, or what stands in for it. It may raise AccountsError."""
+    """What knows tokens and keys: halfopen.accounts.Accounts, or what stands in for it. It may raise DatabaseError."""
 
     def check(self) -> None:
         """Nothing, if it answers."""

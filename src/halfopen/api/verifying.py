@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from anyio import CapacityLimiter, fail_after, to_thread
 
 from halfopen.api.authentication import Verifier
-from halfopen.errors import AccountsError
+from halfopen.errors import DatabaseError
 
 _THREADS: Final = 8  # apart from those of handlers, which may be slow
 _FRESH: Final = 5.0
@@ -27,7 +27,7 @@ class Verifying:
         self._checked, self._answers = -_FRESH, True
 
     async def ask(self, question: Callable[[Verifier], T]) -> T:
-        """The answer; AccountsError where there is none in time."""
+        """The answer; DatabaseError where there is none in time."""
         try:
             with fail_after(self._patience):
                 # A thread that is left behind ends with its connection, and the pool of these is small.
@@ -36,7 +36,7 @@ class Verifying:
                 )
         except TimeoutError:
             why = f"no answer within {self._patience:g} s"
-            raise AccountsError("the database of accounts", why) from None
+            raise DatabaseError("the database of accounts", why) from None
 
     async def answers(self) -> bool:
         """Whether the accounts answer."""
@@ -44,7 +44,7 @@ class Verifying:
             self._checked = monotonic()
             try:
                 await self.ask(lambda verifier: verifier.check())
-            except AccountsError:
+            except DatabaseError:
                 self._answers = False
             else:
                 self._answers = True

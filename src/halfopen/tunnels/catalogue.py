@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from halfopen.accounts.changes import Changes
-from halfopen.accounts.database import Database
+from halfopen.database.changes import Changes
+from halfopen.database.database import Database
 from halfopen.errors import ConflictError, MissingError, RefusedError, UsageError
 from halfopen.tunnels import rows
 from halfopen.tunnels.records import HEALTHY, Connector, Link, Status, Tunnel
@@ -79,7 +79,7 @@ class Tunnels:
     """The tunnels of an installation. Safe to share between threads.
 
     Everything that names a tunnel raises MissingError where the account has none with that id; everything raises
-    AccountsError where the database fails.
+    DatabaseError where the database fails.
     """
 
     def __init__(self, database: Database, changes: Changes, vault: Vault, registry: Registry) -> None:

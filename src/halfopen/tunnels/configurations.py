@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from halfopen.accounts.database import Database
+from halfopen.database.database import Database
 from halfopen.errors import MissingError, SizeError
 from halfopen.tunnels import ingress, rows
 from halfopen.tunnels.hostnames import current, take_configured
@@ -34,7 +34,7 @@ class Configuration:
 
 
 class Configurations:
-    """The configurations of an installation's tunnels. Everything raises AccountsError where the database fails, and
+    """The configurations of an installation's tunnels. Everything raises DatabaseError where the database fails, and
     MissingError (1055) where the account has no such tunnel or it is deleted."""
 
     def __init__(self, database: Database) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halfopen.accounts.credentials import new_identifier
-from halfopen.accounts.database import Database
+from halfopen.database.database import Database
 from halfopen.errors import UsageError
 from halfopen.tunnels import rows
 from halfopen.tunnels.schema import EDGES
@@ -32,7 +32,7 @@ class Edge:
 
 
 class Edges:
-    """The edges of an installation. Everything raises AccountsError where the database fails."""
+    """The edges of an installation. Everything raises DatabaseError where the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from halfopen.accounts.credentials import new_identifier
-from halfopen.accounts.database import Database
 from halfopen.accounts.schema import ACCOUNTS
+from halfopen.database.database import Database
 from halfopen.errors import ConflictError, InvalidError, MissingError, Rejected, UsageError
 from halfopen.tunnels import ingress, names, rows
 from halfopen.tunnels.schema import CONFIGURATIONS, HOSTNAMES, TUNNELS, ZONES
@@ -40,7 +40,7 @@ class Claimed:
 
 
 class Hostnames:
-    """The zones of an installation and what routes in them. Everything raises AccountsError where the database fails."""
+    """The zones of an installation and what routes in them. Everything raises DatabaseError where the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from halfopen.accounts import Accounts
-from halfopen.accounts.changes import Changes
-from halfopen.accounts.database import Database
 from halfopen.config import key_file
+from halfopen.database.changes import Changes
+from halfopen.database.database import Database
 from halfopen.tunnels.catalogue import Tunnels
 from halfopen.tunnels.configurations import Configurations
 from halfopen.tunnels.edges import Edges

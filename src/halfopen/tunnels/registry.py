@@ -18,8 +18,8 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, delete, exists, or_, select, update
 
-from halfopen.accounts.changes import Changes
-from halfopen.accounts.database import Database
+from halfopen.database.changes import Changes
+from halfopen.database.database import Database
 from halfopen.tunnels import rows
 from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, EDGES
 from halfopen.tunnels.together import Together
@@ -101,7 +101,7 @@ class Registry:
     """Connections of every tunnel, in a database that any number of processes share. Safe to share between threads.
 
     `grace` (s) is how long a lost connection is pending. `clock` gives the time (microseconds since 1970, UTC), by default that of the
-    database. Everything raises AccountsError where the database fails.
+    database. Everything raises DatabaseError where the database fails.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-from halfopen.accounts.schema import METADATA
+from halfopen.database.metadata import METADATA
 
 ZONES: Final = Table(
     "zones",

@@ -24,7 +24,7 @@ from uuid import UUID
 
 from halfopen.accounts.credentials import IDENTIFIER
 from halfopen.config import KEY_FILE
-from halfopen.errors import AccountsError, UsageError
+from halfopen.errors import DatabaseError, UsageError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -73,7 +73,7 @@ class Vault:
 
     def __init__(self, path: Path) -> None:
         """Their key lies in the file `path`, which the first secret that is sealed makes, with mode 0600. Everything raises
-        AccountsError where it cannot be used."""
+        DatabaseError where it cannot be used."""
         self._path = path
 
     @cached_property
@@ -84,9 +84,9 @@ class Vault:
             key = self._path.read_bytes()
         except OSError as error:
             reason = f"the key of tunnels' secrets: {error.strerror or error}; {KEY_FILE} names another file"
-            raise AccountsError(str(self._path), reason) from None
+            raise DatabaseError(str(self._path), reason) from None
         if len(key) != _KEY_BYTES:
-            raise AccountsError(str(self._path), f"a key has {_KEY_BYTES} bytes, this file {len(key)}")
+            raise DatabaseError(str(self._path), f"a key has {_KEY_BYTES} bytes, this file {len(key)}")
         return key
 
     @cached_property
@@ -102,11 +102,11 @@ class Vault:
         return _FORMAT + nonce + self._cipher.encrypt(nonce, secret, tunnel.encode())
 
     def unseal(self, tunnel: str, sealed: bytes) -> bytes:
-        """The secret of a tunnel. AccountsError where it was sealed under another key, or for another tunnel."""
+        """The secret of a tunnel. DatabaseError where it was sealed under another key, or for another tunnel."""
         from cryptography.exceptions import InvalidTag
 
         if not self._path.exists():  # not to be made anew: another one opens nothing
-            raise AccountsError(
+            raise DatabaseError(
                 str(self._path), f"the key of the secrets is gone; {KEY_FILE} names another file"
             )
         try:
@@ -114,7 +114,7 @@ class Vault:
                 raise InvalidTag
             return self._cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], tunnel.encode())
         except (InvalidTag, ValueError):
-            raise AccountsError(
+            raise DatabaseError(
                 str(self._path), f"not the key that the secret of tunnel {tunnel} was sealed with"
             ) from None
 

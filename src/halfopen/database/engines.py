@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from halfopen.config import ACCOUNTS_URL
-from halfopen.errors import AccountsError
+from halfopen.errors import DatabaseError
 
 WRITES: Final = "halfopen_writes"
 """Execution option of a transaction that may write."""
@@ -66,10 +66,10 @@ def postgresql(url: str) -> tuple[Engine, str]:
     except (ArgumentError, ValueError):
         parsed = None
     if parsed is None or "@" in (parsed.host or ""):  # not told: what was given may be nothing but a password
-        raise AccountsError(ACCOUNTS_URL, f"{_SHAPE} (other signs than letters and digits as %40)")
+        raise DatabaseError(ACCOUNTS_URL, f"{_SHAPE} (other signs than letters and digits as %40)")
     name = _name(parsed)
     if parsed.drivername not in _SCHEMES:
-        raise AccountsError(name, _SHAPE)
+        raise DatabaseError(name, _SHAPE)
     ours = {key: value for key, value in _CONNECTING.items() if key not in parsed.query}
     try:
         engine = create_engine(
@@ -80,7 +80,7 @@ def postgresql(url: str) -> tuple[Engine, str]:
             pool_timeout=WAIT,
         )
     except ModuleNotFoundError:
-        raise AccountsError(
+        raise DatabaseError(
             name, "its driver is not installed (pip install 'halfopen[postgresql]')"
         ) from None
     return engine, name

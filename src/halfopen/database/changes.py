@@ -11,8 +11,8 @@ import threading
 import time
 from typing import Final
 
-from halfopen.accounts.database import Database
-from halfopen.errors import AccountsError
+from halfopen.database.database import Database
+from halfopen.errors import DatabaseError
 
 _AGAIN: Final = 1.0  # seconds before a database that failed is watched again
 _LINGER: Final = 10.0  # seconds for which is watched on after the last one waited
@@ -62,7 +62,7 @@ class Changes:
                     while self._is_wanted():
                         if changed():
                             self._tell()
-            except AccountsError:
+            except DatabaseError:
                 time.sleep(_AGAIN)
 
     def _is_wanted(self) -> bool:

@@ -13,9 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from halfopen.accounts import Principal
-from halfopen.accounts.schema import REVISION
 from halfopen.config import accounts_url
-from halfopen.errors import AccountsError
+from halfopen.database.metadata import REVISION
+from halfopen.errors import DatabaseError
 from halfopen.tunnels.schema import TUNNELS
 from tests.databases.database import Database
 
@@ -29,7 +29,7 @@ def test_the_migrations_make_the_tables_of_the_schema(database: Database) -> Non
 
 def test_the_last_migration_is_that_of_the_schema() -> None:
     config = Config()
-    config.set_main_option("script_location", "halfopen.accounts:migrations")
+    config.set_main_option("script_location", "halfopen.database:migrations")
     assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
 
 
@@ -57,7 +57,7 @@ def test_a_database_of_a_later_version_is_left_alone(database: Database) -> None
     database.open().close()
     with database.connection() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(AccountsError, match="written by another version of Halfopen"):
+    with pytest.raises(DatabaseError, match="written by another version of Halfopen"):
         database.open()
 
 
@@ -65,7 +65,7 @@ def test_a_migration_that_fails_leaves_nothing(database: Database) -> None:
     with database.connection() as connection:
         # In the way of the last table of the migration.
         connection.execute(text("CREATE TABLE tokens (id TEXT)"))
-    with pytest.raises(AccountsError, match=r'"?tokens"? already exists'):
+    with pytest.raises(DatabaseError, match=r'"?tokens"? already exists'):
         database.open()
     with database.connection() as connection:
         assert inspect(connection).get_table_names() == ["tokens"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from halfopen.accounts.schema import METADATA
+from halfopen.database.metadata import METADATA
 
 # SQLite's changes of tables can be undone like any other; Alembic by itself assumes that they cannot.
 context.configure(

@@ -14,9 +14,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from halfopen.accounts.engines import CHANNEL, WRITES, listening, looking, postgresql, sqlite
-from halfopen.accounts.schema import REVISION
-from halfopen.errors import AccountsError
+from halfopen.database.engines import CHANNEL, WRITES, listening, looking, postgresql, sqlite
+from halfopen.database.metadata import REVISION
+from halfopen.errors import DatabaseError
 
 FILE: Final = "accounts.sqlite"
 """Name of the SQLite file in a data directory."""
@@ -46,7 +46,7 @@ class Database:
             # SQLite gives its journals the mode of the database.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
-            raise AccountsError(str(path), error.strerror or str(error)) from None
+            raise DatabaseError(str(path), error.strerror or str(error)) from None
         database = cls(sqlite(path), str(path))
         with _alone(directory):
             database._bring_up_to_date()
@@ -88,7 +88,7 @@ class Database:
                 with closing(connection):
                     yield (listening if self._engine.dialect.name == "postgresql" else looking)(driver)
             except self._engine.dialect.loaded_dbapi.Error as error:
-                raise AccountsError(self.name, str(error)) from error
+                raise DatabaseError(self.name, str(error)) from error
 
     def now(self, connection: Connection) -> int:
         """The time (microseconds since 1970, UTC) by the one clock that all processes of this database share."""
@@ -115,7 +115,7 @@ class Database:
             yield
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise AccountsError(self.name, reason) from error
+            raise DatabaseError(self.name, reason) from error
 
     def _bring_up_to_date(self) -> None:
         try:
@@ -124,7 +124,7 @@ class Database:
                     return  # the common case, without importing Alembic
             with self.writing_alone() as connection:
                 self._migrate(connection)
-        except AccountsError:
+        except DatabaseError:
             self.close()
             raise
 
@@ -134,12 +134,12 @@ class Database:
         from alembic.util import CommandError
 
         config = Config()
-        config.set_main_option("script_location", "halfopen.accounts:migrations")
+        config.set_main_option("script_location", "halfopen.database:migrations")
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
         except CommandError as error:
-            raise AccountsError(self.name, f"written by another version of Halfopen ({error})") from None
+            raise DatabaseError(self.name, f"written by another version of Halfopen ({error})") from None
 
 
 def _revision(connection: Connection) -> str | None:

@@ -1,0 +1,1 @@
+"""The database of users, tokens and tunnels: opened, brought up to date, watched for changes."""

@@ -149,7 +149,7 @@ def test_the_origin_breaks_off() -> None:
     ends.connector.give_up(stream)
     answered, broken = ends.to_edge()
     assert answered == Replied(stream, OK)
-    assert isinstance(broken.reply, Broken)
+    assert broken == Replied(stream, Broken("broken off by the connector (CANCEL)"))
     assert ends.edge.capacity() == STREAMS - 1
 
 

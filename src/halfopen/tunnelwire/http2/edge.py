@@ -189,13 +189,13 @@ class EdgeConnection:
                 return self._on_end(stream)
             case h2.StreamReset(stream_id=stream, error_code=code):
                 self._link.forget(stream)
-                return self._on_broken(stream, f"broken off by the connector ({code!r})")
+                return self._on_broken(stream, f"broken off by the connector ({_name(code)})")
             case h2.WindowUpdated(stream_id=stream):
                 return [Room(stream)]
             case h2.RemoteSettingsChanged():
                 return [Room(0)]
             case h2.ConnectionTerminated(error_code=code):
-                return self.lose(f"ended by the connector ({code!r})")
+                return self.lose(f"ended by the connector ({_name(code)})")
         return []
 
     def _on_headers(self, stream: int, headers: list[Header]) -> list[EdgeEvent]:
@@ -257,6 +257,10 @@ class EdgeConnection:
             case _Configuration():
                 return [Configured(NotApplied(reason))]
         return []
+
+
+def _name(code: object) -> str:
+    return str(getattr(code, "name", code))
 
 
 def _outcome(answer: _Configuration) -> Applied | NotApplied:

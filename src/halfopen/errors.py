@@ -9,6 +9,7 @@
     ├── PlacesError     a places file: its name and what is wrong with it
     ├── StoreError      a store: where it lies and why it cannot be used so
     │   └── LeaseError        the right to commit to it is somebody else's: whose
+    ├── WireError       what the other end of a tunnel sent: what of it is not the protocol
     ├── DatabaseError   the database of users, tokens and tunnels: which one and what is wrong with it
     └── RequestError    a request to the API: HTTP status, code and message of each fault
         ├── InvalidError         400        parameters: name, value, what is accepted
@@ -97,6 +98,10 @@ class StoreError(HalfopenError):
 
 class LeaseError(StoreError):
     """A store to which another process commits: it was waited for in vain, or took over when this one hung."""
+
+
+class WireError(HalfopenError):
+    """What the other end of a tunnel sent and is not the protocol between connector and edge, in words."""
 
 
 class DatabaseError(HalfopenError):

@@ -14,7 +14,9 @@ from tests.cli.conftest import command
 
 
 @contextmanager
-def running(data: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+def running(
+    data: Path, *options: str, host: str = "127.0.0.1", environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """A server of a data directory, by its URL; it is ended afterwards, its log is `data`/log."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -22,11 +24,11 @@ def running(data: Path, *options: str, environment: Mapping[str, str] | None = N
     log = data / "log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            command("serve", "--data", data, "--port", port, *options),
+            command("serve", "--data", data, "--host", host, "--port", port, *options),
             env=os.environ | dict(environment or {}), stdout=stream, stderr=stream,
         )  # fmt: skip
     try:
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://{host}:{port}"
         wait_for(url, process, log)
         yield url
     finally:

@@ -24,12 +24,17 @@ def default_data() -> Path:
     return base / "halfopen"
 
 
+def data_path(given: str | Path | None = None) -> Path:
+    """Where the data directory lies that was asked for, else this user's."""
+    return Path(given).absolute() if given is not None else default_data()
+
+
 def data_directory(given: str | Path | None = None) -> Path:
-    """The data directory that was asked for, else this user's; made with mode 0700 where it does not exist.
+    """The directory at `data_path`; made with mode 0700 where it does not exist.
 
     Raises UsageError where it cannot be made or is no directory.
     """
-    path = Path(given).absolute() if given is not None else default_data()
+    path = data_path(given)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)

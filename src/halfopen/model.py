@@ -34,6 +34,12 @@ PACKETS_KEPT: Final = 10
 CLOCK_STEP: Final = 10 * SECOND
 """A packet older than the capture's clock by more than this begins another capture (D1)."""
 
+SENSOR_NAME: Final = "(?!(?:other|timestamps|meta)(?:$|/))[0-9A-Za-z][0-9A-Za-z._-]{0,62}"
+"""A pattern that names of sensors match, as a whole or in a path: the words left out are keys of answers, beside such names."""
+
+SENSOR_NAMES: Final = "1 to 63 characters of 0-9, A-Z, a-z, ., _ and -, the first a letter or digit; not other, timestamps or meta"
+"""The same in words."""
+
 
 class Flag(IntFlag):
     """TCP flags as they stand in the header (RFC 9293 section 3.1)."""

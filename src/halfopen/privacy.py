@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
 from hashlib import blake2b
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
 
@@ -105,6 +105,12 @@ def kept_as(client: IPv4Address | IPv6Address, key: Path) -> list[str]:
         halves = (np.array([half], np.uint64) for half in (number >> 64, number & 2**64 - 1))
         names += Privacy(Address.hash, key=key.read_bytes()).hashed_addresses(*halves)
     return names
+
+
+def network_of(client: IPv4Address | IPv6Address) -> IPv4Network | IPv6Network:
+    """The network of a client as which truncated addresses are kept."""
+    usual = Privacy()
+    return ip_network((client, usual.ipv4_prefix if client.version == 4 else usual.ipv6_prefix), strict=False)
 
 
 @cache

@@ -13,7 +13,6 @@ from sqlalchemy import select, text
 from halfopen.accounts import Accounts, Principal, Refusal, records
 from halfopen.accounts.permissions import (
     ADMIN,
-    ANNOTATIONS,
     ANYBODY,
     CONNECTIONS,
     PERMISSIONS,
@@ -138,9 +137,12 @@ def test_a_token_of_a_database_that_cannot_be_written_is_still_good(database: Da
         ([], {}, "permission"),
         (["radar"], {}, "permission"),
         (["radar:read"], {"sensor": "web-1"}, "sensor"),
+        (["annotations:write"], {}, "permission"),
         (["sensor:write"], {}, "sensor"),
         (["sensor:write"], {"sensor": "../x"}, "sensor"),
         (["sensor:write"], {"sensor": "a" * 64}, "sensor"),
+        (["sensor:write"], {"sensor": "other"}, "sensor"),
+        (["sensor:write"], {"sensor": "-dash"}, "sensor"),
         (["radar:read"], {"account": "0" * 32}, "account"),
         (["radar:read"], {"name": "a\nb"}, "name"),
         (["radar:read"], {"name": "a" * 101}, "name"),
@@ -194,7 +196,7 @@ def test_an_email_and_its_key(accounts: Accounts) -> None:
 
 
 OPENS = {
-    "radar": RADAR, "connections": CONNECTIONS, "annotations": ANNOTATIONS, "sensor": SENSOR, "user": USER,
+    "radar": RADAR, "connections": CONNECTIONS, "sensor": SENSOR, "user": USER,
     "read tunnels": TUNNELS_READ, "write tunnels": TUNNELS_WRITE,
 }  # fmt: skip
 
@@ -206,7 +208,6 @@ OPENS = {
         ("User Details Read", ["radar", "user"]),
         ("User Details Write", ["radar", "user"]),
         ("connections:read", ["connections"]),
-        ("annotations:write", ["annotations"]),
         ("sensor:write", ["sensor"]),
         ("Cloudflare One Connectors Read", ["read tunnels"]),
         ("Cloudflare One Connectors Write", ["read tunnels", "write tunnels"]),

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from halfopen.radar.notes import NAME, Notes
+from halfopen.errors import StoreError
+from halfopen.pipeline import Judge
+from halfopen.radar.notes import NAME, Note, Notes
+from halfopen.store.committer import Committer
+from halfopen.store.store import Store
+from halfopen.store.upkeep import Upkeep
 from tests.cli.conftest import Ran, capture_bytes
 from tests.radar.memory import at
 
@@ -66,6 +72,10 @@ def test_a_moment(halfopen: Run, tmp_path: Path) -> None:
         (["x", "--asn", "0"], "--asn: 0 cannot be used"),
         (["x", "--location", "XX"], "--location: XX cannot be used"),
         (["x", "--link", "javascript:1"], "--link: javascript:1 cannot be used"),
+        (
+            ["x", "--link", 'https://x.example/"onx='],
+            '--link: https://x.example/"onx= cannot be used; accepted: an absolute URL',
+        ),
         (["x", "--from", "soon"], "--from: soon cannot be used"),
         (["x", "--from", "2026-08-10", "--to", "2026-08-09"], "--to: 2026-08-09 cannot be used"),
     ],
@@ -84,7 +94,8 @@ def test_a_capture_that_was_moved_says_so(halfopen: Run, tmp_path: Path) -> None
     assert halfopen(*ingest, "--shift-end", "now").code == 0
     (note,) = Notes(data).all()
     told = note.annotation
-    assert (told.event_type, told.tags) == ("PIPELINE", ("edge",))
+    assert (told.event_type, told.tags, told.sensors) == ("PIPELINE", ("edge",), ("edge",))
+    assert "sensor edge" in halfopen("annotate", "--list", "--data", data).out
     assert "was moved to this time" in told.description
     assert told.end is not None
     assert time.time() - 2 * 3600 - 1000 < told.start < told.end <= time.time()
@@ -94,3 +105,44 @@ def test_a_capture_that_was_moved_says_so(halfopen: Run, tmp_path: Path) -> None
     assert Notes(data).all() == (note,)
     assert halfopen(*ingest, "--replace").code == 0
     assert Notes(data).all() == ()
+
+
+def moved(halfopen: Run, tmp_path: Path) -> tuple[tuple[object, ...], Path, Note]:
+    """How a capture was ingested, and was moved; where; and the note of it."""
+    capture, data = tmp_path / "one.pcap", tmp_path / "data"
+    capture.write_bytes(capture_bytes(0))
+    ingest = ("ingest", capture, "--data", data, "--shift-end", "now")
+    assert halfopen(*ingest).code == 0
+    (note,) = Notes(data).all()
+    return ingest, data, note
+
+
+def test_the_mark_stays_where_connections_gone_by_age_keep_others_from_their_place(
+    halfopen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest, data, note = moved(halfopen, tmp_path)
+    with closing(Store(data / "store")) as store:
+        assert Upkeep(store.committer()).prune(-1, 86400).pruned
+    monkeypatch.setattr(Judge, "run", lambda *_: pytest.fail("it is judged in vain"))
+    refused = halfopen(*ingest, "--replace")
+    assert (refused.code, "gone by retention" in refused.out) == (1, True)
+    assert Notes(data).all() == (note,)
+
+
+@pytest.mark.parametrize("how", [StoreError("here", "the disk is full"), KeyboardInterrupt()])
+def test_rows_that_stay_keep_their_mark(
+    halfopen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: BaseException
+) -> None:
+    ingest, data, note = moved(halfopen, tmp_path)
+
+    def fails(*_: object) -> None:
+        raise how
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Committer, "_without", fails)
+        assert halfopen(*ingest, "--replace").code
+    assert note in Notes(data).all()
+    assert len(Notes(data).all()) == (1 if isinstance(how, StoreError) else 2)
+    assert halfopen(*ingest, "--replace").code == 0
+    (again,) = Notes(data).all()
+    assert again.id > note.id

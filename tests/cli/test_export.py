@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -11,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from halfopen.errors import StoreError
 from halfopen.model import SECOND
 from halfopen.store.committer import Batch
 from halfopen.store.store import Store
@@ -100,7 +102,10 @@ def test_a_broken_store_leaves_what_stood_there(data: Path, halfopen: Run) -> No
     [
         (["-o", "x.txt"], "-o: x.txt cannot be used; accepted: a name that ends in .parquet or .csv"),
         (["-o", "x.csv", "--from", "soon"], "--from: soon"),
-        (["-o", "x.csv", "--from", "2026-01-02", "--to", "2026-01-02T00:14"], "--to: not after --from"),
+        (
+            ["-o", "x.csv", "--from", "2026-01-02", "--to", "2026-01-02T00:14"],
+            "--to: 2026-01-02T00:00:00Z cannot be used; accepted: a time after --from (2026-01-02T00:00:00Z)",
+        ),
     ],
 )
 def test_what_cannot_be_used(data: Path, halfopen: Run, argv: list[str], words: str) -> None:
@@ -110,6 +115,21 @@ def test_what_cannot_be_used(data: Path, halfopen: Run, argv: list[str], words: 
 
 
 def test_no_store_is_made(tmp_path: Path, halfopen: Run) -> None:
-    ran = halfopen("export", "--data", tmp_path, "-o", tmp_path / "x.csv")
-    assert ran.code == 1
-    assert not list(tmp_path.iterdir())
+    for verb in (("export", "-o", tmp_path / "x.csv"), ("store", "info"), ("store", "prune")):
+        ran = halfopen(*verb, "--data", tmp_path / "data")
+        assert ran.code == 1
+        assert "nothing was ingested yet (halfopen ingest FILE)" in ran.err
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_may_not_be_read_says_so(data: Path) -> None:
+    data.chmod(0)
+    before = os.geteuid()
+    try:
+        if not before:
+            os.seteuid(65534)  # nothing is forbidden to root
+        with pytest.raises(StoreError, match="Permission denied"):
+            Store(data / "store")
+    finally:
+        os.seteuid(before)
+        data.chmod(0o700)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Ran, spawned
+from tests.server.test_upkeep import until
+from tests.serving import running
 
 PLACES = Path(__file__).parents[2] / "captures" / "places"
 
@@ -28,6 +31,38 @@ def test_an_address_that_is_none_of_ours_is_named(halfopen: Callable[..., Ran], 
     ran = halfopen("serve", "--data", tmp_path / "data", "--host", "192.0.2.1")
     assert ran.code == 2
     assert "192.0.2.1 port 8787" in ran.err
+
+
+def test_times_to_keep_are_told_as_they_were_given(halfopen: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = halfopen("serve", "--data", tmp_path, "--keep-connections", "30h", "--keep-rollups", "1d")
+    assert ran.code == 2
+    assert "--keep-rollups: 1d cannot be used" in ran.err
+    assert "--keep-connections (30h)" in ran.err
+
+
+@pytest.mark.parametrize("host", ["nonsense..x", "no-such-host.invalid", "x" * 70, ""])
+def test_a_name_that_is_no_hosts_is_refused_in_a_line(
+    halfopen: Callable[..., Ran], tmp_path: Path, host: str
+) -> None:
+    ran = halfopen("serve", "--data", tmp_path / "data", "--host", host)
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+    assert f"{host} port 8787 cannot be used" in ran.err
+
+
+def test_a_name_is_served_at_its_address_which_is_told_once_it_listens(tmp_path: Path) -> None:
+    with running(tmp_path, host="localhost") as url:
+        port = url.rpartition(":")[2]
+        line = re.compile(rf"halfopen: serving http://(127\.0\.0\.1|\[::1\]):{port}/client/v4\n")
+        assert until(lambda: line.search((tmp_path / "log").read_text()) is not None)
+
+
+def test_nothing_is_served_where_the_start_fails(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "files.parquet").write_bytes(b"no Parquet")
+    ran = spawned("serve", "--data", tmp_path)
+    assert ran.code == 1
+    assert "files.parquet" in ran.err
+    assert "serving" not in ran.err
 
 
 @pytest.mark.parametrize(

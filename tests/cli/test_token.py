@@ -56,7 +56,7 @@ def test_the_list_and_the_end_of_a_token(halfopen: Run, database: Database) -> N
     assert re.search(r"the web server +sensor:write +every +web-1 .* - +- +active$", first)
     assert "User Details Read, radar:read" in second
     revoked = halfopen("token", "revoke", "--data", database.data, first.split()[0])
-    assert (revoked.code, revoked.out) == (0, "")
+    assert (revoked.code, revoked.out) == (0, f"token {first.split()[0]} is revoked\n")
     assert halfopen("token", "list", "--data", database.data).out.splitlines()[1].endswith("revoked")
     with database.accounts() as accounts:
         assert accounts.verify(token.strip()) is Refusal.revoked

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
+from halfopen.radar.windows import stamp
 from halfopen.store.committer import Batch
 from halfopen.store.store import Store
 from halfopen.store.upkeep import Upkeep
@@ -110,7 +113,10 @@ def test_a_client_is_taken_out(halfopen: Run, small: Path, tmp_path: Path, how: 
     vacuum(tmp_path)
     names = {each["client"] for each in before if each["start_ns"] in hers}
     assert not names & {each["client"] for each in on_disk(tmp_path)}
-    assert "of 0 connections" in halfopen("store", "forget", "--client", address, *data).out
+    again = halfopen("store", "forget", "--client", address, *data)
+    assert "of 0 connections" in again.out
+    network = address.rpartition(".")[0] + ".0"
+    assert f"one of {network}/24: --client {network} takes all of them out" in again.err
     # The capture is whole as before: it can be replaced and taken out.
     assert halfopen("ingest", small, *data, "--replace").code == 0
     assert halfopen("store", "forget", "--capture", small, *data).code == 0
@@ -137,6 +143,19 @@ def test_what_went_by_retention_cannot_be_taken_out(halfopen: Run, small: Path, 
     done = halfopen("store", "forget", "--capture", small, "--data", tmp_path)
     assert done.code == 1
     assert "gone by retention" in done.err
+    assert re.search(
+        r": 0 connections, 9 more gone by age, as captures, ingested 2",
+        halfopen("store", "info", "--data", tmp_path).out,
+    )
+
+
+def test_captures_are_told_by_their_times(halfopen: Run, small: Path, tmp_path: Path) -> None:
+    halfopen("ingest", small, "--data", tmp_path, "--sensor", "edge")
+    times = sorted(each["start_ns"] // 10**9 for each in kept(tmp_path))
+    span = f"9 connections of {stamp(times[0])} to {stamp(times[-1])}, as edge, ingested {stamp(int(time.time()))[:10]}"
+    assert span in halfopen("store", "info", "--data", tmp_path).out
+    (file,) = info(halfopen, tmp_path)["files"]
+    assert file["held"] == {"connections": 9, "first": times[0], "last": times[-1]}
 
 
 @pytest.mark.parametrize(

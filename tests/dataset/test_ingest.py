@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -95,7 +96,7 @@ def test_other_options_are_refused_and_replace_replaces(halfopen: Run, small: Pa
     fewer = (*ingest, "--server-port", "80", "--sensor", "edge")
     refused = halfopen(*fewer)
     assert refused.code == 1
-    assert "other options" in refused.out
+    assert "with other options (--sensor, --server-port); with --replace it takes" in refused.out
     assert told(tmp_path) == reference.summary(rows, everything, *SPAN)
     replaced = halfopen(*fewer, "--replace")
     assert (replaced.code, replaced.err) == (0, "")
@@ -123,7 +124,7 @@ def test_places_are_known_by_their_content(halfopen: Run, small: Path, tmp_path:
     assert "9 connections" in ingest(PLACES)
     assert "there already" in ingest(demo)
     assert "there already" in ingest(files)
-    assert "other options" in ingest()
+    assert "other options (--places)" in ingest()
     assert "other options" in ingest(files, PLACES)
     moved.unlink()
     write(moved, {"192.0.2.0/24": {"country": {"iso_code": "FR"}}})  # its build time is that of the other
@@ -149,7 +150,9 @@ def test_bad_input_stops_no_other(halfopen: Run, small: Path, tmp_path: Path) ->
     assert done.code == 0
     assert f"{missing}: no such file" in done.err
     assert str(noise) in done.err
-    assert "small.pcap: 9 connections" in done.out
+    assert re.search(
+        r"small\.pcap: 9 connections, 20\d\d-\d\d-\d\dT[\d:]{8}Z to 20\d\d-\d\d-\d\dT[\d:]{8}Z\n", done.out
+    )
     assert len(info(halfopen, tmp_path)["files"]) == 1
     assert len(kept(tmp_path)) == 9
 
@@ -161,7 +164,14 @@ def test_where_nothing_is_readable(halfopen: Run, tmp_path: Path) -> None:
     assert "nothing was readable" in done.err
 
 
-@pytest.mark.parametrize("argv", [("-",), ("--joined", "a.pcap", "-"), ("a.pcap", "--sensor", "meta")])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("-",),
+        ("--joined", "a.pcap", "-"),
+        *(("a.pcap", f"--sensor={name}") for name in ("meta", "a,b", "-dash", "a b", "", "a\n", "x" * 64)),
+    ],
+)
 def test_what_cannot_be_ingested(halfopen: Run, tmp_path: Path, argv: tuple[str, ...]) -> None:
     done = halfopen("ingest", "--data", tmp_path, *argv)
     assert done.code == 2

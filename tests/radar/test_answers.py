@@ -333,6 +333,15 @@ def test_annotations_of_the_operator_a20() -> None:
     }
     assert told() == told(("location", "PT,US")) == told(("location", "US"), ("location", "PT")) == [record]
     assert told(("location", "US")) == told(("location", "-PT")) == told(("dateRange", "7dcontrol")) == []
+    assert told(("continent", "EU")) == told(("continent", "-NA"), ("location", "PT")) == [record]
+    assert told(("continent", "NA")) == told(("continent", "-EU")) == []
+
+
+def test_an_annotation_of_a_sensor_concerns_it_alone() -> None:
+    moved = Annotation("Moved", WEEK[0], WEEK[0] + 3600, sensors=("captures",))
+    assert len(told(annotation=moved)) == len(told(("sensor", "captures,s1"), annotation=moved)) == 1
+    assert told(("sensor", "s1"), annotation=moved) == told(("sensor", "-captures"), annotation=moved) == []
+    assert len(told(("sensor", "s1"), annotation=OUTAGE)) == 1
 
 
 def test_an_instant_at_the_start_of_the_window_is_told() -> None:

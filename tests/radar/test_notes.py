@@ -36,13 +36,15 @@ def test_an_id_is_given_once(tmp_path: Path) -> None:
     assert notes.add(FULL).id != first.id
 
 
-def test_a_capture_has_one_annotation(tmp_path: Path) -> None:
+def test_what_was_written_for_a_capture_goes_together(tmp_path: Path) -> None:
     notes = Notes(tmp_path)
     own = notes.add(FULL)
     notes.add(Annotation("Moved", 1), about="abc")
     other = notes.add(Annotation("Moved", 1), about="def")
     again = notes.add(Annotation("Moved", 2), about="abc")
+    assert notes.remove_about("abc", but=again.id)
     assert notes.all() == (own, other, again)
+    assert not notes.remove_about("abc", but=again.id)
     assert notes.remove_about("abc")
     assert notes.all() == (own, other)
 
@@ -73,7 +75,23 @@ def test_a_damaged_file_is_told_and_left_as_it_is(tmp_path: Path, text: bytes) -
     assert (tmp_path / NAME).read_bytes() == text
 
 
-@pytest.mark.parametrize("link", ["javascript:alert(1)", "/page", "https://", "http://a b/", "http://[", "x"])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "javascript:alert(1)", "/page", "https://", "http://a b/", "http://[", "x", 'https://example.com/"onx=', "https://a/<b>",
+        "https://a/%zz", "https://a/#b#c", "https://a:x/", "https://exämple.com/", "https://a/\\b", "https://a/\n", "https://a/[b]",
+    ],
+)  # fmt: skip
 def test_a_link_is_an_absolute_url_of_the_web(link: str) -> None:
     with pytest.raises(UsageError, match="linkedUrl"):
         Annotation("x", 1, linked_url=link)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://example.com", "HTTP://a.example:8080/b/c?d=e&f=%C3%A4;g#h?i", "https://[2001:db8::1]:443/", "https://me@a.example?x",
+    ],
+)  # fmt: skip
+def test_a_url_is_a_link(link: str) -> None:
+    assert Annotation("x", 1, linked_url=link).record(1, "")["linkedUrl"] == link

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from halfopen.errors import InvalidError, Rejected
 from halfopen.radar import vocabulary
-from halfopen.radar.parameters import Question, question_of
+from halfopen.radar.parameters import AHEAD, Question, question_of
 from halfopen.radar.vocabulary import ASN, ENDPOINTS, FILTERS, SERVER_PORT, Filter, Format, Normalization
 from halfopen.radar.windows import DAY, Window
 from halfopen.store.query import Choice, Filters
@@ -143,6 +143,7 @@ START, END = ("dateStart", "2026-08-01T00:00:00Z"), ("dateEnd", "2026-08-02T00:0
         ([("asn", ",".join(map(str, range(1, 202))))], "is not at most 200 values"),
         ([("sensor", "x" * 20000)], "is not at most 16384 characters"),
         ([("format", "JSON"), ("format", "CSV")], 'format: "CSV,JSON" is not one value'),
+        ([("format", "XML"), ("format", "csv")], 'format: "XML,csv" is not one value'),
         ([("dateRange", "32d"), ("aggInterval", "15m")], 'aggInterval: "15m" is not coarse enough'),
     ],
 )  # fmt: skip
@@ -150,6 +151,15 @@ def test_faults(pairs: list[Pair], said: str) -> None:
     found = faults(*pairs)
     assert len(found) == 1
     assert said in found[0]
+
+
+def test_a_clients_clock_may_be_a_little_ahead() -> None:
+    asked = (("dateStart", "2026-08-15T09:00:00Z"), ("dateEnd", "2026-08-15T09:30:01Z"))
+    for behind in (0, 1, AHEAD):
+        (series,) = question_of(ENDPOINTS["summary"], asked, NOW - behind).series
+        assert series.window.end == NOW
+    with pytest.raises(InvalidError, match="is not a time in the past"):
+        question_of(ENDPOINTS["summary"], asked, NOW - AHEAD - 1)
 
 
 def test_the_finest_interval_of_a_month_is_few_enough_a18() -> None:

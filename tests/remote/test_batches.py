@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable
@@ -15,7 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from halfopen.connections.rules import SIGNATURES
 from halfopen.errors import RequestError
+from halfopen.model import Stage
 from halfopen.server.stream import rows_of
 from halfopen.store.schema import INCOMING
 from tests.remote.conftest import Serving
@@ -71,12 +74,12 @@ def test_each_batch_is_taken_once_and_in_order(served: Serving) -> None:
     assert first.json()["result"] == {"held": True, "taken": True, "expected": 2}
     again = post(served, body(rows), rate=0.5)
     assert again.json()["result"] == {"held": True, "taken": False, "expected": 2}
-    beyond = post(served, body(rows), 4)
+    beyond = post(served, body(rows), 4, rate=0.5)
     assert beyond.status_code == 409
     assert beyond.headers["halfopen-expected-sequence"] == "2"
     assert "expected is 2" in beyond.json()["errors"][0]["message"]
     assert post(served, body(), 2).json()["result"] == {"held": True, "taken": True, "expected": 3}
-    other = post(served, body(rows[:1]), incarnation=str(uuid.UUID(int=8)))
+    other = post(served, body(rows[:1]), rate=0.5, incarnation=str(uuid.UUID(int=8)))
     assert other.json()["result"]["taken"] is True
     shown = served.ask(
         "GET", "/radar/tcp_resets_timeouts/connections", "connections", params={"sensor": "web-1"}
@@ -92,6 +95,26 @@ def test_only_the_sensors_own_token_delivers(served: Serving) -> None:
     for token, name in (("web-2", "web-1"), ("admin", "web-1"), ("radar", "web-1"), ("web-1", "web-2")):
         answer = post(served, b"", token=token, name=name, sequence=0)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, 10000)
+
+
+def test_names_that_no_sensor_has_are_no_path(served: Serving) -> None:
+    for name in ("other", "-dash", "a,b", "x" * 64):
+        assert post(served, body(), name=name).status_code == 404
+    assert post(served, body(), name="others").status_code == 403
+
+
+def test_its_token_opens_nothing_else_but_what_every_token_does(served: Serving) -> None:
+    (account,) = served.ask("GET", "/accounts", "web-1").json()["result"]
+    document = httpx.get(f"{served.url}/openapi.json").json()
+    opened = set()
+    for path, methods in document["paths"].items():
+        asked = path.replace("{account_id}", account["id"]).replace("{asn}", "64496")
+        asked = re.sub("{.*?}", str(uuid.UUID(int=7)), asked)
+        for method in {"get", "post", "put", "patch", "delete"} & methods.keys():
+            status = served.ask(method.upper(), asked, "web-1").status_code
+            if status not in (403, 404, 501):  # 501: not offered to anybody
+                opened.add(path)
+    assert opened == {"/user/tokens/verify", "/accounts", "/accounts/{account_id}"}
 
 
 @pytest.mark.parametrize(
@@ -153,7 +176,15 @@ def with_an_extension() -> Any:
         (body([row(weight=0.5)]), "column weight"),
         (body([row(start_ns=(NOW + 90000) * 10**9)]), "column start_ns"),
         (body([row(start_ns=-1)]), "column start_ns"),
+        (body([row(weight=2.0), row()]), "column weight: a value that is not 1 / rate"),
+        (body([row(end_ns=(RECENT - 1) * 10**9)]), "column end_ns: a value that is not from start_ns"),
+        (body([row(), row(stage=2)]), "column signature: a value that is not 0 for none, or a signature of the row's stage"),
+        (body([row(stage=0)]), "column signature"),
+        (body([row(signature=-1)]), "column signature"),
         (body([row(location="DEU")]), "column location"),
+        (body([row(location="XX")]), "column location"),
+        (body([row(location="")]), "column location"),
+        (body([row(continent="XX"), row(continent=None)]), "column continent"),
         (body([row(client="<b>")]), "column client"),
         (body([row(trigger="x" * 2000)]), "column trigger"),
         (body([row(left_out="other")]), "column left_out"),
@@ -163,6 +194,23 @@ def test_rows_are_checked(served: Serving, content: bytes, words: str) -> None:
     answer = post(served, content, 90)
     assert answer.status_code == 400, answer.text
     assert words in answer.json()["errors"][0]["message"]
+
+
+def test_a_weight_is_one_over_the_rate_of_its_batch(served: Serving) -> None:
+    for weight, rate in ((3.0, "0.5"), (1.0, "0.5"), (2.0001, "0.5"), (3.0, "0.333")):
+        answer = post(served, body([row(weight=weight)]), 90, rate=rate)
+        assert answer.status_code == 400, (weight, rate)
+        assert "column weight: a value that is not 1 / rate" in answer.json()["errors"][0]["message"]
+    for weight, sampled in ((2.0, 0.5), (3.0, 0.3333333), (1 / 0.07, 0.07), (10.0**9, 1e-9)):
+        assert rows_of(body([row(weight=weight)]), NOW, sampled).num_rows == 1
+
+
+def test_what_connections_have_is_taken() -> None:
+    signed = [row(stage=each.stage, signature=each.number) for each in SIGNATURES]
+    plain = [row(stage=stage, signature=0) for stage in Stage]
+    placed = [row(location=place, continent=continent) for place, continent in (("XK", "EU"), (None, None))]
+    rows = [*signed, *plain, *placed, row(end_ns=RECENT * 10**9)]
+    assert rows_of(body(rows), NOW, 1.0).num_rows == len(rows)
 
 
 def test_extension_types_are_only_bytes(served: Serving) -> None:
@@ -177,7 +225,7 @@ def test_sizes_are_bounded(served: Serving) -> None:
             writer.write_batch(pa.RecordBatch.from_pylist([], INCOMING))
     assert post(served, bytes(sink.getvalue()), 90).status_code == 413
     most = pa.concat_tables([table([row(server="a")] * 1000)] * 300)
-    assert rows_of(stream(most), NOW).num_rows == 300_000
+    assert rows_of(stream(most), NOW, 1.0).num_rows == 300_000
 
 
 SOUND = body([row(RECENT, client_port=port, trigger="a.example", trigger_kind="sni") for port in range(3)])
@@ -194,6 +242,6 @@ def test_damaged_streams_are_read_or_refused(changes: list[tuple[int, int]], end
         damaged[at] = value
     for content in (bytes(damaged), bytes(damaged[:end])):
         with suppress(RequestError):
-            rows = rows_of(content, NOW)
+            rows = rows_of(content, NOW, 1.0)
             assert rows.schema == INCOMING
             rows.validate(full=True)

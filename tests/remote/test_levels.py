@@ -27,7 +27,7 @@ SINCE: Final = BEGIN - 2 * DAY
 
 def hour(number: int, port: int, stages: dict[Stage, int]) -> Iterator[Any]:
     for stage, count in stages.items():
-        one = table([row(BEGIN + number * HOUR, stage=int(stage), server_port=port)])
+        one = table([row(BEGIN + number * HOUR, stage=int(stage), signature=0, server_port=port)])
         yield one.take(pa.array([0] * count))
 
 

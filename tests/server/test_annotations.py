@@ -103,6 +103,14 @@ def test_every_fault_is_named_once(client: httpx.Client) -> None:
     names = [error["message"].partition(":")[0] for error in answer.json()["errors"]]
     assert sorted(names) == sorted(part.partition("=")[0] for part in asked.split("&"))
     assert "2 times" in client.get(f"{LIST}?asn=1&asn=2").text
+    twice = client.get(
+        "/client/v4/radar/tcp_resets_timeouts/summary?format=XML&format=csv&location=XX&location=YY"
+    )
+    assert [error["message"] for error in twice.json()["errors"]] == [
+        "format: given 2 times, accepted is one",
+        'location: "XX" is not an ISO 3166-1 alpha-2 code',
+        'location: "YY" is not an ISO 3166-1 alpha-2 code',
+    ]
 
 
 def test_an_answer_tells_what_was_written_a_moment_ago(client: httpx.Client, notes: Notes) -> None:
@@ -120,7 +128,7 @@ def test_an_answer_tells_what_was_written_a_moment_ago(client: httpx.Client, not
 
 def test_the_page_is_open_whole_and_without_scripts(client: httpx.Client, notes: Notes) -> None:
     evil = "</p><script>alert('1')</script>"
-    link = 'https://x.example/?a="><b>&c'
+    link = "https://x.example/?a='&c"
     notes.add(Annotation(evil, at("2026-08-10"), linked_url=link, tags=("secret-sensor",), locations=("PT",)))
     del client.headers["Authorization"]
     answer = client.get("/annotations")
@@ -129,7 +137,7 @@ def test_the_page_is_open_whole_and_without_scripts(client: httpx.Client, notes:
     assert "<script" not in answer.text
     assert "<b>" not in answer.text
     assert "&lt;script&gt;" in answer.text
-    assert "https://x.example/?a=&quot;&gt;&lt;b&gt;&amp;c" in answer.text
+    assert "https://x.example/?a=&#x27;&amp;c" in answer.text
     assert "since 2026-08-10T00:00:00Z" in answer.text
     assert "secret-sensor" not in answer.text
     policy = answer.headers["content-security-policy"]

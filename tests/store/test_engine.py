@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
 from pathlib import Path
@@ -67,3 +69,23 @@ def test_a_question_that_fails_stops_no_other(files: list[str]) -> None:
             asked.columns("SELECT nothing FROM {rows}", {"rows": files})
     assert answers(asked, files) == [10 * number for number in range(MANY)] * 10
     asked.close()
+
+
+@pytest.mark.parametrize("how", ["ask", "columns"])
+def test_ctrl_c_ends_a_question_as_it_ends_all_else(how: str) -> None:
+    endless = "SELECT sum(a.range * b.range) AS x FROM range(10000000) a, range(10000000) b"
+    program = f"""
+import os, signal, threading
+from halfopen.store.engine import Engine
+
+asked = Engine(threads=1)
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    asked.{how}("{endless}", {{}})
+except KeyboardInterrupt:
+    print(asked.columns("SELECT 7 AS x", {{}})["x"][0])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("7\n", "")

@@ -1,15 +1,21 @@
-"""What is concluded from how far sensors have come."""
+"""The ledger's files, and what is concluded from how far sensors have come."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halfopen.errors import StoreError
 from halfopen.store import ledger
-from halfopen.store.ledger import LATENESS, TOGETHER, Sensor, missed, overlapping, running_twice
+from halfopen.store.ledger import LATENESS, TOGETHER, Ledger, Sensor, missed, overlapping, running_twice
+from halfopen.store.place import Place
 from halfopen.store.query import Gap, Overlap
 
 TIMES = st.integers(0, 40)
@@ -76,3 +82,23 @@ def test_who_was_not_heard_of_for_long_does_not_run_any_more() -> None:
     }
     assert running_twice([one, three], now) == {}
     assert running_twice([one, two], now + 1) == {}
+
+
+def other_columns() -> bytes:
+    sink = io.BytesIO()
+    pa.parquet.write_table(pa.table({"x": [1]}), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("name", ["files.parquet", "sensors.parquet"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no Parquet at all", b"PAR1" + bytes(20) + b"PAR1", other_columns()]
+)
+def test_a_damaged_file_is_named_until_it_is_whole_again(tmp_path: Path, name: str, content: bytes) -> None:
+    known = Ledger(Place(tmp_path))
+    (tmp_path / name).write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=f"{name}: this file is damaged"):
+            known.refresh()
+    (tmp_path / name).unlink()
+    known.refresh()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import stat
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,36 @@ KEYS = {
 def test_no_other_object_stores(where: str) -> None:
     with pytest.raises(StoreError, match="s3://bucket/prefix"):
         Place(where)
+
+
+@pytest.mark.parametrize("name", ["a*", "a?b", "[a]", "100%20b", "%C3%A4"])
+def test_paths_that_libraries_would_misread_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="must not contain"):
+        Store(tmp_path / name, create=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a b", "100%", "a%zz", "a#b", "ä"])
+def test_other_paths_are_as_good_as_any(tmp_path: Path, name: str) -> None:
+    Store(tmp_path / name, create=True).close()
+    with closing(Store(tmp_path / name)) as store:
+        assert store.info().tables[0].rows == 0
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_store_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(0o755)
+    Store(data / "store", create=True).close()
+    assert (mode(data), mode(data / "store")) == (0o755, 0o700)
+    (data / "store").chmod(0o750)  # shared on purpose
+    Store(data / "store", create=True).close()
+    assert mode(data / "store") == 0o750
 
 
 def nobody(monkeypatch: pytest.MonkeyPatch, port: int) -> None:

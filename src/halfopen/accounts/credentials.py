@@ -20,7 +20,6 @@ TOKEN_LENGTH: Final = 40
 TOKEN: Final = re.compile(r"[0-9A-Za-z_-]{40,80}")
 KEY: Final = re.compile(r"[0-9A-Za-z_-]{32,80}")
 EMAIL: Final = re.compile(r"[!-?A-~]{1,64}@[0-9A-Za-z.-]{1,189}")
-SENSOR: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}")
 IDENTIFIER: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
 
 _LOOKUP: Final = 16  # bytes of a digest that find its row

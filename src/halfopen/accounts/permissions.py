@@ -11,7 +11,6 @@ USER_DETAILS_READ: Final = "User Details Read"
 USER_DETAILS_WRITE: Final = "User Details Write"
 RADAR_READ: Final = "radar:read"
 CONNECTIONS_READ: Final = "connections:read"
-ANNOTATIONS_WRITE: Final = "annotations:write"
 SENSOR_WRITE: Final = "sensor:write"
 EDGE_REPORT: Final = "edge:report"
 ADMIN: Final = "admin"
@@ -19,7 +18,6 @@ ADMIN: Final = "admin"
 PERMISSIONS: Final = {
     RADAR_READ: "shares and counts of all sensors, places, annotations",
     CONNECTIONS_READ: "single connections with their evidence",
-    ANNOTATIONS_WRITE: "write and remove annotations",
     SENSOR_WRITE: "deliver the connections of one sensor, named with the token",
     USER_DETAILS_READ: "the user of the token, and what radar:read opens",
     USER_DETAILS_WRITE: "as User Details Read",
@@ -35,12 +33,11 @@ PERMISSIONS: Final = {
 """Every permission group and what it opens."""
 
 ANYBODY: Final[frozenset[str]] = frozenset()
-"""What any principal may ask."""
+"""What any principal may ask: whether its token is good, and which accounts it may see."""
 
 USER: Final = frozenset({USER_DETAILS_READ, USER_DETAILS_WRITE})
 RADAR: Final = frozenset({USER_DETAILS_READ, USER_DETAILS_WRITE, RADAR_READ})
 CONNECTIONS: Final = frozenset({CONNECTIONS_READ})
-ANNOTATIONS: Final = frozenset({ANNOTATIONS_WRITE})
 SENSOR: Final = frozenset({SENSOR_WRITE})
 EDGE: Final = frozenset({EDGE_REPORT})
 TUNNELS_WRITE: Final = frozenset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from halfopen.accounts.principal import Account, Principal, Refusal, TokenRecord
 from halfopen.accounts.schema import ACCOUNTS, INSTALLATION, MEMBERSHIPS, TOKENS, USERS
 from halfopen.database.database import Database
 from halfopen.errors import DatabaseError, UsageError
+from halfopen.model import SENSOR_NAME, SENSOR_NAMES
 
 FIRST_USER: Final = "admin@localhost"
 """E-mail of the user that a new installation begins with."""
@@ -278,8 +280,8 @@ def _check_token(permissions: Sequence[str], sensor: str | None, edge: str | Non
         raise UsageError("sensor", sensor or "none", f"a sensor's name together with {SENSOR_WRITE}")
     if (EDGE_REPORT in permissions) != (edge is not None):
         raise UsageError("permission", EDGE_REPORT, "for an edge's key only (halfopen edge enrol)")
-    if sensor is not None and not credentials.SENSOR.fullmatch(sensor):
-        raise UsageError("sensor", sensor, "1 to 63 characters of 0-9, A-Z, a-z, ., _ and -")
+    if sensor is not None and not re.fullmatch(SENSOR_NAME, sensor):
+        raise UsageError("sensor", sensor, SENSOR_NAMES)
     if len(name) > 100 or not name.isprintable():
         raise UsageError("name", name, "at most 100 printable characters")
 

@@ -154,7 +154,8 @@ def _list(notes: Notes) -> None:
     rows = [("Id", "From", "To", "Type", "Source", "Concerns", "Tags", "Text")]
     for note in notes.all():
         told = note.annotation
-        concerned = ", ".join([*told.locations, *(f"AS{asn}" for asn in told.asns)])
+        sensors = (f"sensor {printable(name)}" for name in told.sensors)
+        concerned = ", ".join([*told.locations, *(f"AS{asn}" for asn in told.asns), *sensors])
         end = "-" if told.end is None else stamp(told.end)
         tags = printable(", ".join(told.tags)) or "-"
         words = printable(told.description)

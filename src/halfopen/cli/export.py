@@ -43,7 +43,8 @@ def add(verbs: Any) -> None:
 def run(args: Namespace) -> int:
     """Write what the span holds."""
     from halfopen.cli.formats import WRITERS
-    from halfopen.config import data_directory
+    from halfopen.config import data_path
+    from halfopen.radar.windows import stamp
     from halfopen.store.store import Store
     from halfopen.store.told import TOLD, told
 
@@ -52,10 +53,11 @@ def run(args: Namespace) -> int:
         raise UsageError("-o", args.out, "a name that ends in .parquet or .csv")
     start, end = args.time_from, args.time_to
     if start is not None and end is not None and end <= start:
-        raise UsageError("--to", "not after --from", "a later time, both floored to a quarter of an hour")
+        accepted = f"a time after --from ({stamp(start)}), both floored to a quarter of an hour"
+        raise UsageError("--to", stamp(end), accepted)
     count = 0
     with (
-        closing(Store(options.store(args, data_directory(args.data)))) as store,
+        closing(Store(options.store(args, data_path(args.data)))) as store,
         output.opened(args.out, []) as stream,
     ):
         writer = WRITERS[form](stream, TOLD)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from argparse import Namespace
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from halfopen.cli import options
 from halfopen.cli.progress import waits
 from halfopen.cli.text import printable
-from halfopen.errors import CaptureError, HalfopenError, LeaseError, StoreError, UsageError
+from halfopen.errors import CaptureError, HalfopenError, LeaseError, OptionsError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from halfopen.capture.known import Known
@@ -29,8 +30,18 @@ if TYPE_CHECKING:
 
 _HOUR: Final = 3600
 
-_NAMES_OF_ANSWERS: Final = ("other", "timestamps", "meta")
-"""Words that answers use themselves, beside the names of sensors."""
+_SPELLED: Final = {
+    "rules_version": "the version of the rules",
+    "sensor": "--sensor",
+    "shift_end": "--shift-end",
+    "clients": "--keep-clients",
+    "names": "--keep-names",
+    "idle_timeout": "--idle-timeout",
+    "server_ports": "--server-port",
+    "server_nets": "--server-net",
+    "places": "--places",
+}
+"""How what decides about rows is asked for on the command line."""
 
 
 def add(verbs: Any) -> None:
@@ -77,13 +88,12 @@ def run(args: Namespace) -> int:
     from halfopen.capture.source import open_captures
     from halfopen.config import data_directory
     from halfopen.lanes import ahead
+    from halfopen.model import SENSOR_NAME, SENSOR_NAMES
     from halfopen.pipeline import Judge, cores
     from halfopen.places import Places
 
-    if args.sensor in _NAMES_OF_ANSWERS or not (args.sensor.isprintable() and 0 < len(args.sensor) <= 64):
-        raise UsageError(
-            "--sensor", args.sensor, f"up to 64 printable characters, not {', '.join(_NAMES_OF_ANSWERS)}"
-        )
+    if not re.fullmatch(SENSOR_NAME, args.sensor):
+        raise UsageError("--sensor", args.sensor, SENSOR_NAMES)
     if "-" in args.files:
         raise UsageError(
             "FILE", "-", "files: whether a capture is there already is told by its content beforehand"
@@ -149,6 +159,8 @@ def _ingest_all(
                 continue  # the account has it
             except LeaseError:
                 raise
+            except OptionsError as error:
+                refused, words = True, _otherwise(error.options, made_with)
             except StoreError as error:
                 refused, words = True, str(error)
             print(f"{printable(capture.name)}: {printable(words)}")
@@ -171,12 +183,16 @@ def _ingest(
     from halfopen.capture.source import Capture
     from halfopen.ingest import incoming
     from halfopen.lanes import ahead
+    from halfopen.model import SECOND
     from halfopen.pipeline import Judged
+    from halfopen.radar.windows import stamp
 
     judged = [0]
     times: list[int] = []
+    moved = ""  # the id of the note that says so
 
     def parts() -> Iterator[Any]:
+        nonlocal moved
         shift = _shift(Capture(capture.name, capture.files)) if args.shift_end else 0
 
         def made() -> Generator[Any, None, None]:
@@ -186,23 +202,28 @@ def _ingest(
         with ahead(made()) as batches:  # while those before are written
             for batch in batches:
                 judged[0] += batch.num_rows
-                if shift:
+                if batch.num_rows:
                     times[:] = _reach(times, batch)
                 yield batch
         if not capture.readable:
             raise capture.problems[0]  # or it would be in the dataset, as a capture of no connections
-        if times:
-            # Before the rows are committed: rows that were moved are never without the mark.
-            notes.add(_moved(times[0], times[1], shift, args.sensor), about=identity.digest)
+        if shift and times:
+            # Before the rows are committed, and beside that of the rows before these: rows that were moved are never
+            # without the mark.
+            moved = notes.add(_moved(times[0], times[1], shift, args.sensor), about=identity.digest).id
 
-    record = committer.ingest(
-        identity.digest, args.sensor, made_with, parts(), members=identity.members, replace=args.replace
-    )
+    try:
+        record = committer.ingest(
+            identity.digest, args.sensor, made_with, parts(), members=identity.members, replace=args.replace
+        )
+    except StoreError:
+        notes.remove(moved)
+        raise
     if not judged[0] and record.rows:
         return f"there already, {record.rows:,} connections"
-    if not times:
-        notes.remove_about(identity.digest)  # the rows before these may have been moved
-    return f"{record.rows:,} connections"
+    notes.remove_about(identity.digest, but=moved)
+    span = f", {' to '.join(stamp(each // SECOND) for each in times)}" if times else ""
+    return f"{record.rows:,} connections{span}"
 
 
 def _shift(capture: Capture) -> int:
@@ -231,7 +252,9 @@ def _moved(start: int, end: int, shift: int, sensor: str) -> Annotation:
 
     taken = [stamp((time - shift) // SECOND) for time in (start, end)]
     words = f"A capture of {taken[0]} to {taken[1]} was moved to this time."
-    return Annotation(words, start // SECOND, end // SECOND + 1, event_type="PIPELINE", tags=(sensor,))
+    return Annotation(
+        words, start // SECOND, end // SECOND + 1, event_type="PIPELINE", tags=(sensor,), sensors=(sensor,)
+    )
 
 
 def _options(args: Namespace, places: Places) -> str:
@@ -252,6 +275,13 @@ def _options(args: Namespace, places: Places) -> str:
         },
         sort_keys=True,
     )
+
+
+def _otherwise(before: str, now: str) -> str:
+    """What is said of a capture that is there, made with other options."""
+    there, asked = json.loads(before), json.loads(now)
+    other = ", ".join(_SPELLED[name] for name in asked if asked[name] != there.get(name))
+    return f"in the dataset already, with other options ({other}); with --replace it takes the place of that"
 
 
 def _privacy(args: Namespace, data: Path) -> Privacy:

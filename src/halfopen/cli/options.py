@@ -168,9 +168,14 @@ def keep(args: Namespace) -> tuple[int, int]:
     """Seconds for which connections and rollups are kept."""
     connections, rollups = (int(each.total_seconds()) for each in (args.keep_connections, args.keep_rollups))
     if rollups < connections:
-        hours = rollups // 3600
-        raise UsageError("--keep-rollups", f"{hours}h", "a time at least as long as --keep-connections")
+        accepted = f"a time at least as long as --keep-connections ({_spoken(connections)})"
+        raise UsageError("--keep-rollups", _spoken(rollups), accepted)
     return connections, rollups
+
+
+def _spoken(seconds: int) -> str:
+    hours = seconds // 3600
+    return f"{hours}h" if hours % 24 else f"{hours // 24}d"
 
 
 def store(args: Namespace, data: Path) -> str:

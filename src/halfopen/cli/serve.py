@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import sys
 from argparse import Namespace
+from functools import partial
 from typing import Any, Final
 
 from halfopen.cli import options
@@ -30,8 +32,9 @@ def add(verbs: Any) -> None:
     options.add_keep(verb)
     options.add_places(verb, "places in the data directory, if there is such a directory")
     verb.add_argument(
-        "--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default: 127.0.0.1)"
-    )
+        "--host", metavar="HOST", default="127.0.0.1",
+        help="where to listen: an address, or a name of which the first address is taken (default: 127.0.0.1)",
+    )  # fmt: skip
     verb.add_argument(
         "--port", metavar="N", type=options.count("--port", 65535), default="8787", help="default: 8787"
     )  # fmt: skip
@@ -61,20 +64,38 @@ def run(args: Namespace) -> int:
         PLACES: json.dumps(places),
         TRUSTED_PROXIES: ",".join(map(str, args.trusted_proxy)),
     }
-    _free(args.host, args.port)
-    base = f"http://{f'[{args.host}]' if ':' in args.host else args.host}:{args.port}/client/v4"
-    print(f"halfopen: serving {base}", file=sys.stderr)
-    serve(args.host, args.port, HEADERS_WITHIN)
+    address = _address(args.host, args.port)
+    serve(address, args.port, HEADERS_WITHIN, partial(_tell, address, args.port))
     return 0
 
 
-def _free(host: str, port: int) -> None:
-    """Raise UsageError where nobody can listen; the server would share a port that is taken, without a word."""
+def _tell(address: str, port: int) -> None:
+    base = f"http://{f'[{address}]' if ':' in address else address}:{port}/client/v4"
+    print(f"halfopen: serving {base}", file=sys.stderr, flush=True)
+
+
+def _address(host: str, port: int) -> str:
+    """The first address of a host at which one can listen; UsageError where there is none, or it is taken: the
+    server would share a port without a word."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        where = f"{host} port {port}"
-        raise UsageError("--host and --port", where, f"where one can listen ({error.strerror})") from None
+        raise _nowhere(host, port, error.strerror) from None
+    except UnicodeError:
+        raise _nowhere(host, port, "no name of a host") from None
+    why: str | None = None
+    for family, _, _, _, (address, *_) in found:
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((address, port))
+                return str(address)
+        except OSError as error:
+            why = error.strerror
+            if error.errno == errno.EADDRINUSE:
+                break  # at another address of this name few would look for it
+    raise _nowhere(host, port, why)
+
+
+def _nowhere(host: str, port: int, why: str | None) -> UsageError:
+    return UsageError("--host and --port", f"{host} port {port}", f"where one can listen ({why})")

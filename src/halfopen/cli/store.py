@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from argparse import Namespace
 from contextlib import closing
 from dataclasses import asdict
@@ -66,19 +67,22 @@ def add(verbs: Any) -> None:
 
 
 def _opened(args: Namespace) -> Any:
-    from halfopen.config import data_directory
+    from halfopen.config import data_path
     from halfopen.store.store import Store
 
-    return closing(Store(options.store(args, data_directory(args.data))))
+    return closing(Store(options.store(args, data_path(args.data))))
 
 
 def _info(args: Namespace) -> int:
     from halfopen.radar.windows import stamp
 
     with _opened(args) as store:
-        facts = store.info()
+        facts, held = store.info(), store.held()
     if args.json:
-        print(json.dumps(asdict(facts)))
+        told = asdict(facts)
+        for file in told["files"]:
+            file["held"] = asdict(held[file["digest"]]) if file["digest"] in held else None
+        print(json.dumps(told))
         return 0
     print(f"{facts.place}, format {facts.format}")
     for table in facts.tables:
@@ -92,7 +96,14 @@ def _info(args: Namespace) -> int:
         print(f"FAULT: sensor {name} runs twice, what both see is counted twice: {', '.join(incarnations)}")
     for file in facts.files:
         joined = f", joined of {len(file.members)} files" if file.members else ""
-        print(f"capture {file.digest}: {file.rows:,} connections, as {file.sensor}{joined}")
+        there = held.get(file.digest)
+        span = f" of {stamp(there.first)} to {stamp(there.last)}" if there else ""
+        gone = file.rows - (there.connections if there else 0)
+        aged = f", {gone:,} more gone by age" if gone else ""
+        print(
+            f"capture {file.digest}: {file.rows - gone:,} connections{span}{aged}, "
+            f"as {printable(file.sensor)}, ingested {stamp(file.ingested)}{joined}"
+        )
     return 0
 
 
@@ -120,17 +131,24 @@ def _prune(args: Namespace) -> int:
 
 
 def _forget(args: Namespace) -> int:
-    from halfopen.config import data_directory
-    from halfopen.privacy import KEY_FILE, kept_as
+    from halfopen.config import data_path
+    from halfopen.privacy import KEY_FILE, kept_as, network_of
     from halfopen.radar.notes import Notes
     from halfopen.store.upkeep import Upkeep
 
-    data = data_directory(args.data)
+    data = data_path(args.data)
     with _opened(args) as store:
         committer = store.committer(told=waits)
         if args.client:
             count = Upkeep(committer).forget_client(kept_as(args.client, data / KEY_FILE))
             print(f"address and names taken out of {count:,} connections")
+            network = network_of(args.client)
+            if not count and network.network_address != args.client:
+                print(
+                    f"halfopen: nothing is kept under this address; where networks are kept (--keep-clients truncated), "
+                    f"it is one of {network}: --client {network.network_address} takes all of them out",
+                    file=sys.stderr,
+                )
         elif args.sensor:
             committer.forget_sensor(args.sensor)
             print(f"sensor {printable(args.sensor)} is missed no longer")

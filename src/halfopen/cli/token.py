@@ -34,8 +34,8 @@ def add(verbs: Any) -> None:
     )
     create.add_argument(
         "--permission", metavar="NAME", action="append", required=True,
-        help="what the token may do, may be repeated: radar:read, connections:read, annotations:write, sensor:write, "
-        "admin, or a permission group of Cloudflare such as 'User Details Read'",
+        help="what the token may do, may be repeated: radar:read, connections:read, sensor:write, admin, or "
+        "a permission group of Cloudflare such as 'User Details Read'",
     )  # fmt: skip
     create.add_argument("--name", metavar="NAME", default="", help="words to know it by in the list")
     create.add_argument(
@@ -128,6 +128,7 @@ def _list(args: Namespace) -> int:
 def _revoke(args: Namespace) -> int:
     with _accounts(args) as accounts:
         accounts.revoke_token(args.id)
+    print(f"token {args.id} is revoked")
     return 0
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from halfopen.errors import UsageError
+from halfopen.places.countries import continent_of
 from halfopen.radar.windows import Window, stamp
 from halfopen.store.query import Choice, Filters, Gap, Overlap, Value
 
@@ -43,12 +44,22 @@ DATA_SOURCES: Final = (
 EVENT_TYPES: Final = ("GENERAL", "OUTAGE", "PARTIAL_PROJECTION", "PIPELINE", "TRAFFIC_ANOMALY", "EVENT")
 """Radar's names; clients up to cloudflare-python 5.9 reject EVENT in strict mode."""
 
+_ESCAPED: Final = "%[0-9A-Fa-f]{2}"
+_LINK: Final = re.compile(
+    rf"(?i:https?)://(([\w.~!$&'()*+,;=:-]|{_ESCAPED})*@)?"
+    rf"(([\w.~!$&'()*+,;=-]|{_ESCAPED})+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?"
+    rf"(/([\w.~!$&'()*+,;=:@/-]|{_ESCAPED})*)?"
+    rf"(\?([\w.~!$&'()*+,;=:@/?-]|{_ESCAPED})*)?(#([\w.~!$&'()*+,;=:@/?-]|{_ESCAPED})*)?",
+    re.ASCII,
+)
+"""A URI (RFC 3986) that may stand in a page: no script, nothing relative."""
+
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """One thing that happened, from `start` to `end` (s since the epoch; no end: it still goes on).
 
-    It concerns the locations and AS numbers named; none named: all.
+    It concerns the locations, AS numbers and sensors named; none named: all.
     """
 
     description: str
@@ -61,14 +72,19 @@ class Annotation:
     tags: tuple[str, ...] = ()
     locations: tuple[str, ...] = ()
     asns: tuple[int, ...] = ()
+    sensors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.data_source not in DATA_SOURCES:
             raise UsageError("dataSource", self.data_source, ", ".join(DATA_SOURCES))
         if self.event_type not in EVENT_TYPES:
             raise UsageError("eventType", self.event_type, ", ".join(EVENT_TYPES))
-        if self.linked_url and not _is_link(self.linked_url):
-            raise UsageError("linkedUrl", self.linked_url, "an absolute URL of http or https")
+        if self.linked_url and not _LINK.fullmatch(self.linked_url):
+            raise UsageError(
+                "linkedUrl",
+                self.linked_url,
+                "an absolute URL of http or https, other characters than a URL's as %XX",
+            )
         if self.end is not None and self.end < self.start:
             raise UsageError("endDate", stamp(self.end), "a time not before startDate")
 
@@ -77,7 +93,11 @@ class Annotation:
         ended = self.end is not None and max(self.end, self.start + 1) <= window.start
         if ended or self.start >= window.end:
             return False
-        return _any_chosen(filters.location, self.locations) and _any_chosen(filters.asn, self.asns)
+        return (
+            _any_chosen(filters.asn, self.asns)
+            and _any_chosen(filters.sensor, self.sensors)
+            and (not self.locations or any(_is_place_of(filters, code) for code in self.locations))
+        )
 
     def record(self, closed: int, page: str) -> dict[str, object]:
         """As an answer writes it; what goes on ends with the last closed bucket (`closed`, s)."""
@@ -93,25 +113,23 @@ class Annotation:
         }
 
 
+def _chosen(choice: Choice[Value], value: Value) -> bool:
+    return value not in choice.exclude and (not choice.include or value in choice.include)
+
+
 def _any_chosen(choice: Choice[Value], values: tuple[Value, ...]) -> bool:
     """Whether a filter lets one of the values through; no values stand for all."""
-    allowed = [value for value in values if value not in choice.exclude]
-    return not values or any(not choice.include or value in choice.include for value in allowed)
+    return not values or any(_chosen(choice, value) for value in values)
 
 
-def _is_link(text: str) -> bool:
-    """Whether it may stand in a page: no script, nothing relative."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and text.isprintable() and " " not in text
+def _is_place_of(filters: Filters, code: str) -> bool:
+    return _chosen(filters.location, code) and _chosen(filters.continent, continent_of(code))
 
 
 def sensor_annotation(found: Gap | Overlap) -> Annotation:
     """A sensor's silence, or that it ran twice, as an annotation."""
-    words = f"Sensor {found.sensor} {_befell(found)}"
-    return Annotation(words, found.start, found.end, event_type="PIPELINE", tags=(found.sensor,))
+    words, name = f"Sensor {found.sensor} {_befell(found)}", (found.sensor,)
+    return Annotation(words, found.start, found.end, event_type="PIPELINE", tags=name, sensors=name)
 
 
 def nameless_annotation(found: Gap | Overlap) -> Annotation:

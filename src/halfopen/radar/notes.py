@@ -45,21 +45,20 @@ class Notes:
         return self._content().notes
 
     def add(self, annotation: Annotation, about: str = "") -> Note:
-        """Keep an annotation, in the place of those about the same capture; it is on the disk when this returns."""
+        """Keep an annotation; it is on the disk when this returns."""
         with self._writing():
             content = self._content()
             note = Note(str(content.last + 1), annotation, about)
-            others = [each for each in content.notes if not about or each.about != about]
-            self._write(_Content((*others, note), content.last + 1))
+            self._write(_Content((*content.notes, note), content.last + 1))
         return note
 
     def remove(self, identifier: str) -> bool:
         """Forget one annotation; whether there was one."""
         return self._drop(lambda note: note.id == identifier)
 
-    def remove_about(self, about: str) -> bool:
-        """Forget what was written for a capture; whether there was anything."""
-        return self._drop(lambda note: note.about == about)
+    def remove_about(self, about: str, but: str = "") -> bool:
+        """Forget what was written for a capture, `but` the note of this id; whether there was anything."""
+        return self._drop(lambda note: note.about == about and note.id != but)
 
     def _drop(self, gone: Callable[[Note], bool]) -> bool:
         with self._writing():

@@ -37,6 +37,8 @@ from halfopen.store.query import Choice, Dimension, Filters, Value
 MOST_CHARACTERS: Final = 16_384
 """Of one comma list."""
 MOST_GROUPS: Final = 100
+AHEAD: Final = 60
+"""Seconds by which a client's clock may be ahead: who asks up to now is not refused for it."""
 MOST_NUMBERS: Final = 200_000
 """In one time series answer."""
 
@@ -125,11 +127,11 @@ class _Query:
         return values if not name.startswith("date") or any(value.strip() for value in values) else []
 
     def scalar(self, name: str) -> str:
-        """The one value of a parameter that has no series; empty where it is missing."""
+        """The one value of a parameter that has no series; empty where there is none, or more than one."""
         values = sorted({value.strip() for value in self._values.get(name, []) if value.strip()})
         if len(values) > 1:
             self.fault(name, ",".join(values), "one value")
-        return values[0] if values else ""
+        return values[0] if len(values) == 1 else ""
 
     def word(self, name: str, accepted: tuple[Word, ...]) -> Word:
         """A word, of which the first is the default."""
@@ -250,7 +252,7 @@ def _time(query: _Query, name: str, text: str) -> int | None:
 def _absolute(query: _Query, text: str, start: int | None, end: int | None, now: int) -> Window | None:
     if start is None or end is None:
         return None
-    if end > now:
+    if end > now + AHEAD:
         query.fault("dateEnd", text, "a time in the past")
     elif end <= start:
         query.fault("dateEnd", text, "later than dateStart, both floored to 15 minutes")

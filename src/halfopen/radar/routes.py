@@ -104,7 +104,7 @@ def _summary(endpoint: Endpoint) -> str:
         case Form.timeseries_groups:
             return f"Shares of connections by {endpoint.by.value}, over time"
         case Form.top:
-            return f"Where connections are cut most, by {endpoint.by.value}"
+            return f"Where most connections come from, by {endpoint.by.value}"
 
 
 def _question(endpoint: Endpoint, call: Call, clock: Callable[[], float]) -> Question:

@@ -14,6 +14,7 @@ from halfopen.api.errors import Answer, Service
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call, Route, answered
 from halfopen.errors import Fault, ForbiddenError, LeaseError, Rejected, StoreError, UnavailableError
+from halfopen.model import SENSOR_NAME
 from halfopen.server.door import Door
 from halfopen.server.stream import AHEAD, MOST_BYTES, rows_of
 from halfopen.store.committer import Batch
@@ -30,7 +31,7 @@ _RETRY: Final = 10
 
 _MOST: Final = 2**40
 _NAME: Final = Parameter(
-    "name", "Name of the sensor, the token's own.", "a sensor's name", pattern="^[0-9A-Za-z._-]{1,63}$"
+    "name", "Name of the sensor, the token's own.", "a sensor's name", pattern=f"^{SENSOR_NAME}$"
 )
 _ASKED: Final = (
     Parameter("incarnation", "UUID made with the sensor's spool.", "a UUID in lower case", pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", required=True),
@@ -105,7 +106,7 @@ def _take(door: Door, clock: Callable[[], float], call: Call) -> Answer:
         incarnation=call.one("incarnation") or "",
         sequence=_number(call, "sequence"),
         watermark=_number(call, "watermark"),
-        rows=rows_of(call.body, int(clock())),
+        rows=rows_of(call.body, int(clock()), _rate(call)),
         since=None if call.one("since") is None else _number(call, "since"),
         rate=_rate(call),
         drops=_number(call, "drops"),

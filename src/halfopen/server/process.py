@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import resource
 import signal
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from granian.constants import HTTPModes, Interfaces
@@ -16,27 +19,50 @@ from granian.server.embed import Server
 
 from halfopen.server.app import create
 
+MOST: Final = 8192
+"""Connections that are served at once; further ones wait until one of them ends."""
+
+_OTHER_FILES: Final = 1024  # of store, databases and log
+
 _ARENA_MAX: Final = -8
 """M_ARENA_MAX of mallopt(3)."""
 
 PATIENCE: Final = 5.0
 """Seconds for which a stop waits for answers and commits under way."""
 
+_LOOK: Final = 0.02
+"""Seconds between two looks at whether the server listens."""
 
-def serve(host: str, port: int, headers_within: float) -> None:
-    """Serve the application of the environment's settings; a request's headers must come within so many seconds."""
+
+def serve(address: str, port: int, headers_within: float, listening: Callable[[], None]) -> None:
+    """Serve the application of the environment's settings; a request's headers must come within so many seconds.
+
+    `listening` is called once connections are taken.
+    """
     _share_arenas()
+    connections = _connections()
     server = Server(
         create(),
-        address=host,
+        address=address,
         port=port,
         interface=Interfaces.ASGI,
         websockets=False,
+        backlog=connections,
+        backpressure=connections,
         http=HTTPModes.http1,  # who may choose the version has no limit of time before it did
         http1_settings=HTTP1Settings(header_read_timeout=round(headers_within * 1000)),
         log_level=LogLevels.error,  # it warns of itself: experimental
     )
-    asyncio.run(_served(server))
+    asyncio.run(_served(server, address, port, listening))
+
+
+def _connections() -> int:
+    """How many connections may be open at once: as many as files may, but for what else is opened, and `MOST` at most."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST + _OTHER_FILES
+    allowed = wanted if most == resource.RLIM_INFINITY else min(most, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return max(allowed - _OTHER_FILES, allowed // 2)
 
 
 def _share_arenas() -> None:
@@ -45,11 +71,23 @@ def _share_arenas() -> None:
         libc.mallopt(_ARENA_MAX, 2)
 
 
-async def _served(server: Server) -> None:
+async def _served(server: Server, address: str, port: int, listening: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, server)
+    told = asyncio.create_task(_tell(address, port, listening))
     await server.serve()
+    told.cancel()
+
+
+async def _tell(address: str, port: int, listening: Callable[[], None]) -> None:
+    # The server has no hook for it: its own is called before it listens.
+    while True:
+        with suppress(OSError):
+            _, opened = await asyncio.open_connection(address, port)
+            opened.close()
+            return listening()
+        await asyncio.sleep(_LOOK)
 
 
 def _stop(server: Server) -> None:

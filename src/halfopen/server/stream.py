@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from halfopen.connections.rules import SIGNATURES, Tag
 from halfopen.errors import InvalidError, Rejected, SizeError
 from halfopen.model import SECOND, LeftOut, Relation, Stage, TriggerKind
+from halfopen.places.countries import CONTINENTS, COUNTRIES
 from halfopen.store.schema import INCOMING
 
 MOST_BYTES: Final = 64 << 20
@@ -46,25 +47,44 @@ _NUMBERS: Final = {
 _TEXTS: Final = {
     "client": r"\A[0-9A-Za-z.:_-]{1,64}\z",
     "server": r"\A[0-9A-Za-z.:_-]{1,64}\z",
-    "location": r"\A[A-Z]{2}\z",
-    "continent": r"\A[A-Z]{2}\z",
     "seq_relation": rf"\A({'|'.join(each.name for each in Relation if each)})\z",
     "left_out": rf"\A({'|'.join(each.name for each in LeftOut if each)})\z",
     "trigger_kind": rf"\A({'|'.join(each.name for each in TriggerKind if each)})\z",
 }
+_WORDS: Final = {"location": pa.array(COUNTRIES), "continent": pa.array(sorted(CONTINENTS))}
+_IN_WORDS: Final = {
+    "ip_version": "4 or 6",
+    "signature": f"0 for none, or a signature of the row's stage, up to {len(SIGNATURES)}",
+    "weight": "1 / rate, at most 1,000,000,000",
+    "location": "a country of ISO 3166-1 (alpha-2), or XK",
+    "continent": f"one of {', '.join(sorted(CONTINENTS))}",
+}
 _TIMES: Final = ("start_ns", "end_ns")
 _LONGEST_NAME: Final = 1024  # bytes
 
-MAY_LACK: Final = {*_TEXTS, "trigger", "gap", "asn", "ttl_delta", "ip_id_delta", "seq_delta"} - {"server"}
+_MOST_SIGNATURES: Final = 100
+_SIGNED: Final = pa.array(
+    [stage * _MOST_SIGNATURES for stage in Stage]
+    + [each.stage * _MOST_SIGNATURES + each.number for each in SIGNATURES],
+    pa.int64(),
+)
+"""Each stage with the signatures that it may have, or none, as one number."""
+
+_ROUNDING: Final = 1e-6
+"""By how much a weight times the rate may differ from 1."""
+
+MAY_LACK: Final = {*_TEXTS, *_WORDS, "trigger", "gap", "asn", "ttl_delta", "ip_id_delta", "seq_delta"} - {
+    "server"
+}
 """The columns that may hold null."""
 
 
 def accepted(name: str) -> str:
     """What a column may hold, in words that complete "... is not"; empty for anything of its type."""
     if name in _TIMES:
-        return f"from 0 to {AHEAD:,} s ahead of the server's clock"
-    if name == "ip_version":
-        return "4 or 6"
+        return f"from {'0' if name == 'start_ns' else 'start_ns'} to {AHEAD:,} s ahead of the server's clock"
+    if name in _IN_WORDS:
+        return _IN_WORDS[name]
     if name in _NUMBERS:
         least, most = _NUMBERS[name]
         return f"from {least:,} to {most:,}"
@@ -73,8 +93,9 @@ def accepted(name: str) -> str:
     return f"a text of at most {_LONGEST_NAME:,} bytes" if name == "trigger" else ""
 
 
-def rows_of(body: bytes, now: int) -> Any:
-    """The table in a body at the time `now` (s). InvalidError says what is wrong, SizeError that it is too much."""
+def rows_of(body: bytes, now: int, rate: float) -> Any:
+    """The table in a body at the time `now` (s), sampled at a `rate`. InvalidError says what is wrong, SizeError that
+    it is too much."""
     try:
         _look(body)
         with pa.ipc.open_stream(body) as stream:
@@ -92,7 +113,7 @@ def rows_of(body: bytes, now: int) -> Any:
     rows = pa.Table.from_batches(plain, INCOMING)
     if rows.nbytes > len(body):
         raise _wrong("columns share their bytes")
-    _check_values(rows, now)
+    _check_values(rows, now, rate)
     return rows
 
 
@@ -149,7 +170,7 @@ def _check_schema(schema: Any) -> None:
             raise _wrong(f"column {wanted.name}: {str(found.type)[:100]}, accepted is {wanted.type}")
 
 
-def _check_values(rows: Any, now: int) -> None:
+def _check_values(rows: Any, now: int, rate: float) -> None:
     """Refuse values that no connection has: answers are made of them for everybody."""
     ranges = _NUMBERS | dict.fromkeys(_TIMES, (0, (now + AHEAD) * SECOND))
     right = {
@@ -158,9 +179,18 @@ def _check_values(rows: Any, now: int) -> None:
             for name, (least, most) in ranges.items()
         },
         **{name: pc.match_substring_regex(rows[name], pattern) for name, pattern in _TEXTS.items()},
+        **{name: pc.is_in(rows[name].drop_null(), words) for name, words in _WORDS.items()},
         "trigger": pc.less_equal(pc.binary_length(rows["trigger"]), _LONGEST_NAME),
     }
-    right["ip_version"] = pc.and_(right["ip_version"], pc.not_equal(rows["ip_version"], 5))
+    off = pc.abs(pc.subtract(pc.multiply(rows["weight"], rate), 1))
+    signed = pc.add(pc.multiply(rows["stage"].cast("int64"), _MOST_SIGNATURES), rows["signature"])
+    for name, more in (
+        ("ip_version", pc.not_equal(rows["ip_version"], 5)),
+        ("end_ns", pc.greater_equal(rows["end_ns"], rows["start_ns"])),
+        ("weight", pc.less_equal(off, _ROUNDING)),
+        ("signature", pc.or_(pc.is_null(signed), pc.is_in(signed, _SIGNED))),
+    ):
+        right[name] = pc.and_(right[name], more)
     for name, each in right.items():
         if not pc.all(each, min_count=0).as_py():
             raise _wrong(f"column {name}: a value that is not {accepted(name)}")

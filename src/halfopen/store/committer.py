@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from halfopen.errors import StoreError
+from halfopen.errors import OptionsError, StoreError
 from halfopen.model import SECOND
 from halfopen.store.engine import Engine
 from halfopen.store.lease import Lease, Turn
@@ -203,7 +203,7 @@ class Committer:
         dictionary-encoded; `options` is what made them so, `members` the digests of the files that are joined in it.
 
         A file that is in the store already with the same options is answered without effect. With others it is
-        refused, or with `replace` put in the place of its earlier rows, in one commit; so is `replace` itself
+        refused (OptionsError), or with `replace` put in the place of its earlier rows, in one commit; so is `replace` itself
         once some of those rows have gone by retention, because the rollups still hold them. A file that is in the
         store in another capture is refused always: its connections would count twice.
         """
@@ -220,7 +220,7 @@ class Committer:
                 if earlier and not replace:
                     if earlier.options == options:
                         return earlier
-                    raise StoreError(digest, "this file is in the store with other options; replace it")
+                    raise OptionsError(digest, earlier.options)
                 if not earlier:
                     self._refuse_twice(digest, members)
                 if files is not None:
@@ -234,6 +234,8 @@ class Committer:
                     except Overtaken:
                         continue
                     return record
+                there = self.connections.files()
+            self._refuse_pruned(digest, earlier, there)  # now: judging takes long
 
             def stamped() -> Iterator[Any]:
                 nonlocal end
@@ -270,10 +272,17 @@ class Committer:
             return Rewritten()
         found = rewritten(self.connections, self.connections.files(), self.engine, "file = $1", [digest])
         if found.rows != earlier.rows:
-            raise StoreError(
-                digest, "connections of this file are gone by retention; its rollups cannot be replaced"
-            )
+            raise _pruned(digest)
         return found
+
+    def _refuse_pruned(self, digest: str, earlier: Ingested | None, files: Sequence[File]) -> None:
+        """StoreError where rows of an earlier ingestion are in none of the files any more."""
+        if earlier is None or not earlier.rows:
+            return
+        source = {"rows": self.connections.source(file.path for file in files)}
+        counted = self.engine.ask("SELECT count(*) AS n FROM {rows} WHERE file = $1", source, [digest])
+        if counted["n"][0].as_py() != earlier.rows:
+            raise _pruned(digest)
 
     def _write(self, parts: Iterable[Any]) -> list[File]:
         """New files, each of one day. Parts that follow one another go into one file, up to `PARTS_OF_A_FILE`."""
@@ -304,6 +313,12 @@ def check(batch: Batch) -> None:
         raise StoreError(batch.sensor, "a batch has other columns than the store's")
     if batch.sequence < 1 or not 0 < batch.rate <= 1:
         raise StoreError(batch.sensor, "sequences begin at 1, and rates lie above 0 and up to 1")
+
+
+def _pruned(digest: str) -> StoreError:
+    return StoreError(
+        digest, "connections of this file are gone by retention; its rollups cannot be replaced"
+    )
 
 
 def _stamped(

@@ -24,6 +24,9 @@ _LOOK: Final = 256
 _STREAMED: Final = 1 << 16
 """Rows of one batch of a stream."""
 
+_INTERRUPTED: Final = "Query interrupted"
+"""The whole message of the RuntimeError in which DuckDB tells of Ctrl-C."""
+
 
 class _Cursor(NamedTuple):
     database: duckdb.DuckDBPyConnection
@@ -135,6 +138,10 @@ def _named(
             cursor.register(names[name], source)
     try:
         yield cursor, names
+    except RuntimeError as error:
+        if str(error) == _INTERRUPTED:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         for name, source in sources.items():
             if not isinstance(source, list):

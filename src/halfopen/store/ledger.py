@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import pyarrow as pa
 import pyarrow.parquet
 
+from halfopen.errors import StoreError
 from halfopen.store.place import COMPRESSION, Place
 from halfopen.store.query import QUARTER, Gap, Overlap
 
@@ -134,16 +135,22 @@ class Ledger:
         if name in self._marks and self._place.mark(name) == self._marks[name]:
             return None
         found = self._place.read(name)
+        rows = _rows(f"{self._place.uri}/{name}", found[0], kind) if found else []
         self._marks[name] = found[1] if found else None
-        if not found:
-            return []
-        return [kind(**row) for row in pa.parquet.read_table(io.BytesIO(found[0])).to_pylist()]
+        return rows
 
     def _keep(self, name: str, rows: Sequence[Row], schema: Any) -> None:
         content = pa.BufferOutputStream()
         table = pa.Table.from_pylist([asdict(row) for row in rows], schema)
         pa.parquet.write_table(table, content, compression=COMPRESSION)
         self._marks[name] = self._place.replace(name, content.getvalue().to_pybytes(), self._marks.get(name))
+
+
+def _rows(where: str, content: bytes, kind: type[Row]) -> list[Row]:
+    try:
+        return [kind(**row) for row in pa.parquet.read_table(io.BytesIO(content)).to_pylist()]
+    except (pa.ArrowException, OSError, TypeError) as error:  # TypeError: of other columns
+        raise StoreError(where, f"this file is damaged: {error}") from error
 
 
 def forgotten(digest: str, number: int) -> Ingested:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,6 +28,9 @@ RETRY_TIMEOUT: Final = 60
 """Seconds after which an object store is given up: no connection, not a byte (three times: Arrow), no whole answer, no
 answer to any of the attempts (delta-rs and obstore)."""
 
+_MISREAD: Final = re.compile("[*?[]|%[0-9A-Fa-f]{2}")
+"""What DuckDB expands in a path, and what delta-rs takes for another character."""
+
 
 class Overtaken(Exception):  # noqa: N818 - not a fault: the caller looks again and decides again
     """Somebody else wrote first."""
@@ -40,8 +44,8 @@ class Place:
         self.local: Path | None = None if "://" in text else Path(text).absolute()
         if urlsplit(text).scheme == "file":
             self.local = Path(urlsplit(text).path)
-        if self.local and set("*?[") & set(str(self.local)):
-            raise StoreError(text, "a store's path must not contain *, ? or [")  # DuckDB would expand them
+        if self.local and _MISREAD.search(str(self.local)):
+            raise StoreError(text, "a store's path must not contain *, ?, [ or an escape such as %20")
         if not self.local and urlsplit(text).scheme not in ("s3", "s3a"):
             raise StoreError(text, "a store lies in a directory or at s3://bucket/prefix")
         self.uri = str(self.local) if self.local else text.rstrip("/")
@@ -105,10 +109,12 @@ class Place:
         return options | ({"allow_http": "true"} if _endpoint().startswith("http://") else {})
 
     def make(self) -> None:
-        """Make the directory, durably; nothing to do in an object store."""
+        """Make the directory, durably and readable by its owner alone; one that is there keeps its mode, and there is
+        nothing to do in an object store."""
         if self.local and not self.local.is_dir():
             with self._told():
-                self.local.mkdir(parents=True)
+                self.local.parent.mkdir(parents=True, exist_ok=True)
+                self.local.mkdir(mode=0o700)
             sync(self.local.parent)
 
     def mark(self, name: str) -> str | None:

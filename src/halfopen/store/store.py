@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from halfopen.model import SECOND
 from halfopen.store.committer import Committer, application_of_file
 from halfopen.store.engine import Engine
 from halfopen.store.lease import FileLease, Lease
@@ -47,6 +48,15 @@ class Facts:
     sensors: tuple[Sensor, ...]
     running_twice: dict[str, list[str]]  # live incarnations by sensor, where more than one watches: a fault
     files: tuple[Ingested, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is there of a capture: its connections that did not go by retention, and the first and last SYN (s)."""
+
+    connections: int
+    first: int
+    last: int
 
 
 class Store:
@@ -112,6 +122,16 @@ class Store:
                 and each.number == tables[CONNECTIONS.name].transaction(application_of_file(each.digest))
             ),
         )
+
+    def held(self) -> dict[str, Held]:
+        """What is there of each capture, by its digest; nothing of those that went by retention as a whole."""
+        table = Table(self.place / CONNECTIONS.name, CONNECTIONS)
+        query = (
+            f"SELECT file, count(*) AS connections, min(start_ns) // {SECOND} AS first, max(start_ns) // {SECOND} AS last "
+            "FROM {rows} WHERE file IS NOT NULL GROUP BY file"
+        )
+        found = self.engine.ask(query, {"rows": table.source(file.path for file in table.files())})
+        return {row.pop("file"): Held(**row) for row in found.to_pylist()}
 
     def close(self) -> None:
         """Let go of the query engine."""

@@ -79,7 +79,7 @@ class Table:
         try:
             self._delta = DeltaTable(place.uri, storage_options=place.options)
         except TableNotFoundError as error:
-            raise StoreError(place.uri, f"there is no table {layout.name!r} here") from error
+            raise StoreError(place.uri, _missing(place, layout)) from error
         except (DeltaError, OSError) as error:
             raise StoreError(place.uri, str(error)) from error
         self._listed = time.monotonic()
@@ -333,6 +333,18 @@ class Table:
                 if self._log(version).exists():  # older ones may have been tidied away
                     sync(self._log(version))
             sync(self.place.local / "_delta_log")
+
+
+def _missing(place: Place, layout: Layout) -> str:
+    """Why no table is found at a place."""
+    if place.local:
+        try:
+            next((place.local / "_delta_log").iterdir(), None)
+        except FileNotFoundError:
+            pass
+        except OSError as error:  # what may not be read is not there to delta-rs
+            return error.strerror or str(error)
+    return f"there is no table {layout.name!r} here: nothing was ingested yet (halfopen ingest FILE)"
 
 
 def _as_written(given: Any, wanted: Any) -> Any:

@@ -8,7 +8,8 @@
     │   └── UnreadableError   not one byte of it can be read: why
     ├── PlacesError     a places file: its name and what is wrong with it
     ├── StoreError      a store: where it lies and why it cannot be used so
-    │   └── LeaseError        the right to commit to it is somebody else's: whose
+    │   ├── LeaseError        the right to commit to it is somebody else's: whose
+    │   └── OptionsError      a capture that is in it already, ingested with other options: which
     ├── WireError       what the other end of a tunnel sent: what of it is not the protocol
     ├── DatabaseError   the database of users, tokens and tunnels: which one and what is wrong with it
     └── RequestError    a request to the API: HTTP status, code and message of each fault
@@ -98,6 +99,14 @@ class StoreError(HalfopenError):
 
 class LeaseError(StoreError):
     """A store to which another process commits: it was waited for in vain, or took over when this one hung."""
+
+
+class OptionsError(StoreError):
+    """A capture that is in a store already, ingested with other `options` (text)."""
+
+    def __init__(self, capture: str, options: str) -> None:
+        super().__init__(capture, "is in the store with other options, and was not to be replaced")
+        self.options = options
 
 
 class WireError(HalfopenError):

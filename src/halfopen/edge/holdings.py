@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
+from halfopen.edge.exchange import Exchange, Request, Stream
 from halfopen.edge.registry import AwayError, Registry
 from halfopen.tunnels.edge_routes import Pushed
 from halfopen.tunnels.registry import HEARTBEAT, Refused, Registered, Registration
@@ -27,6 +28,15 @@ _PAUSE: Final = 1.0  # s between two questions to a registry that is away
 
 class Link(Protocol):
     """One connection of a connector, whatever it is carried by."""
+
+    @property
+    def load(self) -> int:
+        """How many requests are under way."""
+        ...
+
+    def open(self, request: Request, exchange: Exchange) -> Stream | None:
+        """Ask the connector; None where it takes no more requests."""
+        ...
 
     def close(self) -> None:
         """Close it."""
@@ -122,6 +132,15 @@ class Holdings:
         finally:
             for task in tasks:
                 task.cancel()
+
+    async def leave(self) -> None:
+        """Say that nothing is held any more: the edge ends."""
+        held, self._held = self._held, {}
+        self._of_tunnel.clear()
+        try:
+            await self._registry.depart(held, lost=False)
+        except AwayError as error:
+            LOG.warning("what was connected is pending for a while: %s", error)
 
     async def _beat(self) -> None:
         while True:

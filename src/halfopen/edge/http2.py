@@ -49,8 +49,9 @@ DRAINING: Final = 30.0
 class Http2Link(asyncio.Protocol):
     """One connection of a connector: registered, asked, closed."""
 
-    def __init__(self, holdings: Holdings) -> None:
-        self._holdings = holdings
+    def __init__(self, holdings: Holdings, links: set[Http2Link]) -> None:
+        """A link that is in `links` while it is open."""
+        self._holdings, self._links = holdings, links
         self._loop = asyncio.get_running_loop()
         self._tunnel = Http2Tunnel(self._loop.time())
         self._control = EdgeControl()
@@ -68,6 +69,7 @@ class Http2Link(asyncio.Protocol):
         """Somebody has connected, and agreed on TLS."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._links.add(self)
         self._peer = transport.get_extra_info("peername")[0]
         self._timer = self._loop.call_later(ARRIVAL, self._late)
         self._flush()
@@ -107,6 +109,7 @@ class Http2Link(asyncio.Protocol):
         if self._registering is not None:
             self._registering.cancel()
         self._transport = None
+        self._links.discard(self)
         if self._holding is not None:
             self._holdings.left(self._holding, lost=not self._leaves)
             self._holding = None
@@ -126,8 +129,10 @@ class Http2Link(asyncio.Protocol):
         """How many requests are under way."""
         return len(self._streams)
 
-    def open(self, request: Request, exchange: Exchange) -> _Stream:
-        """Ask the connector."""
+    def open(self, request: Request, exchange: Exchange) -> _Stream | None:
+        """Ask the connector; None where the connection is about to end."""
+        if self._transport is None or self._transport.is_closing():
+            return None
         headers: list[Header] = [
             (b":method", request.method), (b":scheme", request.scheme), (b":authority", request.host), (b":path", request.target),
         ]  # fmt: skip
@@ -148,7 +153,8 @@ class Http2Link(asyncio.Protocol):
             (b"content-length", b"%d" % len(body)),
         ]
         request = Request(Kind.http, b"POST", b"https", b"edge", b"/", headers, False)
-        stream = self.open(request, answer)
+        if (stream := self.open(request, answer)) is None:
+            return None
         stream.send(body, True)
         async with asyncio.timeout(PATIENCE):
             told = json.loads(await answer.body)

@@ -59,11 +59,15 @@ class Trust:
 
     def context(self, now: datetime | None = None) -> ssl.SSLContext:
         """What TLS servers of the edge are made with: TLS 1.3, and a certificate that is good for a month at least."""
-        self.renew(now or datetime.now(UTC))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(self.folder / _EDGE)
+        self.reload(context, now)
         return context
+
+    def reload(self, context: ssl.SSLContext, now: datetime | None = None) -> None:
+        """Let a context that is in use go on with a certificate that is good for a month at least."""
+        self.renew(now or datetime.now(UTC))
+        context.load_cert_chain(self.folder / _EDGE)
 
     def renew(self, now: datetime) -> bool:
         """Make the certificate of the edge where there is none that is good for another month; whether it was made."""

@@ -226,6 +226,8 @@ class Http2Tunnel:
 
     def consumed(self, stream: int, cost: int) -> None:
         """Let the connector send so many bytes more on a stream."""
+        if not cost:  # a frame may be empty
+            return
         try:
             self._h2.increment_flow_control_window(cost, stream)
         except (H2Error, KeyError):

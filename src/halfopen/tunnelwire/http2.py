@@ -146,7 +146,7 @@ class Http2Tunnel:
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_CONNECTION_WINDOW - 65_535)
         self._taken = 0  # bytes of the connection's window not given back yet
-        self._outgoing: dict[int, _Outgoing] = {}
+        self._outgoing: dict[int, _Outgoing] = {}  # of each stream on which more may be sent
         self._trailers: dict[int, Headers] = {}
         self._lost = False
         self._pinged = self._heard = now
@@ -209,14 +209,18 @@ class Http2Tunnel:
     def _open(self, headers: Headers, ends: bool = False) -> int:
         stream = self._h2.get_next_available_stream_id()
         self._h2.send_headers(stream, headers, end_stream=ends)
+        if not ends:
+            self._outgoing[stream] = _Outgoing()
         return stream
 
     def send(self, stream: int, data: bytes = b"", ends: bool = False) -> bool:
         """Send a piece of a body, maybe the last; whether more is welcome now: else `Drained` says when.
 
-        Nothing is sent on a stream that is over: what happened to it was told, or will be.
+        Nothing is sent on a stream that is over or whose end was sent: what happened to it was told, or will be.
         """
-        outgoing = self._outgoing.setdefault(stream, _Outgoing())
+        outgoing = self._outgoing.get(stream)
+        if outgoing is None:
+            return True
         if data:
             outgoing.waiting.append(memoryview(data))
             outgoing.size += len(data)
@@ -280,7 +284,7 @@ class Http2Tunnel:
                     return
             if outgoing.ends:
                 self._h2.end_stream(stream)
-            del self._outgoing[stream]
+                del self._outgoing[stream]
         except (H2Error, KeyError):
             self._outgoing.pop(stream, None)  # it is over
             outgoing.waiting.clear()
@@ -290,6 +294,8 @@ class Http2Tunnel:
         """Send what the windows let go, a stream after the other, the one that waits longest first."""
         drained: list[TunnelEvent] = []
         for stream, outgoing in list(self._outgoing.items()):
+            if not outgoing.waiting:
+                continue
             full = outgoing.size > BACKLOG
             self._send_waiting(stream, outgoing)
             if full and outgoing.size <= BACKLOG:

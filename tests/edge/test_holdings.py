@@ -13,6 +13,7 @@ import pytest
 
 from halfopen.accounts.permissions import EDGE_REPORT
 from halfopen.edge import holdings, registry
+from halfopen.edge.exchange import Exchange, Request
 from halfopen.edge.holdings import AWAY, Holding, Holdings
 from halfopen.edge.registry import AwayError, FarRegistry, OwnRegistry, Registry
 from halfopen.tunnels.installation import Installation
@@ -38,6 +39,13 @@ class Wire:
     def __init__(self) -> None:
         self.closed = asyncio.Event()
         self.pushed: list[int] = []
+
+    @property
+    def load(self) -> int:
+        return 0
+
+    def open(self, request: Request, exchange: Exchange) -> None:
+        return None
 
     def close(self) -> None:
         self.closed.set()

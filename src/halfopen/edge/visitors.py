@@ -223,6 +223,8 @@ class _Turn:
         self._whole = False  # the request
         self._answered = self._done = self._raw = False
         self._chunked = False
+        self._upgrades = False
+        self._sized = False  # whether there is a body, or after an upgrade anything
         self.early = b""
 
     # --- the request
@@ -242,17 +244,17 @@ class _Turn:
         if isinstance(carriers, Page):
             self._page(carriers)
             return
-        upgrades = named.get(b"upgrade", b"").lower() == b"websocket" and self._method == b"GET"
+        self._upgrades = named.get(b"upgrade", b"").lower() == b"websocket" and self._method == b"GET"
         try:
             headers = front.headers(self._headers, self._visitor.peer, self._visitor.scheme, self._id)
         except WireError:
             self._page(_BAD)
             return
-        sized = b"content-length" in named or b"transfer-encoding" in named
+        self._sized = self._upgrades or b"content-length" in named or b"transfer-encoding" in named
         request = Request(
-            Kind.websocket if upgrades else Kind.http,
+            Kind.websocket if self._upgrades else Kind.http,
             self._method, self._visitor.scheme, host, self._target,
-            [each for each in headers if each[0] != b"expect"], not sized and not upgrades,
+            [each for each in headers if each[0] != b"expect"], not self._sized,
         )  # fmt: skip
         for carrier in carriers:
             if (stream := carrier.open(request, self)) is not None:
@@ -263,7 +265,7 @@ class _Turn:
             return
         if named.get(b"expect", b"").lower() == b"100-continue" and not self._whole:
             self._visitor.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if not request.ends and not upgrades:
+        if self._sized and not self._upgrades:
             waiting, self._waiting = self._waiting, []
             for piece in waiting:
                 stream.send(piece)
@@ -274,13 +276,15 @@ class _Turn:
         """A piece of the request's body, or what follows an upgrade."""
         if ends and not self._raw:
             self._whole = True
+            if self._upgrades:
+                return  # what follows is no request
         if self._done:
             return
         if self._stream is None:
             if data:
                 self._waiting.append(data)
                 self._visitor.pause()
-        elif (data or ends) and not self._stream.send(data, ends):
+        elif self._sized and not self._stream.send(data, ends):
             self._visitor.pause()
 
     def cancel(self) -> None:

@@ -13,12 +13,13 @@ import pytest
 
 from halfopen.accounts.permissions import EDGE_REPORT
 from halfopen.edge import holdings, registry
-from halfopen.edge.exchange import Exchange, Request
+from halfopen.edge.exchange import Exchange
 from halfopen.edge.holdings import AWAY, Holding, Holdings
 from halfopen.edge.registry import AwayError, FarRegistry, OwnRegistry, Registry
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registry import Refused, Registered, Registration, SessionError
 from halfopen.tunnels.vault import RunToken
+from halfopen.tunnelwire.exchange import Request
 from tests.serving import running
 from tests.tunnels.world import asked
 
@@ -119,7 +120,7 @@ def play(
         here, far = place
         reached = far()
         stage = Scene(here, wrapped(reached))
-        edge = asyncio.create_task(stage.holdings.run())
+        edge = asyncio.create_task(whole_life(stage.holdings))
         try:
             async with asyncio.timeout(30):
                 await scene(stage)
@@ -130,6 +131,11 @@ def play(
             await close(reached)
 
     asyncio.run(whole())
+
+
+async def whole_life(held: Holdings) -> None:
+    await held.begin()
+    await held.run()
 
 
 async def close(reached: Registry) -> None:
@@ -262,7 +268,7 @@ def test_another_process_of_the_edge_ends_this_one(place: Place, monkeypatch: py
     async def whole() -> None:
         _, far = place
         first, second = far(), far()
-        edge = asyncio.create_task(Holdings(first).run())
+        edge = asyncio.create_task(whole_life(Holdings(first)))
         await asyncio.sleep(0.5)
         await second.begin()
         with pytest.raises(SessionError):

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from halfopen.edge import visitors
-from halfopen.edge.exchange import Exchange, Kind, Request
+from halfopen.edge.exchange import Exchange
 from halfopen.edge.front import Front
 from halfopen.edge.visitors import Visitor
+from halfopen.tunnelwire.exchange import Answered, Broken, End, Kind, Refused, Request
 from halfopen.tunnelwire.headers import Header
 
 HOST = b"Host: app.example.com\r\n"
@@ -44,10 +45,10 @@ class Carried:
         return dict(self.request.headers)
 
     def answer(self, status: int = 200, headers: Sequence[Header] = (), *body: bytes) -> None:
-        self.exchange.answered(status, headers, True)
+        self.exchange.reply(Answered(status, tuple(headers)))
         for piece in body:
             self.exchange.received(piece)
-        self.exchange.finished(())
+        self.exchange.reply(End())
 
 
 class Connector:
@@ -123,10 +124,10 @@ def test_a_request_and_its_answer_and_the_next_on_the_same_connection() -> None:
         client.send(b"GET /a?b=c HTTP/1.1\r\n" + HOST + b"Accept: */*\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n")
         asked = await connector.next()
         request = asked.request
-        assert (request.kind, request.method, request.host, request.target) == (
-            Kind.http, b"GET", b"app.example.com", b"/a?b=c",
+        assert (request.kind, request.method, request.host, request.path) == (
+            Kind.HTTP, b"GET", b"app.example.com", b"/a?b=c",
         )  # fmt: skip
-        assert request.ends
+        assert not request.body
         assert not asked.ended  # its end stands in the head
         assert [value for name, value in request.headers if name == b"x-twice"] == [b"1", b"2"]
         asked.answer(
@@ -151,9 +152,9 @@ def test_an_answer_of_unknown_length_goes_in_pieces_with_its_trailers() -> None:
     async def scene(connector: Connector, client: Client) -> None:
         client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
         asked = await connector.next()
-        asked.exchange.answered(200, [], True)
+        asked.exchange.reply(Answered(200))
         asked.exchange.received(b"one")
-        asked.exchange.finished([(b"grpc-status", b"0")])
+        asked.exchange.reply(End(((b"grpc-status", b"0"),)))
         assert b"Transfer-Encoding: chunked" in await client.head()
         expected = b"3\r\none\r\n0\r\ngrpc-status: 0\r\n\r\n"
         assert await client.reader.readexactly(len(expected)) == expected
@@ -201,7 +202,7 @@ def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
         for number in range(3):
             asked = await connector.next()
             assert len(connector.asked) == number + 1
-            assert (asked.request.target, asked.body, asked.ended) == (b"/%d" % number, b"%d" % number, True)
+            assert (asked.request.path, asked.body, asked.ended) == (b"/%d" % number, b"%d" % number, True)
             asked.answer(200, [(b"Content-Length", b"1")], b"%d" % number)
             await client.head()
             assert await client.reader.readexactly(1) == b"%d" % number
@@ -217,12 +218,20 @@ def test_after_an_upgrade_bytes_are_copied_unread() -> None:
             + b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: k\r\n\r\nearly"
         )
         asked = await connector.next()
-        assert asked.request.kind is Kind.websocket
+        assert asked.request.kind is Kind.WEBSOCKET
         assert asked.headers[b"sec-websocket-key"] == b"k"
         assert not {b"upgrade", b"connection"} & asked.headers.keys()
         await asyncio.sleep(0.05)
         assert (asked.body, asked.ended) == (b"", False)
-        asked.exchange.answered(101, [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")], True)
+        asked.exchange.reply(
+            Answered(
+                101,
+                (
+                    (b"Upgrade", b"websocket"),
+                    (b"Connection", b"Upgrade"),
+                ),
+            )
+        )
         assert (await client.head()).startswith(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n")
         client.send(b"GET / HTTP/1.1\r\n\r\n\x00\xff")
         while not asked.body.endswith(b"\xff"):
@@ -230,7 +239,7 @@ def test_after_an_upgrade_bytes_are_copied_unread() -> None:
         assert asked.body == b"earlyGET / HTTP/1.1\r\n\r\n\x00\xff"
         asked.exchange.received(b"\x81\x01x")
         assert await client.reader.readexactly(3) == b"\x81\x01x"
-        asked.exchange.finished(())
+        asked.exchange.reply(End())
         assert await client.rest() == b""
 
     play(scene)
@@ -253,7 +262,7 @@ def test_a_visitor_that_does_not_read_is_sent_no_more(monkeypatch: pytest.Monkey
     async def scene(connector: Connector, client: Client) -> None:
         client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
         asked = await connector.next()
-        asked.exchange.answered(200, [(b"Content-Length", b"%d" % (64 << 20))], True)
+        asked.exchange.reply(Answered(200, ((b"Content-Length", b"%d" % (64 << 20)),)))
         sent = 0
         while asked.exchange.received(bytes(1 << 16)) and sent < 64 << 20:
             sent += 1 << 16
@@ -281,8 +290,8 @@ def test_an_upload_waits_for_the_connector() -> None:
         asked.exchange.drained()
         while len(asked.body) < 50_000_000:
             await asyncio.sleep(0.01)
-        asked.exchange.answered(413, [(b"Content-Length", b"0")], True)
-        asked.exchange.finished(())
+        asked.exchange.reply(Answered(413, ((b"Content-Length", b"0"),)))
+        asked.exchange.reply(End())
         # What still comes of the upload must not be taken for a request.
         assert b"413" in await client.head()
         assert await client.rest() == b""
@@ -321,13 +330,13 @@ def test_pages_for_tunnels_that_are_down_and_origins_that_do_not_answer() -> Non
 
     async def refused(connector: Connector, client: Client) -> None:
         client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
-        (await connector.next()).exchange.answered(502, [], False)
+        (await connector.next()).exchange.reply(Refused("no origin"))
         assert b" 502 " in await client.head()
         assert b"The origin does not answer" in await client.rest()
 
     async def lost(connector: Connector, client: Client) -> None:
         client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
-        (await connector.next()).exchange.broken("gone")
+        (await connector.next()).exchange.reply(Broken("gone"))
         assert b"The tunnel broke off" in await client.rest()
 
     for scene in (down, refused, lost):
@@ -338,9 +347,9 @@ def test_an_answer_that_breaks_off_does_not_look_whole() -> None:
     async def scene(connector: Connector, client: Client) -> None:
         client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
         asked = await connector.next()
-        asked.exchange.answered(200, [], True)
+        asked.exchange.reply(Answered(200))
         asked.exchange.received(b"half")
-        asked.exchange.broken("gone")
+        asked.exchange.reply(Broken("gone"))
         await client.head()
         assert await client.rest() == b"4\r\nhalf\r\n"
 

@@ -237,6 +237,12 @@ def test_answers_that_are_none() -> None:
     assert connector.receive(vat.take_outgoing()) == [Rejected("", retry=False)]
 
 
+def test_secrets_are_not_shown() -> None:
+    """What is printed lands in logs."""
+    assert "ssss" not in repr(WISH)
+    assert "ssss" not in repr(CALL)
+
+
 def test_features_come_in_any_order_and_are_told_in_one() -> None:
     first = read_registration(client(features=("b", "a", "b")))
     assert first.features == ("a", "b")

@@ -255,7 +255,7 @@ def test_a_call_before_anything_is_known() -> None:
         Returned(1, UPDATE_CONFIGURATION, RESULTS)
     ]
     assert read(vat.take_outgoing()) == [Finish(0, False), Finish(1, False)]
-    assert vat.call(UPDATE_CONFIGURATION, PARAMS) == 0
+    assert vat.call(UPDATE_CONFIGURATION, PARAMS) == 1
     (second,) = read(vat.take_outgoing())
     assert second.target.to == ImportedCap(4)
 

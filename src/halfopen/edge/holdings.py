@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
-from halfopen.edge.exchange import Exchange, Request, Stream
+from halfopen.edge.exchange import Exchange, Stream
 from halfopen.edge.registry import AwayError, Registry
 from halfopen.tunnels.edge_routes import Pushed
 from halfopen.tunnels.registry import HEARTBEAT, Refused, Registered, Registration
+from halfopen.tunnelwire.exchange import Request
 
 LOG: Final = logging.getLogger("halfopen.edge")
 
@@ -123,9 +124,13 @@ class Holdings:
 
     # --- what goes on all the time
 
-    async def run(self) -> None:
-        """Speak with the registry until cancelled. SessionError where another process speaks for this edge now."""
+    async def begin(self) -> None:
+        """Begin: what the last process of this edge held is lost from now on."""
         self.colo = await self._patiently(self._registry.begin)
+        self._stale.set()
+
+    async def run(self) -> None:
+        """Having begun, speak with the registry until cancelled. SessionError where another process speaks for this edge now."""
         tasks = [asyncio.create_task(each()) for each in (self._tell, self._beat, self._hear, self._route)]
         try:
             await asyncio.gather(*tasks)

@@ -5,26 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping
 from typing import Any, Final
 
-from halfopen.edge.exchange import Exchange, Kind, Request
+from halfopen.edge.exchange import Exchange
 from halfopen.edge.holdings import Holding, Holdings
-from halfopen.errors import WireError
 from halfopen.tunnels.registry import Refused, Registration
-from halfopen.tunnelwire.headers import META, USER_HEADERS, Header, read_meta, read_user_headers
-from halfopen.tunnelwire.http2 import (
-    KIND,
-    PATIENCE,
-    Answered,
-    Broken,
-    ControlReceived,
-    Drained,
-    Finished,
-    Http2Tunnel,
-    Lost,
-    Received,
-)
+from halfopen.tunnelwire.configuration import Applied, NotApplied
+from halfopen.tunnelwire.exchange import Body, Broken, End, Reply, Request
+from halfopen.tunnelwire.http2.edge import Configured, EdgeConnection, EdgeEvent, Replied
+from halfopen.tunnelwire.http2.events import ControlBytes, ControlEnded, Lost, Room
 from halfopen.tunnelwire.rpc.edge_control import (
     ControlEvent,
     EdgeControl,
@@ -35,7 +26,6 @@ from halfopen.tunnelwire.rpc.edge_control import (
     Unregistered,
 )
 from halfopen.tunnelwire.rpc.vat import Aborted
-from halfopen.tunnelwire.visitor import from_origin
 
 LOG: Final = logging.getLogger("halfopen.edge")
 
@@ -45,6 +35,11 @@ ARRIVAL: Final = 10.0
 DRAINING: Final = 30.0
 """Seconds for which requests may go on when the connector has said that it leaves."""
 
+BACKLOG: Final = 1 << 18
+"""Bytes of one request that wait for the connector before no more are welcome."""
+
+_CONFIGURED: Final = 15.0  # seconds for which a connector may take to apply a configuration
+
 
 class Http2Link(asyncio.Protocol):
     """One connection of a connector: registered, asked, closed."""
@@ -53,7 +48,7 @@ class Http2Link(asyncio.Protocol):
         """A link that is in `links` while it is open."""
         self._holdings, self._links = holdings, links
         self._loop = asyncio.get_running_loop()
-        self._tunnel = Http2Tunnel(self._loop.time())
+        self._wire = EdgeConnection(self._loop.time())
         self._control = EdgeControl()
         self._streams: dict[int, _Stream] = {}
         self._transport: asyncio.Transport | None = None
@@ -61,6 +56,7 @@ class Http2Link(asyncio.Protocol):
         self._holding: Holding | None = None
         self._registering: asyncio.Task[None] | None = None
         self._leaves = False
+        self._configuring: deque[asyncio.Future[Applied | NotApplied]] = deque()
         self._peer = ""
 
     # --- the connection
@@ -72,35 +68,11 @@ class Http2Link(asyncio.Protocol):
         self._links.add(self)
         self._peer = transport.get_extra_info("peername")[0]
         self._timer = self._loop.call_later(ARRIVAL, self._late)
-        self._flush()
+        self.flush()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the connector."""
-        for event in self._tunnel.receive(data, self._loop.time()):
-            match event:
-                case Received(stream=number, data=piece, cost=cost):
-                    if (stream := self._streams.get(number)) is None:
-                        self._tunnel.consumed(number, cost)
-                    elif stream.exchange.received(piece):
-                        self._tunnel.consumed(number, cost + stream.taken())
-                    else:
-                        stream.owed += cost
-                case Answered(stream=number, status=status, headers=headers):
-                    self._on_answer(number, status, headers)
-                case Finished(stream=number, trailers=trailers):
-                    if (stream := self._streams.pop(number, None)) is not None:
-                        stream.exchange.finished(trailers)
-                        self._left()
-                case Broken(stream=number, code=code):
-                    self._break(number, f"the connector gave it up ({code})")
-                case Drained(stream=number):
-                    if (stream := self._streams.get(number)) is not None:
-                        stream.exchange.drained()
-                case ControlReceived(data=piece):
-                    self._on_control(piece)
-                case Lost(reason=reason):
-                    self._end(reason)
-        self._flush()
+        self._take(self._wire.receive(data, self._loop.time()))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over, whoever ended it."""
@@ -113,9 +85,7 @@ class Http2Link(asyncio.Protocol):
         if self._holding is not None:
             self._holdings.left(self._holding, lost=not self._leaves)
             self._holding = None
-        streams, self._streams = self._streams, {}
-        for stream in streams.values():
-            stream.exchange.broken("the connection to the connector was lost")
+        self._take(self._wire.lose("the connection to the connector was lost"))
 
     # --- what the registry and visitors want of it
 
@@ -130,73 +100,81 @@ class Http2Link(asyncio.Protocol):
         return len(self._streams)
 
     def open(self, request: Request, exchange: Exchange) -> _Stream | None:
-        """Ask the connector; None where the connection is about to end."""
-        if self._transport is None or self._transport.is_closing():
+        """Ask the connector; None where it takes no more requests."""
+        if self._transport is None or self._transport.is_closing() or not self._wire.capacity():
             return None
-        headers: list[Header] = [
-            (b":method", request.method), (b":scheme", request.scheme), (b":authority", request.host), (b":path", request.target),
-        ]  # fmt: skip
-        if request.kind is not Kind.http:
-            headers.append((KIND, request.kind.value.encode()))
-        number = self._tunnel.request([*headers, *request.headers], request.ends)
-        stream = self._streams[number] = _Stream(self, number, request.kind, exchange)
-        self._flush()
+        number = self._wire.ask(request)
+        stream = self._streams[number] = _Stream(self, self._wire, number, exchange)
+        self.flush()
         return stream
 
     async def push(self, version: int, config: Mapping[str, Any]) -> int | None:
         """As `holdings.Link.push` (edge protocol, section 6)."""
-        body = json.dumps({"version": version, "config": config}).encode()
-        answer = _Whole(self._loop)
-        headers = [
-            (KIND, b"update-configuration"),
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-        ]
-        request = Request(Kind.http, b"POST", b"https", b"edge", b"/", headers, False)
-        if (stream := self.open(request, answer)) is None:
+        if self._transport is None or not self._wire.capacity():
             return None
-        stream.send(body, True)
-        async with asyncio.timeout(PATIENCE):
-            told = json.loads(await answer.body)
-        if told.get("err") is not None:
-            LOG.warning("connector %s does not take version %d of its configuration", self._peer, version)
-        applied = told.get("lastAppliedVersion")
-        return applied if isinstance(applied, int) and applied >= 0 else None
+        told: asyncio.Future[Applied | NotApplied] = self._loop.create_future()
+        self._configuring.append(told)
+        self._wire.configure(version, json.dumps(config).encode())
+        self.flush()
+        async with asyncio.timeout(_CONFIGURED):
+            outcome = await told
+        match outcome:
+            case Applied(version=applied, error=error):
+                if error:
+                    LOG.warning(
+                        "the connector at %s does not take version %d of its configuration",
+                        self._peer,
+                        version,
+                    )
+                return applied if applied >= 0 else None
+            case NotApplied(reason=reason):
+                LOG.warning("a configuration did not reach the connector at %s: %s", self._peer, reason)
+        return None
+
+    def flush(self) -> None:
+        """Send what is to be sent."""
+        if self._transport is not None and (data := self._wire.take_outgoing()):
+            self._transport.write(data)
+
+    def done(self, number: int) -> None:
+        """A request is over; who waited for the last one to leave may go."""
+        if self._streams.pop(number, None) is not None and self._leaves and not self._streams:
+            self._end("it has left")
 
     # --- inside
 
-    def send(self, number: int, data: bytes, ends: bool) -> bool:
-        """A piece of a request's body."""
-        more = self._tunnel.send(number, data, ends)
-        self._flush()
-        return more
+    def _take(self, events: list[EdgeEvent]) -> None:
+        for event in events:
+            match event:
+                case Replied(stream=number, reply=reply):
+                    self._on_reply(number, reply)
+                case Room(stream=number):
+                    for stream in [*self._streams.values()] if number == 0 else [self._streams.get(number)]:
+                        if stream is not None:
+                            stream.pump()
+                case ControlBytes(data=data):
+                    self._on_control(data)
+                case Configured(outcome=outcome):
+                    if self._configuring and not (told := self._configuring.popleft()).done():
+                        told.set_result(outcome)
+                case Lost(reason=reason):
+                    self._end(reason)
+                case ControlEnded():
+                    pass  # it has said before that it leaves
+        self.flush()
 
-    def consumed(self, number: int, cost: int) -> None:
-        """The visitor has taken what came."""
-        self._tunnel.consumed(number, cost)
-        self._flush()
-
-    def cancel(self, number: int) -> None:
-        """The visitor is gone."""
-        if self._streams.pop(number, None) is not None:
-            self._tunnel.cancel(number)
-            self._flush()
-            self._left()
-
-    def _on_answer(self, number: int, status: int, headers: Sequence[Header]) -> None:
+    def _on_reply(self, number: int, reply: Reply) -> None:
         stream = self._streams.get(number)
-        if stream is None or 100 <= status < 200:
+        if stream is None:
             return
-        told = dict(headers)
-        switches = stream.kind is Kind.websocket and status == 200
-        try:
-            known = read_user_headers(told.get(USER_HEADERS, b""))
-            origin = read_meta(told[META]).from_origin if META in told else True
-        except WireError as error:
-            self._tunnel.cancel(number)
-            self._break(number, str(error))
-            return
-        stream.exchange.answered(101 if switches else status, from_origin(known, switches), origin)
+        match reply:
+            case Body(data=data):
+                stream.received(data)
+            case End() | Broken():
+                self.done(number)
+                stream.exchange.reply(reply)
+            case _:
+                stream.exchange.reply(reply)
 
     def _on_control(self, piece: bytes) -> None:
         for event in self._control.receive(piece):
@@ -218,8 +196,7 @@ class Http2Link(asyncio.Protocol):
                 if self._holding is not None:
                     self._holdings.left(self._holding, lost=False)
                     self._holding = None
-                self._loop.call_later(DRAINING, self._end, "it has left")
-                self._loop.call_soon(self._left)
+                self._loop.call_later(DRAINING if self._streams else 0, self._end, "it has left")
             case RegistrationImpossible(reason=reason):
                 LOG.info("a registration from %s cannot be one: %s", self._peer, reason)
                 self._loop.call_soon(self._end, "refused")
@@ -251,88 +228,76 @@ class Http2Link(asyncio.Protocol):
 
     def _answer_control(self) -> None:
         if answer := self._control.take_outgoing():
-            self._tunnel.send(self._tunnel.control, answer)
-            self._flush()
-
-    def _break(self, number: int, why: str) -> None:
-        if (stream := self._streams.pop(number, None)) is not None:
-            stream.exchange.broken(why)
-            self._left()
-
-    def _left(self) -> None:
-        """A request is over: who waited for the last to leave may go."""
-        if self._leaves and not self._streams:
-            self._end("it has left")
+            self._wire.control(answer)
+            self.flush()
 
     def _late(self) -> None:
         self._end("not registered in time")
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(PATIENCE, self._tick)
-        for event in self._tunnel.tick(self._loop.time()):
-            assert isinstance(event, Lost)
-            self._end(event.reason)
-        self._flush()
+        now = self._loop.time()
+        self._take(self._wire.tick(now))
+        self._timer = self._loop.call_later(max(self._wire.next_tick() - now, 1), self._tick)
 
     def _end(self, reason: str) -> None:
         if self._transport is not None and not self._transport.is_closing():
             LOG.debug("the connection to %s ends: %s", self._peer, reason)
-            self._tunnel.close()
-            self._flush()
+            self.flush()
             self._transport.close()
-
-    def _flush(self) -> None:
-        if self._transport is not None and (data := self._tunnel.take_outgoing()):
-            self._transport.write(data)
 
 
 class _Stream:
     """As `exchange.Stream`."""
 
-    __slots__ = ("_link", "_number", "exchange", "kind", "owed")
+    __slots__ = ("_ends", "_link", "_number", "_owed", "_size", "_waiting", "_wire", "exchange")
 
-    def __init__(self, link: Http2Link, number: int, kind: Kind, exchange: Exchange) -> None:
-        self._link, self._number = link, number
-        self.kind, self.exchange = kind, exchange
-        self.owed = 0  # of the connector's window, what the visitor has not taken yet
+    def __init__(self, link: Http2Link, wire: EdgeConnection, number: int, exchange: Exchange) -> None:
+        self._link, self._wire, self._number = link, wire, number
+        self.exchange = exchange
+        self._waiting: deque[bytes] = deque()  # of the request, what the connector has no room for yet
+        self._size = 0
+        self._ends = False
+        self._owed = 0  # of the answer, what the visitor has not taken yet
 
     def send(self, data: bytes, ends: bool = False) -> bool:
-        return self._link.send(self._number, data, ends)
+        if data:
+            self._waiting.append(data)
+            self._size += len(data)
+        self._ends |= ends
+        self.pump()
+        self._link.flush()
+        return self._size <= BACKLOG
 
-    def taken(self) -> int:
-        owed, self.owed = self.owed, 0
-        return owed
+    def pump(self) -> None:
+        """Send what there is room for."""
+        full = self._size > BACKLOG
+        while self._waiting and (room := self._wire.room(self._number)):
+            data = self._waiting.popleft()
+            if len(data) > room:
+                self._waiting.appendleft(data[room:])
+                data = data[:room]
+            self._size -= len(data)
+            self._wire.send(self._number, data, self._ends and not self._waiting)
+        if self._ends and not self._size:
+            self._wire.send(self._number, b"", end=True)  # nothing where it was said with the last piece
+        if full and self._size <= BACKLOG:
+            self.exchange.drained()
+
+    def received(self, data: bytes) -> None:
+        """A piece of the answer."""
+        if self.exchange.received(data):
+            self._wire.acknowledge(self._number, len(data) + self._owed)
+            self._owed = 0
+        else:
+            self._owed += len(data)
 
     def resume(self) -> None:
-        if owed := self.taken():
-            self._link.consumed(self._number, owed)
+        if self._owed:
+            self._wire.acknowledge(self._number, self._owed)
+            self._owed = 0
+            self._link.flush()
 
     def cancel(self) -> None:
-        self._link.cancel(self._number)
-
-
-class _Whole:
-    """An exchange of which the whole body is wanted."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.body: asyncio.Future[bytes] = loop.create_future()
-        self._pieces: list[bytes] = []
-
-    def answered(self, status: int, headers: Sequence[Header], from_origin: bool) -> None:
-        if status != 200:
-            self.broken(f"status {status}")
-
-    def received(self, data: bytes) -> bool:
-        self._pieces.append(data)
-        return True
-
-    def finished(self, trailers: Sequence[Header]) -> None:
-        if not self.body.done():
-            self.body.set_result(b"".join(self._pieces))
-
-    def broken(self, why: str) -> None:
-        if not self.body.done():
-            self.body.set_exception(WireError(why))
-
-    def drained(self) -> None:
-        return
+        self._wire.give_up(self._number)
+        self._link.done(self._number)
+        self._link.flush()

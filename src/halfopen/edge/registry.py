@@ -35,6 +35,7 @@ Told = TypeVar("Told")
 WAIT: Final = 30
 """Seconds for which a question for news waits for some."""
 
+_OWN_WAIT: Final = 1.0  # s: the thread that waits is waited for when the edge ends
 _PATIENCE: Final = 5.0  # s
 
 
@@ -114,7 +115,7 @@ class OwnRegistry:
 
     async def news(self, routing: int) -> NewsResult:
         """As `Registry.news`."""
-        until = time.monotonic() + WAIT
+        until = time.monotonic() + _OWN_WAIT
         found = await asyncio.to_thread(self._here.registry.news, self._session, routing, until)
         return NewsResult(found.close, found.routing)
 

@@ -49,6 +49,7 @@ async def run(registry: Registry, trust: Trust, places: Places, listening: Calla
     links: set[Http2Link] = set()
     visitors: set[Visitor] = set()
     context = trust.context()
+    await holdings.begin()
     for_connectors = await loop.create_server(
         lambda: Http2Link(holdings, links), *places.connectors, ssl=context, ssl_handshake_timeout=10
     )

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import httptools
 
-from halfopen.edge.exchange import Kind, Request, Stream
+from halfopen.edge.exchange import Stream
 from halfopen.edge.front import DOWN, LOST, NO_HOST, REFUSED, Front, Page
 from halfopen.errors import WireError
+from halfopen.tunnelwire.exchange import Answered, Broken, End, Kind, Refused, Request
 from halfopen.tunnelwire.headers import Header
 
 ARRIVAL: Final = 15.0
@@ -245,17 +246,16 @@ class _Turn:
             self._page(carriers)
             return
         self._upgrades = named.get(b"upgrade", b"").lower() == b"websocket" and self._method == b"GET"
+        self._sized = self._upgrades or b"content-length" in named or b"transfer-encoding" in named
         try:
             headers = front.headers(self._headers, self._visitor.peer, self._visitor.scheme, self._id)
+            request = Request(
+                Kind.WEBSOCKET if self._upgrades else Kind.HTTP, host, self._method, self._visitor.scheme, self._target,
+                tuple(each for each in headers if each[0] != b"expect"), self._sized,
+            )  # fmt: skip
         except WireError:
             self._page(_BAD)
             return
-        self._sized = self._upgrades or b"content-length" in named or b"transfer-encoding" in named
-        request = Request(
-            Kind.websocket if self._upgrades else Kind.http,
-            self._method, self._visitor.scheme, host, self._target,
-            [each for each in headers if each[0] != b"expect"], not self._sized,
-        )  # fmt: skip
         for carrier in carriers:
             if (stream := carrier.open(request, self)) is not None:
                 self._stream = stream
@@ -300,11 +300,24 @@ class _Turn:
 
     # --- the answer
 
-    def answered(self, status: int, headers: Sequence[Header], from_origin: bool) -> None:
+    def reply(self, reply: Answered | Refused | End | Broken) -> None:
         """As `exchange.Exchange`."""
-        if not from_origin and status >= 500:
-            self._give_up(REFUSED)
+        if self._done:
             return
+        match reply:
+            case Answered(status=status, headers=headers):
+                self._on_answer(status, headers)
+            case Refused():
+                self._page(REFUSED)
+            case End(trailers=trailers):
+                self._on_end(trailers)
+            case Broken() if not self._answered:
+                self._page(LOST)
+            case Broken():
+                self._done = True
+                self._visitor.over(self, keeps=False)  # an answer that ends early must not look whole
+
+    def _on_answer(self, status: int, headers: Sequence[Header]) -> None:
         self._answered = True
         if status == 101:
             self._raw = True
@@ -333,38 +346,17 @@ class _Turn:
             return True
         return self._visitor.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data)
 
-    def finished(self, trailers: Sequence[Header]) -> None:
-        """As `exchange.Exchange`."""
-        if self._done:
-            return
-        if not self._answered:
-            self._give_up(REFUSED)
-            return
+    def _on_end(self, trailers: Sequence[Header]) -> None:
         if self._chunked:
-            lines = b"".join(b"%b: %b\r\n" % each for each in trailers if b"\n" not in each[1])
+            lines = b"".join(b"%b: %b\r\n" % each for each in trailers)
             self._visitor.write(b"0\r\n" + lines + b"\r\n")
         self._done = True
         # What still comes of a request that was answered before its end would be taken for the next.
         self._visitor.over(self, not self.closes and self._whole and not self._raw)
 
-    def broken(self, why: str) -> None:
-        """As `exchange.Exchange`."""
-        if self._done:
-            return
-        if not self._answered:
-            self._give_up(LOST)
-            return
-        self._done = True
-        self._visitor.over(self, keeps=False)  # an answer that ends early must not look whole
-
     def drained(self) -> None:
         """As `exchange.Exchange`."""
         self._visitor.unpause()
-
-    def _give_up(self, page: Page) -> None:
-        if self._stream is not None:
-            self._stream.cancel()
-        self._page(page)
 
     def _page(self, page: Page) -> None:
         self._done = True

@@ -9,7 +9,7 @@ import json
 import re
 from base64 import b64encode
 from binascii import Error, a2b_base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,11 @@ META: Final = b"cf-cloudflared-response-meta"
 MOST: Final = 1 << 20
 """How long all headers of a message may be together, in bytes."""
 
+HOP_BY_HOP: Final = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization")
+) | {b"transfer-encoding", b"upgrade"}
+"""Names of headers that hold from one program to the next only."""
+
 _COUNT: Final = 2_000
 _META_MOST: Final = 1_024
 
@@ -35,13 +40,15 @@ def canonical(name: bytes) -> bytes:
     return b"-".join(part.capitalize() for part in name.split(b"-"))
 
 
-def check(headers: Iterable[Header]) -> None:
-    """Raise WireError where a name or a value cannot stand in a message: it would end there and go on as another."""
+def check(headers: Sequence[Header]) -> None:
+    """Raise WireError where a name or a value would be read as something else on its way, or where there are too many."""
+    if len(headers) > _COUNT:
+        raise WireError(f"{len(headers):,} headers; accepted: at most {_COUNT:,}")
     for name, value in headers:
         if not _NAME.fullmatch(name):
-            raise WireError(f"a header of the name {_shown(name)}")
+            raise WireError(f"a header of the name {shown(name)}")
         if not _VALUE.fullmatch(value):
-            raise WireError(f"header {_shown(name)}: a value of more than one line")
+            raise WireError(f"header {shown(name)}: a value of more than one line")
 
 
 def write_user_headers(headers: Iterable[Header]) -> bytes:
@@ -53,8 +60,6 @@ def read_user_headers(value: bytes) -> list[Header]:
     """The headers in the value of USER_HEADERS; raises WireError where it is none."""
     if len(value) > MOST:
         raise WireError(f"headers of {len(value):,} bytes; accepted: at most {MOST:,}")
-    if value.count(b";") >= _COUNT:
-        raise WireError(f"more than {_COUNT:,} headers")
     headers = [_pair(each) for each in value.split(b";") if each]
     check(headers)
     return headers
@@ -63,7 +68,7 @@ def read_user_headers(value: bytes) -> list[Header]:
 def _pair(written: bytes) -> Header:
     name, colon, value = written.partition(b":")
     if not colon:
-        raise WireError(f"a header without a value: {_shown(written)}")
+        raise WireError(f"a header without a value: {shown(written)}")
     return _decode(name), _decode(value)
 
 
@@ -77,10 +82,11 @@ def _decode(written: bytes) -> bytes:
             raise Error
         return a2b_base64(written + b"=" * (-len(written) % 4), strict_mode=True)
     except Error:
-        raise WireError(f"a header that is not base64 without padding: {_shown(written)}") from None
+        raise WireError(f"a header that is not base64 without padding: {shown(written)}") from None
 
 
-def _shown(value: bytes) -> str:
+def shown(value: bytes) -> str:
+    """What was sent, as it can stand in an error."""
     return ascii(value[:40].decode("latin-1"))
 
 
@@ -108,4 +114,4 @@ def read_meta(value: bytes) -> Meta:
         fields = None
     if isinstance(fields, dict) and fields.get("src") in ("origin", "cloudflared"):
         return Meta(fields["src"] == "origin", fields.get("flow_rate_limited") is True)
-    raise WireError(f"an answer of unknown origin: {_shown(value)}")
+    raise WireError(f"an answer of unknown origin: {shown(value)}")

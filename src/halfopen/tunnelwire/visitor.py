@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from halfopen.errors import WireError
-from halfopen.tunnelwire.headers import Header, check
+from halfopen.tunnelwire.headers import HOP_BY_HOP, Header, check
 
 MANAGEMENT: Final = b"management.argotunnel.com"
 """The host that connectors answer themselves, whatever they are configured with."""
@@ -26,9 +26,7 @@ _OF_THE_EDGE: Final = (
 _OF_PROXIES: Final = (b"x-forwarded-", b"forwarded", b"x-real-ip")
 _OF_THE_CONNECTOR: Final = (b":", b"cf-cloudflared-", b"cf-int-", b"cf-proxy-")
 
-_HOP: Final = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization")
-) | {b"te", b"transfer-encoding", b"upgrade"}
+_HOP: Final = HOP_BY_HOP | {b"te"}
 
 _SWITCHING: Final = frozenset((b"connection", b"upgrade"))
 

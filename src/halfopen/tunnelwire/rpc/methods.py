@@ -20,7 +20,7 @@ from halfopen.tunnelwire.capnp.layout import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TunnelAuth(Struct, words=0, pointers=2):
     """Whose tunnel a connector serves, and the tunnel's secret."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 from uuid import UUID
@@ -20,7 +20,7 @@ class Registration:
     """One connection of a connector. Tunnel and connector are UUIDs, `local_ip` the address it comes from by its own account."""
 
     account: str
-    secret: bytes
+    secret: bytes = field(repr=False)
     tunnel: str
     conn_index: int
     connector: str

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import count
 from typing import Final
 
 from halfopen.errors import WireError
@@ -128,6 +127,7 @@ class Vat:
         self._answers: dict[int, _Answer] = {}
         self._references = 0  # the other end has to our object
         self._questions: dict[int, Method | None] = {}  # None where it is for the object
+        self._free: list[int] = []  # numbers of questions that were answered
         self._theirs: ImportedCap | PromisedAnswer | None = None
         self._over = False
 
@@ -166,7 +166,8 @@ class Vat:
         self._abort(reason)
 
     def _ask(self, method: Method | None) -> int:
-        question = next(number for number in count() if number not in self._questions)
+        # As cloudflared takes them: the number that was free last.
+        question = self._free.pop() if self._free else len(self._questions)
         self._questions[question] = method
         return question
 
@@ -257,6 +258,7 @@ class Vat:
         if question not in self._questions:
             raise WireError(f"question {question:,} is answered and was not asked")
         method = self._questions.pop(question)
+        self._free.append(question)
         match given.outcome:
             case Payload():
                 events = self._on_results(question, method, given.outcome)

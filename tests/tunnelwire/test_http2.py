@@ -429,6 +429,23 @@ def test_the_end_of_the_control_stream_is_told_once(at_once: bool) -> None:
     assert peer.events() == []
 
 
+def test_what_is_owed_to_a_stream_that_is_reset_at_once() -> None:
+    """Windows are opened, and what waits is sent, as bytes come; the stream they belong to may be over behind them already."""
+    peer = Peer()
+    peer.edge.configure(1, b" " * 200_000)
+    peer.events()
+    peer.h2.send_headers(3, [(":status", "200")])
+    for _ in range(600):
+        peer.h2.send_data(3, b"x", pad_length=255)
+    peer.h2.increment_flow_control_window(100_000, 3)
+    peer.h2.increment_flow_control_window(100_000)
+    peer.h2.reset_stream(3)
+    (configured,) = peer.events()
+    assert isinstance(configured, Configured)
+    assert isinstance(configured.outcome, NotApplied)
+    assert peer.edge.capacity() == 99
+
+
 def test_an_end_before_any_byte() -> None:
     """So do probes: connect, and go."""
     assert EdgeConnection(now=0).lose("closed by the connector") == [Lost("closed by the connector")]

@@ -28,7 +28,9 @@ HOP_BY_HOP: Final = frozenset(
 ) | {b"transfer-encoding", b"upgrade"}
 """Names of headers that hold from one program to the next only."""
 
-_COUNT: Final = 2_000
+COUNT: Final = 2_000
+"""How many headers a message may have."""
+
 _META_MOST: Final = 1_024
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -42,8 +44,8 @@ def canonical(name: bytes) -> bytes:
 
 def check(headers: Sequence[Header]) -> None:
     """Raise WireError where a name or a value would be read as something else on its way, or where there are too many."""
-    if len(headers) > _COUNT:
-        raise WireError(f"{len(headers):,} headers; accepted: at most {_COUNT:,}")
+    if len(headers) > COUNT:
+        raise WireError(f"{len(headers):,} headers; accepted: at most {COUNT:,}")
     for name, value in headers:
         if not _NAME.fullmatch(name):
             raise WireError(f"a header of the name {shown(name)}")

@@ -27,11 +27,14 @@ STREAM_WINDOW: Final = 1 << 19
 STREAMS: Final = 1_000
 """Requests that are under way at once on one connection."""
 
-_CONNECTION_WINDOW: Final = 1 << 24
-_FRAME: Final = 1 << 17
-_FIRST_WINDOW: Final = 65_535  # of a connection, by the protocol
+FRAME: Final = 1 << 17
+"""How long a frame may be, in bytes."""
 
-_HEADERS: Final = 2 * MOST  # they are base64 of the origin's
+HEADERS: Final = 2 * MOST
+"""How long the headers of a stream may be, in bytes: those of the origin stand in one of them."""
+
+_CONNECTION_WINDOW: Final = 1 << 24
+_FIRST_WINDOW: Final = 65_535  # of a connection, by the protocol
 
 QUIET: Final = 15.0
 """Seconds without a byte after which the other end is asked whether it is alive."""
@@ -72,21 +75,21 @@ class Link:
         )
         settings = {
             SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-            SettingCodes.MAX_FRAME_SIZE: _FRAME,
-            SettingCodes.MAX_HEADER_LIST_SIZE: _HEADERS,
+            SettingCodes.MAX_FRAME_SIZE: FRAME,
+            SettingCodes.MAX_HEADER_LIST_SIZE: HEADERS,
             SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS,
         }
         if client:  # an answer's length stands among the origin's headers
             settings[SettingCodes.ENABLE_PUSH] = 0
             self.h2.decoder = LengthlessDecoder()
         self.h2.local_settings = Settings(client=client, initial_values=settings)
-        self.h2.max_inbound_frame_size = _FRAME
-        self.h2.decoder.max_header_list_size = _HEADERS
+        self.h2.max_inbound_frame_size = FRAME
+        self.h2.decoder.max_header_list_size = HEADERS
         self.h2.encoder = PlainEncoder()
         self.h2.initiate_connection()
         self.h2.increment_flow_control_window(_CONNECTION_WINDOW - _FIRST_WINDOW)
         self.lost: str | None = None
-        self._lengths = FrameLengths(_FRAME, _HEADERS, skip=0 if client else PREFACE)
+        self._lengths = FrameLengths(FRAME, HEADERS, skip=0 if client else PREFACE)
         self._arrived = 0  # bytes by which the window of the connection is to be opened
         self._taken: dict[int, int] = {}  # the same of each stream that the other end has not ended
         self._waiting: dict[int, bytearray] = {}  # what is sent as the windows allow
@@ -138,7 +141,8 @@ class Link:
             return
         self._taken[stream] += size
         if self._taken[stream] >= STREAM_WINDOW // 4:
-            self.h2.increment_flow_control_window(self._taken[stream], stream)
+            if self._is_open(stream):
+                self.h2.increment_flow_control_window(self._taken[stream], stream)
             self._taken[stream] = 0
 
     # --- bytes out
@@ -172,6 +176,8 @@ class Link:
 
     def _flush(self) -> None:
         for stream, data in list(self._waiting.items()):
+            if not self._is_open(stream):
+                continue
             size = min(max(self.h2.local_flow_control_window(stream), 0), len(data))
             whole = size == len(data)
             self.send(stream, bytes(data[:size]), end=whole and stream in self._ending)
@@ -190,7 +196,12 @@ class Link:
 
     def is_sending(self, stream: int) -> bool:
         """Whether anything can be sent on a stream."""
-        return stream in self._sending and self.lost is None
+        return stream in self._sending and self.lost is None and self._is_open(stream)
+
+    def _is_open(self, stream: int) -> bool:
+        """Whether h2 has not read of its end already, of which we are told behind what came before."""
+        known = self.h2.streams.get(stream)
+        return known is not None and not known.closed
 
     def ended(self, stream: int) -> None:
         """This end has ended its part of a stream."""

@@ -19,7 +19,8 @@ class Signature(Enum):
 
 
 _VERSION: Final = b"01"
-_OVERHEAD: Final = 2  # a header takes up to so many times its length in a message: pointers, padding, its key
+LONGEST: Final = 2 * MOST
+"""How long the message may be, in bytes: beside headers it holds their keys and pointers."""
 
 
 def take_signature(stream: bytearray) -> Signature | None:
@@ -63,5 +64,5 @@ class Head(Generic[AnyStruct]):
                 return
             del self.stream[: len(_VERSION)]  # whichever: nobody looks at it
             self._versioned = True
-        if segments := take_message(self.stream, _OVERHEAD * MOST):
+        if segments := take_message(self.stream, LONGEST):
             self.message = Message(segments).root(self._of)

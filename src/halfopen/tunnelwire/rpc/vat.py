@@ -1,4 +1,4 @@
-"""One end of a conversation in Cap'n Proto's RPC: questions, answers and one object that can be called.
+"""One end of a conversation in Cap'n Proto's RPC, a vat in its words: questions, answers and one object that can be called.
 
 Either end may ask and be asked. A question is open until its answer was received; an answer is kept from the question until it was both given
 and finished, so that what was promised can be called before it is there::

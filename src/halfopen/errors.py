@@ -10,6 +10,7 @@
     ├── StoreError      a store: where it lies and why it cannot be used so
     │   ├── LeaseError        the right to commit to it is somebody else's: whose
     │   └── OptionsError      a capture that is in it already, ingested with other options: which
+    ├── WireError       what the other end of a tunnel sent: what of it is not the protocol
     ├── DatabaseError   the database of users, tokens and tunnels: which one and what is wrong with it
     └── RequestError    a request to the API: HTTP status, code and message of each fault
         ├── InvalidError         400        parameters: name, value, what is accepted
@@ -106,6 +107,10 @@ class OptionsError(StoreError):
     def __init__(self, capture: str, options: str) -> None:
         super().__init__(capture, "is in the store with other options, and was not to be replaced")
         self.options = options
+
+
+class WireError(HalfopenError):
+    """What the other end of a tunnel sent and is not the protocol between connector and edge, in words."""
 
 
 class DatabaseError(HalfopenError):

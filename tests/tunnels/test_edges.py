@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -108,3 +113,30 @@ def test_the_grace_of_a_server_is_the_one_it_is_told(tmp_path: Path) -> None:
         while server.ask("GET", f"{server.tunnels}/{made['id']}").json()["result"]["connections"]:
             assert time.monotonic() < wait
             time.sleep(0.1)
+
+
+def test_an_edge_asks_for_news_a_few_times_at_once_and_others_are_served_meanwhile(
+    server: Server, edge: PlayedEdge
+) -> None:
+    others = [server.edge() for _ in range(3)]
+    path = edge.here(f"news?wait=3&routing={edge.news()['routing']}")
+    with ThreadPoolExecutor(20) as threads:
+        many = [threads.submit(edge.ask, "GET", path) for _ in range(8)]
+        time.sleep(1)
+        for other in others:
+            assert other.post(other.here("heartbeat"), {"connections": []}) == {"close": []}
+        statuses = Counter(each.result().status_code for each in many)
+    assert statuses == {200: 4, 429: 4}
+    assert edge.ask("GET", edge.here("news")).status_code == 200
+
+
+def test_who_holds_connections_open_holds_up_nobody(server: Server) -> None:
+    address = urlsplit(server.api)
+    with ExitStack() as idle:
+        for number in range(300):
+            idle.enter_context(
+                socket.create_connection(
+                    (address.hostname, address.port), source_address=(f"127.0.0.{1 + number % 200}", 0)
+                )
+            )
+        assert server.ask("GET", "/accounts").status_code == 200

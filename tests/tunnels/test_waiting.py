@@ -19,6 +19,7 @@ from halfopen.tunnels.registry import News
 from halfopen.tunnels.schema import EDGES
 from halfopen.tunnels.sessions import Session, SessionError
 from tests.databases import database as databases
+from tests.tunnels.test_hostnames import config
 from tests.tunnels.world import World
 
 ENOUGH = 20.0  # s, never waited for
@@ -77,7 +78,7 @@ def test_who_waits_asks_nothing_while_others_register_and_live(
 
 
 @pytest.mark.parametrize("change", [
-    lambda world: world.here.configurations.put(world.account, world.tunnel()[0].id, {}),
+    lambda world: world.here.configurations.put(world.account, world.tunnel()[0].id, config()),
     lambda world: world.here.edges.revoke("edge-1"),
     lambda world: world.edge("edge-1"),
     lambda world: world.here.close(),

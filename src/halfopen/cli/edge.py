@@ -1,26 +1,67 @@
-"""``halfopen edge``: who may report connections of tunnels."""
+"""``halfopen edge``: an edge that runs, and who may be one."""
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
-from halfopen.cli.deeds import deed, minute, verb
+from halfopen.cli import options
+from halfopen.cli.deeds import deed, installation, minute
 from halfopen.cli.text import columns
+from halfopen.errors import UsageError
 
 if TYPE_CHECKING:
     from halfopen.tunnels.installation import Installation
 
+KEY: Final = "HALFOPEN_EDGE_KEY"
+"""Environment variable: the key of an edge that reports to a server elsewhere."""
+
+FOLDER: Final = "edge"
+"""Name of the folder, in the data directory, with the edge's certificates."""
+
 
 def add(verbs: Any) -> None:
     """Add the verb to the command line."""
-    deeds = verb(
-        verbs,
+    edge = verbs.add_parser(
         "edge",
-        "enrol edges, to which connectors connect",
-        "Edges, to which connectors of tunnels connect, and which report it to the server.",
+        help="be an edge, to which connectors of tunnels connect; enrol other edges",
+        description="Without a deed: be an edge. Connectors of tunnels (cloudflared) connect to it, and visitors reach through it what "
+        "is behind them. It reports to the database of the data directory, or with --registry to a server elsewhere.",
+        allow_abbrev=False,
     )
+    options.add_data(edge)
+    edge.add_argument(
+        "--listen", metavar="HOST:PORT", type=_address("--listen"), default="127.0.0.1:7844",
+        help="where connectors connect, by HTTP/2 over TLS (default: 127.0.0.1:7844)",
+    )  # fmt: skip
+    edge.add_argument(
+        "--visitors", metavar="HOST:PORT", type=_address("--visitors"), default="127.0.0.1:8080",
+        help="where visitors come in, by HTTP (default: 127.0.0.1:8080)",
+    )  # fmt: skip
+    edge.add_argument(
+        "--colo", metavar="NAME", default="local",
+        help="name of the edge, and the place that clients are told (default: local)",
+    )  # fmt: skip
+    edge.add_argument(
+        "--registry", metavar="URL",
+        help=f"the server to report to, such as https://api.example; the edge's key is taken from {KEY} (default: the database of "
+        "the data directory)",
+    )  # fmt: skip
+    edge.add_argument(
+        "--trusted-proxy", metavar="CIDR,...", action="extend", type=options.networks("--trusted-proxy"), default=[],
+        help="networks of reverse proxies in front, whose X-Forwarded-For and -Proto go on; may be repeated (default: nobody's do)",
+    )  # fmt: skip
+    edge.set_defaults(run=_run)
+    deeds = edge.add_subparsers(metavar="DEED")
+    authority = deeds.add_parser(
+        "ca", help="print what connectors trust the edge by",
+        description="Print the certificate (PEM) that cloudflared is given with --cacert.", allow_abbrev=False,
+    )  # fmt: skip
+    options.add_data(authority)
+    authority.set_defaults(run=_authority)
     enrol = deed(
         deeds, "enrol", _enrol, "let an edge report",
         "Enrol an edge and print its key, alone, on standard output. It is shown this once: only a hash of it is kept.",
@@ -35,6 +76,83 @@ def add(verbs: Any) -> None:
         "Make the key of an edge useless. What is connected to it counts as lost from now on.",
     )  # fmt: skip
     revoke.add_argument("name", metavar="NAME", help="of the edge")
+
+
+def _address(option: str) -> Callable[[str], tuple[str, int]]:
+    def read(text: str) -> tuple[str, int]:
+        host, _, port = text.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise UsageError(option, text, "HOST:PORT such as 127.0.0.1:7844 or [::1]:7844")
+        return host.strip("[]"), int(port)
+
+    return read
+
+
+def _authority(args: Namespace) -> int:
+    from halfopen.config import data_directory
+    from halfopen.edge.trust import Trust
+
+    print(Trust(data_directory(args.data) / FOLDER).authority(), end="")
+    return 0
+
+
+def _run(args: Namespace) -> int:
+    import asyncio
+    import logging
+    import os
+
+    from halfopen.config import data_directory
+    from halfopen.edge.registry import FarRegistry
+    from halfopen.edge.running import Places, run
+    from halfopen.edge.trust import Trust
+    from halfopen.tunnels.sessions import SessionError
+
+    logging.basicConfig(format="halfopen: %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    data = data_directory(args.data)
+    trust = Trust(data / FOLDER)
+    places = Places(args.listen, args.visitors, args.trusted_proxy)
+
+    async def be(registry: Any) -> None:
+        await run(registry, trust, places, partial(_listening, data / FOLDER))
+
+    try:
+        if args.registry:
+            if not (key := os.environ.get(KEY)):
+                raise UsageError(KEY, "not set", "the key that `halfopen edge enrol` printed")
+            asyncio.run(be(FarRegistry(args.registry, args.colo, key)))
+        else:
+            with installation(args) as here:
+                own = here.edges.named(args.colo) or here.edges.enrol(args.colo, args.colo)
+                asyncio.run(be(_own(here, own)))
+    except SessionError:
+        print(f"halfopen: another process is the edge {args.colo} now", file=sys.stderr)
+        return 1
+    except OSError as error:
+        raise UsageError(
+            "--listen, --visitors",
+            f"{args.listen}, {args.visitors}",
+            f"addresses that are free ({error.strerror})",
+        ) from None
+    return 0
+
+
+def _own(here: Installation, edge: Any) -> Any:
+    from halfopen.edge.registry import OwnRegistry
+
+    return OwnRegistry(here, edge)
+
+
+def _listening(folder: Any, places: Any) -> None:
+    from halfopen.edge.trust import AUTHORITY
+
+    connectors, visitors = (f"{host}:{port}" for host, port in (places.connectors, places.visitors))
+    print(f"connectors: {connectors}, visitors: http://{visitors}")
+    print("Connect a tunnel (its token: halfopen tunnel token NAME) with:")
+    print(
+        f"  cloudflared tunnel --cacert {folder / AUTHORITY} {' '.join([f'--edge {connectors}'] * 4)} --protocol http2 run --token TOKEN",
+        flush=True,
+    )
 
 
 def _enrol(here: Installation, args: Namespace) -> None:

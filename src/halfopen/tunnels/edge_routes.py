@@ -7,7 +7,7 @@ is some. Whatever is lost on the way, a notification or an answer, the next hear
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
@@ -147,7 +147,7 @@ class RoutingResult(msgspec.Struct, frozen=True):
     connections: all, or where not `complete` those that have changed."""
 
     routing: int
-    hostnames: dict[str, str | None]
+    hostnames: Mapping[str, str | None]
     configurations: dict[str, Pushed]
     complete: bool = True
 
@@ -261,7 +261,7 @@ class EdgeRoutes:
         if changed is not None:
             pushed = self._configurations.to_push(session.edge, since)
             return answered(RoutingResult(number, changed, _pushed(pushed), complete=False))
-        every: dict[str, str | None] = {**self._hostnames.routing()}
+        every = self._hostnames.routing()
         return answered(RoutingResult(number, every, _pushed(self._configurations.to_push(session.edge))))
 
     def configurations(self, call: Call) -> Answer:

@@ -1,0 +1,1 @@
+"""Where connectors connect and visitors come in."""

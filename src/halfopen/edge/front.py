@@ -1,0 +1,104 @@
+"""The front of an edge: for each visitor's request the connection that carries it, or the page that says why there is none."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+from halfopen.edge.holdings import Holdings, Link
+from halfopen.tunnels import names
+from halfopen.tunnelwire.headers import Header
+from halfopen.tunnelwire.visitor import from_visitor, is_management
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{status} {words}</title>
+<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:10vh auto;padding:0 1rem}}small{{color:#666}}</style>
+<h1>{words}</h1><p>{more}</p><p><small>{status} &middot; id {id}</small></p></html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Why there is no answer: a status, what it is called, and what may be done."""
+
+    status: int
+    words: str
+    more: str
+
+    def html(self, identifier: str) -> bytes:
+        """The page for a request."""
+        return _PAGE.format(
+            status=self.status, words=escape(self.words), more=escape(self.more), id=identifier
+        ).encode()
+
+
+NO_HOST: Final = Page(400, "Which site?", "The request names no host.")
+NO_TUNNEL: Final = Page(
+    404,
+    "No tunnel for this hostname",
+    "Nothing leads to it here. Its operator may look at the tunnel's hostnames.",
+)
+DOWN: Final = Page(
+    503, "The tunnel is down", "No connector of it is connected here just now. Try again in a moment."
+)
+LOST: Final = Page(
+    502, "The tunnel broke off", "The connection to the connector was lost before there was an answer."
+)
+REFUSED: Final = Page(
+    502, "The origin does not answer", "The connector reached no origin, or its answer was none."
+)
+
+
+@dataclass(frozen=True)
+class Front:
+    """What visitors' connections go by. Of peers in `trusted` networks what they say of the visitor is believed."""
+
+    holdings: Holdings
+    trusted: Sequence[Network] = ()
+
+    def headers(self, headers: Sequence[Header], peer: str, scheme: bytes, identifier: str) -> list[Header]:
+        """The headers of a request as the connector gets them; WireError where one cannot be."""
+        address = ipaddress.ip_address(peer)
+        trusted = any(address in network for network in self.trusted)
+        kept = from_visitor(headers, trusted)
+        before = [value for name, value in kept if name == b"x-forwarded-for"] if trusted else []
+        chain = b", ".join([*before, peer.encode()])
+        kept = [each for each in kept if each[0] != b"x-forwarded-for"]
+        if not any(name == b"x-forwarded-proto" for name, _ in kept):
+            kept.append((b"x-forwarded-proto", scheme))
+        visitor = chain.split(b",")[0].strip()
+        return [
+            *kept,
+            (b"x-forwarded-for", chain),
+            (b"cf-connecting-ip", visitor),
+            (b"cf-ray", f"{identifier}-{self.holdings.colo}".encode()),
+        ]
+
+    def carriers(self, host: bytes) -> Sequence[Link] | Page:
+        """The connections that may carry a request for a host, the least busy first; or why there is none."""
+        if is_management(host):
+            return NO_TUNNEL
+        try:
+            name = names.hostname(_bare(host.decode("ascii")))
+        except UnicodeDecodeError:
+            name = None
+        tunnel = None if name is None else self.holdings.tunnel_of(name)
+        if tunnel is None:
+            return NO_TUNNEL
+        links = [holding.link for holding in self.holdings.links(tunnel)]
+        return sorted(links, key=lambda link: link.load) or DOWN
+
+    def identifier(self) -> str:
+        """An id for a request, which its visitor and the origin are told."""
+        return secrets.token_hex(8)
+
+
+def _bare(host: str) -> str:
+    """A host without its port."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host

@@ -1,0 +1,248 @@
+"""The connections an edge holds, and what the registry and the edge tell each other of them.
+
+Nothing depends on a message that arrives: what a heartbeat says is held is what counts, and its answer names what is to be closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+
+from halfopen.edge.exchange import Exchange, Stream
+from halfopen.edge.registry import AwayError, Registry
+from halfopen.tunnels.edge_routes import Pushed
+from halfopen.tunnels.registrations import Refused, Registered, Registration
+from halfopen.tunnels.registry import HEARTBEAT
+from halfopen.tunnelwire.exchange import Request
+
+LOG: Final = logging.getLogger("halfopen.edge")
+
+AWAY: Final = "Unauthorized: the registry of tunnels does not answer"
+"""Why a registration is refused while the registry is away: at that word cloudflared tries again for ever."""
+
+_AT_ONCE: Final = 500  # registrations of one request
+_GATHER: Final = 0.05  # s: routing is asked for once for all that came meanwhile
+_PAUSE: Final = 1.0  # s between two questions to a registry that is away
+
+
+class Link(Protocol):
+    """One connection of a connector, whatever it is carried by."""
+
+    @property
+    def load(self) -> int:
+        """How many requests are under way."""
+        ...
+
+    def open(self, request: Request, exchange: Exchange) -> Stream | None:
+        """Ask the connector; None where it takes no more requests."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+    async def push(self, version: int, config: Mapping[str, Any]) -> int | None:
+        """Hand a configuration to the connector; gives the version that it uses then, None where it does not say."""
+        ...
+
+
+class Holding:
+    """A connection that is registered: its id, whose it is, and the version of the configuration last handed to it."""
+
+    def __init__(self, id_: str, asked: Registration, remote: bool, link: Link) -> None:
+        self.id, self.tunnel, self.connector, self.index = (
+            id_,
+            asked.tunnel,
+            asked.connector,
+            asked.conn_index,
+        )
+        self.remote, self.link = remote, link
+        self.pushed = -1
+
+
+class Holdings:
+    """All of them. Of one event loop; `run` is to run for as long as they are used."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._held: dict[str, Holding] = {}
+        self._of_tunnel: defaultdict[str, list[Holding]] = defaultdict(list)
+        self._asking: list[tuple[Registration, asyncio.Future[Registered | Refused]]] = []
+        self._leaving: dict[bool, set[str]] = {False: set(), True: set()}  # by whether they are lost
+        self._something = asyncio.Event()
+        self._stale = asyncio.Event()  # whether routing is to be asked for
+        self._routing = -1
+        self._hostnames: Mapping[str, str | None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.colo = ""
+
+    # --- what transports say
+
+    async def register(self, asked: Registration, link: Link) -> tuple[Registered | Refused, Holding | None]:
+        """Ask whether a connection may be; where it may, it is held from now on."""
+        told: asyncio.Future[Registered | Refused] = asyncio.get_running_loop().create_future()
+        self._asking.append((asked, told))
+        self._something.set()
+        answer = await told
+        if isinstance(answer, Refused):
+            return answer, None
+        holding = Holding(answer.connection, asked, answer.remotely_managed, link)
+        self._held[holding.id] = holding
+        self._of_tunnel[holding.tunnel].append(holding)
+        if holding.remote:
+            self._stale.set()
+        return answer, holding
+
+    def left(self, holding: Holding, lost: bool) -> None:
+        """A connection is gone: closed or left in order, or `lost` without a word."""
+        if self._held.pop(holding.id, None) is not None:
+            self._of_tunnel[holding.tunnel].remove(holding)
+            if not self._of_tunnel[holding.tunnel]:
+                del self._of_tunnel[holding.tunnel]
+            self._leaving[lost].add(holding.id)
+            self._something.set()
+
+    def reported(self, holding: Holding, configuration: dict[str, Any]) -> None:
+        """What a connector says its own configuration is."""
+        self._start(self._registry.report(holding.id, configuration=configuration))
+
+    # --- what visitors ask
+
+    def tunnel_of(self, hostname: str) -> str | None:
+        """The tunnel that a hostname (lower case) leads to: by its own name, else by the nearest ``*.`` above it."""
+        found = self._hostnames.get(hostname)
+        while found is None and "." in hostname:
+            hostname = hostname.partition(".")[2]
+            found = self._hostnames.get(f"*.{hostname}")
+        return found
+
+    def links(self, tunnel: str) -> list[Holding]:
+        """The connections of a tunnel that this edge holds."""
+        return list(self._of_tunnel.get(tunnel, ()))
+
+    # --- what goes on all the time
+
+    async def begin(self) -> None:
+        """Begin: what the last process of this edge held is lost from now on."""
+        self.colo = await self._patiently(self._registry.begin)
+        self._stale.set()
+
+    async def run(self) -> None:
+        """Having begun, speak with the registry until cancelled. SessionError where another process speaks for this edge now."""
+        tasks = [asyncio.create_task(each()) for each in (self._tell, self._beat, self._hear, self._route)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def leave(self) -> None:
+        """Say that nothing is held any more: the edge ends."""
+        held, self._held = self._held, {}
+        self._of_tunnel.clear()
+        try:
+            await self._registry.depart(held, lost=False)
+        except AwayError as error:
+            LOG.warning("what was connected is pending for a while: %s", error)
+
+    async def _beat(self) -> None:
+        while True:
+            for identifier in await self._patiently(lambda: self._registry.heartbeat(list(self._held))):
+                self._close(identifier)
+            await asyncio.sleep(HEARTBEAT)
+
+    async def _hear(self) -> None:
+        while True:
+            news = await self._patiently(lambda: self._registry.news(self._routing))
+            for identifier in news.close:
+                self._close(identifier)
+            if news.routing != self._routing:
+                self._stale.set()
+                await asyncio.sleep(_GATHER)
+
+    async def _tell(self) -> None:
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            while self._asking or any(self._leaving.values()):
+                await self._departures()
+                await self._registrations()
+
+    async def _registrations(self) -> None:
+        taken, self._asking = self._asking[:_AT_ONCE], self._asking[_AT_ONCE:]
+        if not taken:
+            return
+        try:
+            told: list[Registered | Refused] = await self._registry.register([each for each, _ in taken])
+        except AwayError as error:
+            LOG.warning("registrations are refused: %s", error)
+            told = [Refused(AWAY)] * len(taken)
+        for (_, waiting), answer in zip(taken, told, strict=True):
+            if not waiting.done():  # whoever asked may be gone: the next heartbeat tells
+                waiting.set_result(answer)
+
+    async def _departures(self) -> None:
+        for lost, ids in self._leaving.items():
+            if ids:
+                gone = frozenset(ids)
+                ids.clear()
+                try:
+                    await self._registry.depart(gone, lost)
+                except AwayError as error:
+                    LOG.warning("departures are told by the next heartbeat: %s", error)
+
+    async def _route(self) -> None:
+        while True:
+            await self._stale.wait()
+            await asyncio.sleep(_GATHER)
+            self._stale.clear()
+            found = await self._patiently(self._registry.routing)
+            self._routing, self._hostnames = found.routing, found.hostnames
+            for tunnel, pushed in found.configurations.items():
+                for holding in self._of_tunnel.get(tunnel, ()):
+                    if holding.pushed < pushed.version:
+                        holding.pushed = pushed.version
+                        self._start(self._push(holding, pushed))
+
+    async def _push(self, holding: Holding, pushed: Pushed) -> None:
+        applied = await holding.link.push(pushed.version, pushed.config)
+        if applied is not None:
+            await self._registry.report(holding.id, applied=applied)
+
+    def _close(self, identifier: str) -> None:
+        if (holding := self._held.get(identifier)) is not None:
+            holding.link.close()
+            self.left(holding, lost=False)
+        else:
+            self._leaving[False].add(identifier)  # closed before it was told: the registry may forget it
+            self._something.set()
+
+    def _start(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(self._told(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _told(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as error:  # a connector's own matter: the others go on
+            LOG.warning("what a connector says of its configuration is lost: %s", error)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """The answer of the registry, asked again for as long as it is away."""
+        away = False
+        while True:
+            try:
+                found = await ask()
+            except AwayError as error:
+                if not away:
+                    LOG.warning("the registry is away: %s", error)
+                away = True
+                await asyncio.sleep(_PAUSE)
+            else:
+                if away:
+                    LOG.warning("the registry is back")
+                return found

@@ -1,0 +1,210 @@
+"""The registry as an edge sees it: in the database of its own machine, or behind the API of a server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from types import NoneType
+from typing import Any, Final, Protocol, TypeVar
+
+import httpx
+import msgspec
+
+from halfopen.errors import HalfopenError
+from halfopen.tunnels.edge_routes import (
+    Departures,
+    Held,
+    NewRegistration,
+    NewsResult,
+    Pushed,
+    RegistrationResult,
+    Registrations,
+    Report,
+    RoutingResult,
+    SessionResult,
+    ToClose,
+)
+from halfopen.tunnels.edges import Edge
+from halfopen.tunnels.installation import Installation
+from halfopen.tunnels.registrations import Refused, Registered, Registration
+from halfopen.tunnels.sessions import Session, SessionError
+
+Told = TypeVar("Told")
+
+WAIT: Final = 30
+"""Seconds for which a question for news waits for some."""
+
+_OWN_WAIT: Final = 1.0  # s: the thread that waits is waited for when the edge ends
+_PATIENCE: Final = 5.0  # s
+
+
+class AwayError(HalfopenError):
+    """The registry cannot be asked just now."""
+
+
+class Registry(Protocol):
+    """What an edge tells and asks. Everything raises SessionError where its session is over, AwayError where nobody answers."""
+
+    async def begin(self) -> str:
+        """Begin a session; gives what clients are told as the edge's place."""
+        ...
+
+    async def heartbeat(self, held: Collection[str]) -> list[str]:
+        """Say which connections are held (ids); gives those to close."""
+        ...
+
+    async def register(self, asked: Sequence[Registration]) -> list[Registered | Refused]:
+        """Ask whether connections may be, each by itself."""
+        ...
+
+    async def depart(self, ids: Collection[str], lost: bool) -> None:
+        """Say that connections are gone: closed, or `lost` without a word."""
+        ...
+
+    async def report(
+        self, connection: str, applied: int | None = None, configuration: dict[str, Any] | None = None
+    ) -> None:
+        """Hand on what a connector says of its configuration."""
+        ...
+
+    async def news(self, routing: int) -> NewsResult:
+        """Connections to close, or a routing that is another than the one of this number, once there is either; in
+        `WAIT` seconds at the latest."""
+        ...
+
+    async def routing(self) -> RoutingResult:
+        """Where hostnames lead, and the configurations to push."""
+        ...
+
+
+class OwnRegistry:
+    """The registry in the database that this process opens itself."""
+
+    def __init__(self, here: Installation, edge: Edge) -> None:
+        self._here, self._edge = here, edge
+        self._session = Session(edge.id, "")
+
+    async def begin(self) -> str:
+        """As `Registry.begin`."""
+        self._session = await asyncio.to_thread(self._here.registry.begin, self._edge.id)
+        return self._edge.colo
+
+    async def heartbeat(self, held: Collection[str]) -> list[str]:
+        """As `Registry.heartbeat`."""
+        return await asyncio.to_thread(self._here.registry.heartbeat, self._session, held)
+
+    async def register(self, asked: Sequence[Registration]) -> list[Registered | Refused]:
+        """As `Registry.register`."""
+        return await asyncio.to_thread(self._here.registry.register, self._session, asked)
+
+    async def depart(self, ids: Collection[str], lost: bool) -> None:
+        """As `Registry.depart`."""
+        await asyncio.to_thread(self._here.registry.unregister, self._session, ids, lost)
+
+    async def report(
+        self, connection: str, applied: int | None = None, configuration: dict[str, Any] | None = None
+    ) -> None:
+        """As `Registry.report`."""
+        await asyncio.to_thread(self._report, connection, applied, configuration)
+
+    def _report(self, connection: str, applied: int | None, configuration: dict[str, Any] | None) -> None:
+        tunnel = self._here.registry.report(self._session, connection, applied)
+        if tunnel is not None and configuration is not None:
+            self._here.configurations.report(tunnel, configuration, connection)
+
+    async def news(self, routing: int) -> NewsResult:
+        """As `Registry.news`."""
+        until = time.monotonic() + _OWN_WAIT
+        found = await asyncio.to_thread(self._here.registry.news, self._session, routing, until)
+        return NewsResult(found.close, found.routing)
+
+    async def routing(self) -> RoutingResult:
+        """As `Registry.routing`."""
+        return await asyncio.to_thread(self._routing)
+
+    def _routing(self) -> RoutingResult:
+        number = self._here.registry.news(
+            self._session, -1, 0
+        ).routing  # first: what changes meanwhile is news again
+        pushed = self._here.configurations.to_push(self._edge.id)
+        return RoutingResult(
+            number,
+            self._here.hostnames.routing(),
+            {each.tunnel: Pushed(each.version, each.config or {}) for each in pushed},
+        )
+
+
+class FarRegistry:
+    """The registry behind the API of a server, at a URL such as ``https://api.example``, by the key of the edge `name`."""
+
+    def __init__(self, url: str, name: str, key: str) -> None:
+        self._base = f"{url.rstrip('/')}/client/v4/edges/{name}/sessions"
+        self._client = httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=_PATIENCE)
+        self._session = ""
+
+    async def begin(self) -> str:
+        """As `Registry.begin`."""
+        begun = await self._ask("POST", "", SessionResult)
+        self._session = f"/{begun.session}"
+        return begun.colo
+
+    async def heartbeat(self, held: Collection[str]) -> list[str]:
+        """As `Registry.heartbeat`."""
+        return (await self._ask("POST", "/heartbeat", ToClose, Held(frozenset(held)))).close
+
+    async def register(self, asked: Sequence[Registration]) -> list[Registered | Refused]:
+        """As `Registry.register`."""
+        told = await self._ask(
+            "POST",
+            "/registrations",
+            list[RegistrationResult],
+            Registrations(tuple(NewRegistration(**asdict(each)) for each in asked)),
+        )
+        return [
+            Registered(each.connection, each.remotely_managed)
+            if each.connection
+            else Refused(each.cause or "")
+            for each in told
+        ]
+
+    async def depart(self, ids: Collection[str], lost: bool) -> None:
+        """As `Registry.depart`."""
+        await self._ask("POST", "/departures", NoneType, Departures(frozenset(ids), lost))
+
+    async def report(
+        self, connection: str, applied: int | None = None, configuration: dict[str, Any] | None = None
+    ) -> None:
+        """As `Registry.report`."""
+        await self._ask("POST", "/reports", NoneType, Report(connection, applied, configuration))
+
+    async def news(self, routing: int) -> NewsResult:
+        """As `Registry.news`."""
+        return await self._ask(
+            "GET", f"/news?routing={routing}&wait={round(WAIT)}", NewsResult, within=WAIT + _PATIENCE
+        )
+
+    async def routing(self) -> RoutingResult:
+        """As `Registry.routing`."""
+        return await self._ask("GET", "/routing", RoutingResult)
+
+    async def close(self) -> None:
+        """Let go of what is open."""
+        await self._client.aclose()
+
+    async def _ask(
+        self, method: str, path: str, told: type[Told], body: Any = None, within: float = _PATIENCE
+    ) -> Told:
+        content = None if body is None else msgspec.json.encode(body)
+        try:
+            answer = await self._client.request(
+                method, f"{self._base}{self._session if path else ''}{path}", content=content, timeout=within
+            )
+            if answer.status_code == 409:
+                raise SessionError(self._base)
+            if answer.status_code != 200:
+                raise AwayError(f"{self._base}: {answer.status_code} {answer.text[:200]}")
+            return msgspec.convert(msgspec.json.decode(answer.content)["result"], told)
+        except (httpx.HTTPError, msgspec.MsgspecError, KeyError) as error:
+            raise AwayError(f"{self._base}: {error or type(error).__name__}") from None

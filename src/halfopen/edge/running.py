@@ -1,0 +1,104 @@
+"""An edge that runs: listeners for connectors and for visitors, and an end that lets requests end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from halfopen.edge.front import Front, Network
+from halfopen.edge.holdings import Holdings
+from halfopen.edge.http2 import Http2Link
+from halfopen.edge.registry import Registry
+from halfopen.edge.trust import Trust
+from halfopen.edge.visitors import Visitor
+
+LOG: Final = logging.getLogger("halfopen.edge")
+
+DRAINING: Final = 30.0
+"""Seconds for which requests under way may go on once the edge is to end."""
+
+RENEWAL: Final = 86_400.0
+"""Seconds between two looks at the certificate."""
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where an edge listens: for connectors, for visitors; and whose word about visitors is believed."""
+
+    connectors: Address
+    visitors: Address
+    trusted: Sequence[Network] = ()
+
+
+async def run(registry: Registry, trust: Trust, places: Places, listening: Callable[[Places], None]) -> None:
+    """Be an edge until SIGTERM or SIGINT, a second one of which ends it at once.
+
+    `listening` is told where it listens once it does. SessionError where another process speaks for this edge now, OSError
+    where an address cannot be listened at.
+    """
+    loop = asyncio.get_running_loop()
+    holdings = Holdings(registry)
+    front = Front(holdings, places.trusted)
+    links: set[Http2Link] = set()
+    visitors: set[Visitor] = set()
+    context = trust.context()
+    await holdings.begin()
+    for_connectors = await loop.create_server(
+        lambda: Http2Link(holdings, links), *places.connectors, ssl=context, ssl_handshake_timeout=10
+    )
+    for_visitors = await loop.create_server(lambda: Visitor(front, visitors), *places.visitors)
+    told = asyncio.create_task(holdings.run())
+    renewed = asyncio.create_task(_renew(trust, context))
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    listening(Places(_bound(for_connectors), _bound(for_visitors), places.trusted))
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((told, stopped), return_when=asyncio.FIRST_COMPLETED)
+        for server in (for_visitors, for_connectors):
+            server.close()
+        if not told.done():
+            await _drain(visitors, links, stop)
+            await holdings.leave()
+    finally:
+        renewed.cancel()
+        stopped.cancel()
+        told.cancel()
+        for link in list(links):
+            link.close()
+        await asyncio.gather(told, renewed, stopped, return_exceptions=True)
+    if not told.cancelled() and (error := told.exception()) is not None:
+        raise error
+
+
+async def _drain(visitors: set[Visitor], links: set[Http2Link], stop: asyncio.Event) -> None:
+    """Let requests end; then connectors are let go, which come back to whoever listens then."""
+    stop.clear()
+    for visitor in list(visitors):
+        visitor.finish()
+    end = asyncio.get_running_loop().time() + DRAINING
+    while visitors and not stop.is_set() and asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(0.05)
+    if visitors:
+        LOG.warning("%d visitors are cut off", len(visitors))
+    for link in list(links):
+        link.close()
+
+
+async def _renew(trust: Trust, context: ssl.SSLContext) -> None:
+    while True:
+        await asyncio.sleep(RENEWAL)
+        trust.reload(context)
+
+
+def _bound(server: asyncio.Server) -> Address:
+    address: Address = server.sockets[0].getsockname()[:2]
+    return address

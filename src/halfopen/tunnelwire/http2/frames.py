@@ -1,0 +1,51 @@
+"""How long frames are, watched as they begin: h2 looks at the length of a frame only when all of it is there, which can be 16 MiB."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from h2.exceptions import FrameTooLargeError
+
+PREFACE: Final = 24
+"""Bytes that a client begins with."""
+
+_HEAD: Final = 9
+_BEGINS_HEADERS: Final = 1
+_GOES_ON: Final = 9  # types of frames
+
+
+class FrameLengths:
+    """Raises FrameTooLargeError where a frame is longer than `frame` bytes, or the headers of a message than `headers`."""
+
+    def __init__(self, frame: int, headers: int, skip: int = 0) -> None:
+        self._most = frame
+        self._most_headers = headers
+        self._left = skip  # of what is watched no closer
+        self._head = bytearray()
+        self._headers = 0
+
+    def watch(self, received: bytes) -> None:
+        """Look at bytes that came."""
+        at = 0
+        while at < len(received):
+            if self._left:
+                step = min(self._left, len(received) - at)
+                self._left -= step
+            else:
+                step = min(_HEAD - len(self._head), len(received) - at)
+                self._head += received[at : at + step]
+                if len(self._head) == _HEAD:
+                    self._begin(int.from_bytes(self._head[:3]), self._head[3])
+                    self._head.clear()
+            at += step
+
+    def _begin(self, length: int, kind: int) -> None:
+        if kind == _BEGINS_HEADERS:
+            self._headers = 0
+        if kind in (_BEGINS_HEADERS, _GOES_ON):
+            self._headers += length
+        if length > self._most:
+            raise FrameTooLargeError(f"a frame of {length:,} bytes; accepted: at most {self._most:,}")
+        if self._headers > self._most_headers:
+            raise FrameTooLargeError(f"headers of more than {self._most_headers:,} bytes")
+        self._left = length

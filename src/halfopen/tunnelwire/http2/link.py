@@ -1,0 +1,231 @@
+"""What both ends of the HTTP/2 connection have in common: windows, waiting bytes, and whether the other end is alive.
+
+The window of a stream is opened as its bytes are taken further, that of the connection as they arrive: who reads slowly holds up nobody else,
+and no stream has more bytes here than its window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+import h2.events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.exceptions import H2Error
+from h2.settings import SettingCodes, Settings
+from hpack import Decoder, Encoder
+
+from halfopen.tunnelwire.headers import MOST, Header
+from halfopen.tunnelwire.http2.frames import PREFACE, FrameLengths
+
+STREAM_WINDOW: Final = 1 << 19
+"""Bytes that may wait here for each stream."""
+
+STREAMS: Final = 1_000
+"""Requests that are under way at once on one connection."""
+
+FRAME: Final = 1 << 17
+"""How long a frame may be, in bytes."""
+
+HEADERS: Final = 2 * MOST
+"""How long the headers of a stream may be, in bytes: those of the origin stand in one of them."""
+
+_CONNECTION_WINDOW: Final = 1 << 24
+_FIRST_WINDOW: Final = 65_535  # of a connection, by the protocol
+
+QUIET: Final = 15.0
+"""Seconds without a byte after which the other end is asked whether it is alive."""
+
+PATIENCE: Final = 10.0
+"""Seconds for which the answer is waited for."""
+
+
+class PlainEncoder(Encoder):
+    """Writes headers without Huffman's code: hpack takes time with the square of a value's length for it, 0.3 s for 60 kB."""
+
+    def encode(self, headers: Any, huffman: bool = False) -> bytes:
+        """As hpack does, but plainly."""
+        return super().encode(headers, huffman)
+
+
+class LengthlessDecoder(Decoder):
+    """Keeps Content-Length from h2, which ends the connection where a body is not as long, be it a 304's that has none."""
+
+    def decode(self, data: bytes, raw: bool = False) -> Any:
+        """As hpack does, without that header."""
+        return [header for header in super().decode(data, raw) if bytes(header[0]) != b"content-length"]
+
+
+class Link:
+    """One end. Times are those of any clock that does not go back, in seconds."""
+
+    def __init__(self, client: bool, now: float) -> None:
+        # Headers are checked before they come here (exchange.Request, headers.check), and those of an answer by who reads them (marks).
+        self.h2 = H2Connection(
+            H2Configuration(
+                client_side=client,
+                header_encoding=None,
+                validate_inbound_headers=not client,
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+            )
+        )
+        settings = {
+            SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+            SettingCodes.MAX_FRAME_SIZE: FRAME,
+            SettingCodes.MAX_HEADER_LIST_SIZE: HEADERS,
+            SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS,
+        }
+        if client:  # an answer's length stands among the origin's headers
+            settings[SettingCodes.ENABLE_PUSH] = 0
+            self.h2.decoder = LengthlessDecoder()
+        self.h2.local_settings = Settings(client=client, initial_values=settings)
+        self.h2.max_inbound_frame_size = FRAME
+        self.h2.decoder.max_header_list_size = HEADERS
+        self.h2.encoder = PlainEncoder()
+        self.h2.initiate_connection()
+        self.h2.increment_flow_control_window(_CONNECTION_WINDOW - _FIRST_WINDOW)
+        self.lost: str | None = None
+        self._lengths = FrameLengths(FRAME, HEADERS, skip=0 if client else PREFACE)
+        self._arrived = 0  # bytes by which the window of the connection is to be opened
+        self._taken: dict[int, int] = {}  # the same of each stream that the other end has not ended
+        self._waiting: dict[int, bytearray] = {}  # what is sent as the windows allow
+        self._sending: set[int] = set()  # streams that this end has not ended
+        self._ending: set[int] = set()  # streams that end behind what waits
+        self._heard = now
+        self._asked: float | None = None
+
+    def take_outgoing(self) -> bytes:
+        """What is to be sent to the other end."""
+        return self.h2.data_to_send()
+
+    # --- life
+
+    def next_tick(self) -> float:
+        """When `tick` is to be called."""
+        return self._heard + QUIET if self._asked is None else self._asked + PATIENCE
+
+    def is_silent(self, now: float) -> bool:
+        """Ask the other end whether it is alive where it is time to; True where it was asked in vain."""
+        if now >= self.next_tick() and self.lost is None:
+            if self._asked is not None:
+                return True
+            self.h2.ping(b"halfopen")
+            self._asked = now
+        return False
+
+    # --- bytes in
+
+    def parse(self, received: bytes, now: float) -> Iterator[h2.events.Event]:
+        """What bytes amount to. Raises H2Error where they are not HTTP/2, which ends the connection."""
+        self._heard, self._asked = now, None
+        self._lengths.watch(received)
+        for event in self.h2.receive_data(received):
+            if isinstance(event, h2.events.DataReceived):
+                self._arrived += event.flow_controlled_length
+                if padding := event.flow_controlled_length - len(event.data):
+                    self.acknowledge(event.stream_id, padding)
+            elif isinstance(event, (h2.events.WindowUpdated, h2.events.RemoteSettingsChanged)):
+                self._flush()
+            yield event
+        if self._arrived >= _CONNECTION_WINDOW // 4 and self.lost is None:
+            self.h2.increment_flow_control_window(self._arrived)
+            self._arrived = 0
+
+    def acknowledge(self, stream: int, size: int) -> None:
+        """So many bytes of a stream were taken further: as many may come."""
+        if stream not in self._taken or self.lost is not None:
+            return
+        self._taken[stream] += size
+        if self._taken[stream] >= STREAM_WINDOW // 4:
+            if self._is_open(stream):
+                self.h2.increment_flow_control_window(self._taken[stream], stream)
+            self._taken[stream] = 0
+
+    # --- bytes out
+
+    def room(self, stream: int) -> int:
+        """How many bytes may be sent on a stream now; none where it is over."""
+        if stream in self._waiting or not self.is_sending(stream):
+            return 0
+        return max(self.h2.local_flow_control_window(stream), 0)
+
+    def send(self, stream: int, data: bytes, end: bool = False) -> None:
+        """Send bytes, of which there may be no more than `room`, and the end. On a stream that is over they are dropped."""
+        if not self.is_sending(stream):
+            return
+        most = self.h2.max_outbound_frame_size
+        for start in range(0, len(data), most):
+            last = end and start + most >= len(data)
+            self.h2.send_data(stream, data[start : start + most], end_stream=last)
+        if end:
+            if not data:
+                self.h2.end_stream(stream)
+            self.ended(stream)
+
+    def send_later(self, stream: int, data: bytes, end: bool = False) -> None:
+        """Send bytes now or as soon as there is room. Only for what is short: nothing holds up who brings it."""
+        if self.is_sending(stream):
+            self._waiting.setdefault(stream, bytearray()).extend(data)
+            if end:
+                self._ending.add(stream)
+            self._flush()
+
+    def _flush(self) -> None:
+        for stream, data in list(self._waiting.items()):
+            if not self._is_open(stream):
+                continue
+            size = min(max(self.h2.local_flow_control_window(stream), 0), len(data))
+            whole = size == len(data)
+            self.send(stream, bytes(data[:size]), end=whole and stream in self._ending)
+            if whole:
+                del self._waiting[stream]
+            else:
+                del data[:size]
+
+    # --- streams
+
+    def begin(self, stream: int, sending: bool = True) -> None:
+        """A stream is open; this end is `sending` on it."""
+        self._taken[stream] = 0
+        if sending:
+            self._sending.add(stream)
+
+    def is_sending(self, stream: int) -> bool:
+        """Whether anything can be sent on a stream."""
+        return stream in self._sending and self.lost is None and self._is_open(stream)
+
+    def _is_open(self, stream: int) -> bool:
+        """Whether h2 has not read of its end already, of which we are told behind what came before."""
+        known = self.h2.streams.get(stream)
+        return known is not None and not known.closed
+
+    def ended(self, stream: int) -> None:
+        """This end has ended its part of a stream."""
+        self._sending.discard(stream)
+
+    def other_ended(self, stream: int) -> None:
+        """The other end has."""
+        self._taken.pop(stream, None)
+
+    def close(self, stream: int, error: ErrorCodes = ErrorCodes.CANCEL) -> None:
+        """Be done with a stream: with an error where either end has not ended its part."""
+        if self.lost is None and (stream in self._taken or stream in self._sending):
+            with suppress(H2Error):  # the other end was first
+                self.h2.reset_stream(stream, error)
+        self.forget(stream)
+
+    def forget(self, stream: int) -> None:
+        """A stream is over."""
+        self._taken.pop(stream, None)
+        self._waiting.pop(stream, None)
+        self._sending.discard(stream)
+        self._ending.discard(stream)
+
+
+def plain(headers: Iterable[tuple[object, object]]) -> list[Header]:
+    """Headers of an event of h2, which are in bytes here."""
+    return [(bytes(name), bytes(value)) for name, value in headers]  # type: ignore[call-overload]

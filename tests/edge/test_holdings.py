@@ -1,0 +1,333 @@
+"""What an edge holds, and what it and the registry tell each other: in one process, and over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from halfopen.accounts.permissions import EDGE_REPORT
+from halfopen.edge import holdings, registry
+from halfopen.edge.exchange import Exchange
+from halfopen.edge.holdings import AWAY, Holding, Holdings
+from halfopen.edge.registry import AwayError, FarRegistry, OwnRegistry, Registry
+from halfopen.tunnels.installation import Installation
+from halfopen.tunnels.registrations import Refused, Registered, Registration
+from halfopen.tunnels.sessions import SessionError
+from halfopen.tunnels.vault import RunToken
+from halfopen.tunnelwire.exchange import Request
+from tests.serving import running
+from tests.tunnels.world import asked
+
+CONFIG = {
+    "ingress": [
+        {"hostname": "app.example.com", "service": "http://localhost:1"},
+        {"service": "http_status:404"},
+    ]
+}
+
+
+Place = tuple[Installation, Callable[[], Registry]]
+
+
+class Wire:
+    """A connection of a connector that notes what is done to it."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+        self.pushed: list[int] = []
+
+    @property
+    def load(self) -> int:
+        return 0
+
+    def open(self, request: Request, exchange: Exchange) -> None:
+        return None
+
+    def close(self) -> None:
+        self.closed.set()
+
+    async def push(self, version: int, config: Mapping[str, Any]) -> int | None:
+        self.pushed.append(version)
+        return version
+
+
+class Scene:
+    """An installation, an edge of it that runs, and what it takes to look at both."""
+
+    def __init__(self, here: Installation, far: Registry) -> None:
+        self.here, self.registry = here, far
+        self.account = here.accounts.every_account()[0].id
+        self.holdings = Holdings(far)
+
+    async def connect(
+        self, token: RunToken, index: int = 0, connector: str | None = None
+    ) -> tuple[Wire, Holding]:
+        wire = Wire()
+        answer, holding = await self.holdings.register(asked(token, index, connector), wire)
+        assert isinstance(answer, Registered), answer
+        assert holding is not None
+        return wire, holding
+
+    def listed(self, tunnel: str) -> set[str]:
+        found = self.here.tunnels.connectors(self.account, tunnel)
+        return {link.id for connector in found for link in connector.links}
+
+    async def clean_up(self, tunnel: str) -> None:
+        await asyncio.to_thread(self.here.tunnels.clean_up, self.account, tunnel)
+
+
+@contextmanager
+def installed(data: Path, far: bool) -> Iterator[tuple[Installation, Callable[[], Registry]]]:
+    """An installation with an edge, and how that reaches the registry."""
+    data.mkdir(mode=0o700)
+    with closing(Installation(data)) as here:
+        edge = here.edges.enrol("ams-1", "ams01")
+        key, _ = here.accounts.create_token([EDGE_REPORT], edge="ams-1")
+        if far:
+            with running(data) as url:
+                yield here, lambda: FarRegistry(url, "ams-1", key)
+        else:
+            yield here, lambda: OwnRegistry(here, edge)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A thread that waits for news is waited for at the end.
+    monkeypatch.setattr(registry, "WAIT", 0.5)
+
+
+@pytest.fixture(scope="module", params=["own", "far"])
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Installation, Callable[[], Registry]]]:
+    with installed(tmp_path_factory.mktemp("edge") / "data", request.param == "far") as found:
+        yield found
+
+
+def play(
+    place: tuple[Installation, Callable[[], Registry]],
+    scene: Callable[[Scene], Awaitable[None]],
+    wrapped: Callable[[Registry], Registry] = lambda each: each,
+) -> None:
+    """Run a scene beside an edge that runs."""
+
+    async def whole() -> None:
+        here, far = place
+        reached = far()
+        stage = Scene(here, wrapped(reached))
+        edge = asyncio.create_task(whole_life(stage.holdings))
+        try:
+            async with asyncio.timeout(30):
+                await scene(stage)
+        finally:
+            edge.cancel()
+            with suppress(asyncio.CancelledError):
+                await edge
+            await close(reached)
+
+    asyncio.run(whole())
+
+
+async def whole_life(held: Holdings) -> None:
+    await held.begin()
+    await held.run()
+
+
+async def close(reached: Registry) -> None:
+    if isinstance(reached, FarRegistry):
+        await reached.close()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(0.02)
+
+
+def test_what_is_held_is_listed_until_it_has_left(place: Place) -> None:
+    async def scene(stage: Scene) -> None:
+        tunnel, token = stage.here.tunnels.create(stage.account, f"a-{uuid4()}")
+        connector = str(uuid4())
+        held = [await stage.connect(token, index, connector) for index in range(4)]
+        assert stage.listed(tunnel.id) == {holding.id for _, holding in held}
+        assert stage.holdings.links(tunnel.id) == [holding for _, holding in held]
+        assert stage.holdings.colo == "ams01"
+        for _, holding in held:
+            stage.holdings.left(holding, lost=False)
+        await until(lambda: not stage.listed(tunnel.id))
+        assert stage.holdings.links(tunnel.id) == []
+
+    play(place, scene)
+
+
+def test_what_breaks_off_is_pending(place: Place) -> None:
+    async def scene(stage: Scene) -> None:
+        tunnel, token = stage.here.tunnels.create(stage.account, f"a-{uuid4()}")
+        _, holding = await stage.connect(token)
+        stage.holdings.left(holding, lost=True)
+
+        def pending() -> bool:
+            (connector,) = stage.here.tunnels.connectors(stage.account, tunnel.id)
+            return connector.links[0].lost is not None
+
+        await until(pending)
+
+    play(place, scene)
+
+
+def test_what_may_not_be_is_refused_in_the_registrys_words(place: Place) -> None:
+    async def scene(stage: Scene) -> None:
+        _, token = stage.here.tunnels.create(stage.account, f"a-{uuid4()}")
+        answer, holding = await stage.holdings.register(asked(token, secret=b"x" * 32), Wire())
+        assert (answer, holding) == (Refused("Unauthorized: Invalid tunnel secret"), None)
+
+    play(place, scene)
+
+
+def test_a_clean_up_closes_what_is_held_and_waits_for_it(place: Place) -> None:
+    async def scene(stage: Scene) -> None:
+        tunnel, token = stage.here.tunnels.create(stage.account, f"a-{uuid4()}")
+        held = [await stage.connect(token, index) for index in range(4)]
+        await stage.clean_up(tunnel.id)
+        assert all(wire.closed.is_set() for wire, _ in held)
+        assert stage.holdings.links(tunnel.id) == []
+
+    play(place, scene)
+
+
+class Deaf:
+    """A registry of which no news arrive."""
+
+    def __init__(self, inner: Registry) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def news(self, routing: int) -> Any:
+        await asyncio.Event().wait()
+
+
+def test_what_news_did_not_tell_the_next_heartbeat_does(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holdings, "HEARTBEAT", 0.2)
+
+    async def scene(stage: Scene) -> None:
+        tunnel, token = stage.here.tunnels.create(stage.account, f"a-{uuid4()}")
+        wire, _ = await stage.connect(token)
+        await stage.clean_up(tunnel.id)
+        await wire.closed.wait()
+        assert not stage.listed(tunnel.id)
+
+    play(place, scene, Deaf)
+
+
+def test_configurations_are_handed_on_and_hostnames_route(place: Place) -> None:
+    async def scene(stage: Scene) -> None:
+        here = stage.here
+        tunnel, token = here.tunnels.create(stage.account, f"a-{uuid4()}", "cloudflare")
+        with suppress(Exception):
+            here.hostnames.add_zone(stage.account, "example.com")
+        wire, _ = await stage.connect(token)
+        first = here.configurations.put(stage.account, tunnel.id, CONFIG).version
+        await until(lambda: wire.pushed == [first])
+        await until(lambda: stage.holdings.tunnel_of("app.example.com") == tunnel.id)
+        assert stage.holdings.tunnel_of("other.example.com") is None
+        late, _ = await stage.connect(token, 1)
+        await until(lambda: late.pushed == [first])
+        second = here.configurations.put(stage.account, tunnel.id, CONFIG).version
+        await until(lambda: wire.pushed == late.pushed == [first, second])
+
+        def applied() -> bool:
+            found = here.tunnels.connectors(stage.account, tunnel.id)
+            return {each.config_version for each in found} == {second}
+
+        await until(applied)
+
+    play(place, scene)
+
+
+def test_what_a_connector_says_of_itself_is_kept(place: Place) -> None:
+    async def scene(stage: Scene) -> None:
+        tunnel, token = stage.here.tunnels.create(stage.account, f"a-{uuid4()}")
+        _, holding = await stage.connect(token)
+        stage.holdings.reported(holding, CONFIG)
+        await until(lambda: stage.here.configurations.get(stage.account, tunnel.id).config == CONFIG)
+
+    play(place, scene)
+
+
+def test_another_process_of_the_edge_ends_this_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holdings, "HEARTBEAT", 0.2)
+
+    async def whole() -> None:
+        _, far = place
+        first, second = far(), far()
+        edge = asyncio.create_task(whole_life(Holdings(first)))
+        await asyncio.sleep(0.5)
+        await second.begin()
+        with pytest.raises(SessionError):
+            await edge
+        await close(first)
+        await close(second)
+
+    asyncio.run(whole())
+
+
+class Flaky:
+    """A registry that is away until it is asked for the third time."""
+
+    def __init__(self, inner: Registry) -> None:
+        self.inner, self.left = inner, 2
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def begin(self) -> str:
+        self._miss()
+        return await self.inner.begin()
+
+    async def register(self, asked: Sequence[Registration]) -> list[Registered | Refused]:
+        self._miss()
+        return await self.inner.register(asked)
+
+    async def heartbeat(self, held: Collection[str]) -> list[str]:
+        return await self.inner.heartbeat(held)
+
+    def _miss(self) -> None:
+        self.left -= 1
+        if self.left >= 0:
+            raise AwayError("nobody there")
+
+
+def test_a_registry_that_is_away_is_asked_again_and_registrations_are_refused_for_now(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holdings, "_PAUSE", 0.05)
+
+    async def scene(stage: Scene) -> None:
+        _, token = stage.here.tunnels.create(stage.account, f"a-{uuid4()}")
+        await until(lambda: stage.holdings.colo == "ams01")
+        assert isinstance(stage.registry, Flaky)
+        stage.registry.left = 1
+        answer, _ = await stage.holdings.register(asked(token), Wire())
+        assert answer == Refused(AWAY)
+        await stage.connect(token)
+
+    play(place, scene, Flaky)
+
+
+def test_a_server_that_is_not_there_and_a_key_that_is_none() -> None:
+    async def whole() -> None:
+        far = FarRegistry("http://127.0.0.1:9", "ams-1", "x" * 40)
+        with pytest.raises(AwayError, match=r"127\.0\.0\.1:9"):
+            await far.begin()
+        await far.close()
+
+    asyncio.run(whole())

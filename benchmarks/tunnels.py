@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict
+from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
 from statistics import median, quantiles
+from threading import Event
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,14 +26,16 @@ from sqlalchemy import insert
 from tests.databases.cluster import Cluster, programs, running
 
 from halfopen.accounts import Accounts
+from halfopen.accounts.permissions import EDGE_REPORT
 from halfopen.config import key_file
 from halfopen.database.database import FILE, Database
+from halfopen.tunnels.catalogue import Filter
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registrations import Refused, Registration
 from halfopen.tunnels.schema import TUNNELS
 from halfopen.tunnels.sessions import Session
 from halfopen.tunnels.vault import Vault
-from server import ask, serving
+from server import Server, ask, serving
 
 TUNNELS_IN_ALL: Final = 10_000
 EACH: Final = 4
@@ -36,6 +43,12 @@ EACH: Final = 4
 
 CALLERS: Final = 64
 """Threads that register at once, a connection at a time, as connectors come."""
+
+WAITING: Final = 60
+"""Other edges that wait for news meanwhile."""
+
+AT_ONCE: Final = 100
+"""Registrations of a request over HTTP."""
 
 REGISTERED: Final = 5_000
 REQUESTS: Final = 2_000
@@ -65,7 +78,8 @@ def tunnels(cache: Path, quick: bool, report: Report) -> None:
         report.table(
             (
                 "database", "filled, connections/s", f"{CALLERS} callers, each its own: per s", "p50 ms", "p99 ms",
-                "bare inserts, a commit each: per s", "ours beside it",
+                "bare inserts, a commit each: per s", "ours beside it", f"while {WAITING} edges wait: per s",
+                f"a heartbeat of {count * EACH:,}: ms",
             ),
             rows,
         )  # fmt: skip
@@ -94,6 +108,28 @@ def _registrations(name: str, data: Path, url: str | None, count: int, report: R
     filled = len(everyone) / (time.perf_counter() - begin)
 
     again = _CHANCE.sample(everyone, min(REGISTERED, len(everyone)))  # each comes back, and replaces itself
+    taken = _each(here, session, again)
+    bare = _bare(data, url, again[: len(again) // 5])
+    with _waiting(here):
+        beside = _each(here, session, again)
+    rate, rate_beside = (len(again) / whole for whole, _ in (taken, beside))
+    beats = _heartbeats(here, session)
+    here.close()
+    report.target(f"registrations/s on {name}", f">= {RATES[name]:,}", f"{rate:,.0f}", rate >= RATES[name])
+    report.data[f"registrations {name}"] = {
+        "filled": filled, "rate": rate, "bare": bare, "waiting": rate_beside, "heartbeat": beats,
+    }  # fmt: skip
+    p50, p99 = median(taken[1]), quantiles(taken[1], n=100)[98]
+    return (
+        name, f"{filled:,.0f}", f"{rate:,.0f}", _ms(p50), _ms(p99), f"{bare:,.0f}", f"{rate / bare:.2f}",
+        f"{rate_beside:,.0f}", _ms(beats),
+    )  # fmt: skip
+
+
+def _each(
+    here: Installation, session: Session, registrations: Sequence[Registration]
+) -> tuple[float, list[float]]:
+    """Seconds for all of them, a call each by many callers, and for each."""
     taken: list[float] = []
 
     def one(each: Registration) -> None:
@@ -103,16 +139,45 @@ def _registrations(name: str, data: Path, url: str | None, count: int, report: R
 
     begin = time.perf_counter()
     with ThreadPoolExecutor(CALLERS) as callers:
-        list(callers.map(one, again))
-    rate = len(again) / (time.perf_counter() - begin)
-    bare = _bare(data, url, again[: len(again) // 5])
-    # As the edge would: what was replaced is closed.
-    here.registry.heartbeat(session, [])
-    here.close()
-    report.target(f"registrations/s on {name}", f">= {RATES[name]:,}", f"{rate:,.0f}", rate >= RATES[name])
-    report.data[f"registrations {name}"] = {"filled": filled, "rate": rate, "bare": bare}
-    p50, p99 = median(taken), quantiles(taken, n=100)[98]
-    return name, f"{filled:,.0f}", f"{rate:,.0f}", _ms(p50), _ms(p99), f"{bare:,.0f}", f"{rate / bare:.2f}"
+        list(callers.map(one, registrations))
+    return time.perf_counter() - begin, taken
+
+
+@contextmanager
+def _waiting(here: Installation) -> Iterator[None]:
+    """Other edges, which ask for news again and again."""
+    others = [here.registry.begin(here.edges.enrol(f"waiting-{n}", "lhr01").id) for n in range(WAITING)]
+    over = Event()
+
+    def wait(session: Session) -> None:
+        routing = here.registry.news(session, -1, 0).routing
+        while not over.is_set():
+            here.registry.news(session, routing, time.monotonic() + 1)
+
+    with ThreadPoolExecutor(WAITING) as threads:
+        waiting = [threads.submit(wait, each) for each in others]
+        yield
+        over.set()
+    for each in waiting:
+        each.result()
+
+
+def _heartbeats(here: Installation, session: Session) -> float:
+    """Seconds of a heartbeat with all that the edge holds; what was replaced is closed before, as it would do."""
+    here.registry.unregister(session, here.registry.news(session, -1, 0).close)
+    found = [
+        link.id
+        for page in range(1, TUNNELS_IN_ALL // 1000 + 1)
+        for tunnel in here.tunnels.find(here.accounts.every_account()[0].id, Filter(), page, 1000)[0]
+        for link in tunnel.links
+    ]
+    return median(_taken(lambda: here.registry.heartbeat(session, found)) for _ in range(3))
+
+
+def _taken(do: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    do()
+    return time.perf_counter() - begin
 
 
 def _make_tunnels(data: Path, url: str | None, count: int) -> None:
@@ -195,6 +260,9 @@ def _answers(data: Path, count: int, requests: int, report: Report) -> None:
         ),
     }
     peer = _peer(database, anybody)
+    with closing(Installation(data)) as here:
+        here.edges.enrol("far", "lhr01")
+        key, _ = here.accounts.create_token([EDGE_REPORT], edge="far")
     rows = []
     with serving(data, permissions=["Cloudflare Tunnel Read"]) as server:
         for words, targets in kinds.items():
@@ -213,11 +281,38 @@ def _answers(data: Path, count: int, requests: int, report: Report) -> None:
                 report.target(
                     "connections of a tunnel, p99", f"< {_ms(SLOWEST)} ms", f"{_ms(p99)} ms", p99 < SLOWEST
                 )
+        rate = _over_http(server, key, account, count)
+    report.say(f"Registrations over HTTP, of one edge by {AT_ONCE} in a request: {rate:,.0f} per s.")
+    report.data["registrations over HTTP"] = rate
     database.close()
     report.table(
         ("asked over HTTP, SQLite", "1 client: p50 ms", "p99 ms", "32 clients: p99 ms", "requests/s"), rows
     )
     report.say(f"The rows of a tunnel's connections out of bare SQLite: {_ms(peer)} ms.")
+
+
+def _over_http(server: Server, key: str, account: str, count: int) -> float:
+    """Registrations a second of an edge over HTTP, each a connection in a new place."""
+    with closing(HTTPConnection("127.0.0.1", server.port)) as link:
+
+        def post(path: str, body: Any) -> Any:
+            headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+            link.request("POST", f"/client/v4/edges/far/sessions{path}", json.dumps(body), headers)
+            answer = link.getresponse()
+            told = json.load(answer)
+            if answer.status != 200:
+                raise CommandError(f"{path}: {told}")
+            return told["result"]
+
+        session = post("", None)["session"]
+        asked = [asdict(_asked(account, tunnel, EACH)) for tunnel in range(min(count, REGISTERED))]
+        ready = [each | {"secret": b64encode(each["secret"]).decode()} for each in asked]
+        begin = time.perf_counter()
+        for first in range(0, len(ready), AT_ONCE):
+            for told in post(f"/{session}/registrations", {"registrations": ready[first : first + AT_ONCE]}):
+                if "cause" in told:
+                    raise CommandError(f"a registration was refused: {told['cause']}")
+        return len(ready) / (time.perf_counter() - begin)
 
 
 def _peer(database: sqlite3.Connection, ids: Sequence[str]) -> float:

@@ -157,9 +157,8 @@ class Registry:
             now = self.clock(connection)
             theirs = {row.tunnel_id for row in rows.held(connection, session.edge, ids)}
             touched = rows.lock_tunnels(connection, theirs)
-            found = rows.held(
-                connection, session.edge, ids
-            )  # again: others may have changed them until they were locked
+            # Again: others may have changed them until they were locked.
+            found = rows.held(connection, session.edge, ids)
             broken = [row.id for row in found if lost and row.dead is None]
             rows.remove(connection, {row.id for row in found}.difference(broken))
             rows.set_lost(connection, broken, now)

@@ -15,6 +15,7 @@ import pytest
 
 from halfopen.accounts import Principal
 from halfopen.accounts.permissions import EDGE_REPORT
+from halfopen.tunnels.catalogue import Filter
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.vault import RunToken
 from tests.cli.conftest import Ran
@@ -108,6 +109,17 @@ def test_accounts_and_zones(say: Say, halfopen: Run, database: Database) -> None
     ambiguous = halfopen("tunnel", "create", "blog", "--data", database.data)
     assert (ambiguous.code, "one of the 2 accounts" in ambiguous.err) == (2, True)
     assert UUID.fullmatch(say("tunnel", "create", "blog", "--account", made.strip()))
+    with closing(Installation(database.data, database.url)) as here:
+        (tunnel,), _ = here.tunnels.find(made.strip(), Filter(), 1, 1)
+        (known,) = here.hostnames.zones()
+        here.hostnames.claim(known, tunnel.id, "app")
+    assert re.search(
+        rf"\napp.example.com  blog    {tunnel.id}  claim\n", say("zone", "hostnames", "example.com")
+    )
+    assert say("zone", "release", "app.example.com") == ""
+    assert say("zone", "hostnames", "example.com").count("\n") == 1
+    again = halfopen("zone", "release", "app.example.com", "--data", database.data)
+    assert (again.code, "one that was claimed" in again.err) == (2, True)
     say("zone", "remove", "example.com")
     assert "example.com" not in say("zone", "list")
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halfopen.database.changes import Changes
 from halfopen.database.database import Database
 from halfopen.errors import ConflictError, MissingError, RefusedError, UsageError
-from halfopen.tunnels import rows
+from halfopen.tunnels import leading, rows
 from halfopen.tunnels.records import HEALTHY, Connector, Link, Status, Tunnel
 from halfopen.tunnels.registry import Registry
-from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, CONNECTORS, HOSTNAMES, TUNNELS
+from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, TUNNELS
 from halfopen.tunnels.vault import RunToken, Vault, new_secret
 
 CLOSED_WITHIN: Final = 5.0
@@ -164,6 +164,7 @@ class Tunnels:
         """
         self._registry.sweep()
         with self._database.writing() as connection:
+            leading.lock_account(connection, account)
             _locked(connection, account, identifier)
             its = CONNECTIONS.c.tunnel_id == identifier
             if not cascade and connection.execute(select(CONNECTIONS.c.id).where(its, rows.LISTED)).first():
@@ -171,9 +172,8 @@ class Tunnels:
             now = self._registry.clock(connection)
             held = rows.put_away(connection, its, now)
             rows.settle(connection, [identifier], now)
-            for table in (HOSTNAMES, CONFIGURATIONS):
-                connection.execute(delete(table).where(table.c.tunnel_id == identifier))
-            rows.reroute(connection)
+            if leading.leave(connection, identifier, now):
+                rows.reroute(connection)
             gone = update(TUNNELS).where(TUNNELS.c.id == identifier).values(deleted=now).returning(TUNNELS)
             row = connection.execute(gone).one()
             self._database.tell(connection)

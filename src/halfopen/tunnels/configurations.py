@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from halfopen.database.database import Database
 from halfopen.errors import MissingError, SizeError
-from halfopen.tunnels import ingress, rows
-from halfopen.tunnels.hostnames import current, take_configured
+from halfopen.tunnels import ingress, leading, rows
+from halfopen.tunnels.leading import current
 from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, TUNNELS
 
 LONGEST: Final = 256 << 10
@@ -57,13 +57,16 @@ class Configurations:
         kept = ingress.checked(config)
         text = _text(kept)
         with self._database.writing() as connection:
+            leading.lock_account(connection, account)
             row = rows.lock_tunnels(connection, [tunnel]).get(tunnel)
             if row is None or row.account_id != account or row.deleted is not None:
                 raise MissingError(1055, _MISSING)
             now = self._database.now(connection)
-            take_configured(connection, row, ingress.hostnames(kept), now)
+            last = _latest(connection, row)
+            before = ingress.hostnames(last.config) if last.config and last.source == "cloudflare" else []
             connection.execute(update(TUNNELS).where(TUNNELS.c.id == tunnel).values(config_src="cloudflare"))
             made = _add(connection, row, "cloudflare", text, now)
+            leading.follow(connection, row, ingress.hostnames(kept), before, now)
             rows.reroute(connection)
             self._database.tell(connection)
         return made

@@ -15,7 +15,9 @@ from uuid import uuid4
 import cloudflare
 import jwt
 import pytest
+from sqlalchemy import update
 
+from halfopen.tunnels.schema import TUNNELS
 from tests.tunnels.played import PlayedEdge, Server
 
 SECRET = base64.b64encode(b"s" * 32).decode()
@@ -296,6 +298,49 @@ def test_each_fault(
     assert words in told["errors"][0]["message"]
     assert (told["success"], told["messages"], told["result"]) == (False, [], None)
     assert answer.headers["content-type"] == "application/json"
+
+
+def test_a_text_with_nul_is_refused_wherever_it_stands(tenant: Server) -> None:
+    tunnel = made(tenant)
+    one = f"{tenant.tunnels}/{tunnel.id}"
+    asked = [
+        *(
+            ("GET", f"{tenant.tunnels}?{name}=%00", None)
+            for name in ("name", "include_prefix", "name_prefix")
+        ),
+        ("GET", f"{tenant.tunnels}?exclude_prefix=a%00b", None),
+        ("GET", "/accounts?name=%00", None),
+        ("POST", tenant.tunnels, {"name": "a\0"}),
+        ("PATCH", one, {"name": "\\\0"}),
+        ("PUT", f"{one}/configurations", {"config": {"ingress": [{"service": "unix:\0"}]}}),
+    ]
+    for method, path, body in asked:
+        answer = tenant.ask(method, path, json=body)
+        assert answer.status_code == 400, path
+        assert "NUL (U+0000)" in answer.json()["errors"][0]["message"]
+    assert tenant.ask("PATCH", one, json={"name": r"\u0000"}).json()["result"]["name"] == r"\u0000"
+    assert tenant.ask("PATCH", one, content=rb'{"name": "\ud800"}').status_code == 400  # half a character
+
+
+@pytest.mark.parametrize("depth", [33, 900, 200_000])
+def test_a_body_that_is_nested_too_deep_is_refused(tenant: Server, depth: int) -> None:
+    one = f"{tenant.tunnels}/{made(tenant).id}/configurations"
+    deep = b"[" * depth + b"]" * depth
+    config = b'{"config": {"ingress": [{"service": "http_status:404"}], "x": ' + deep + b"}}"
+    answer = tenant.ask("PUT", one, content=config)
+    assert (answer.status_code, "nested" in answer.json()["errors"][0]["message"]) == (400, True), answer.text
+
+
+def test_a_key_that_is_gone_is_told_as_what_it_is(tenant: Server) -> None:
+    tunnel = made(tenant)
+    with tenant.database.connection() as connection:
+        connection.execute(
+            update(TUNNELS).where(TUNNELS.c.id == tunnel.id).values(secret=b"sealed elsewhere")
+        )
+    answer = tenant.ask("GET", f"{tenant.tunnels}/{tunnel.id}/token")
+    assert answer.status_code == 503
+    assert answer.json()["errors"][0]["message"] == "the key of tunnels' secrets is not available"
+    assert tenant.ask("DELETE", f"{tenant.tunnels}/{tunnel.id}").status_code == 200
 
 
 def test_every_fault_of_a_request_is_in_one_answer(tenant: Server) -> None:

@@ -106,6 +106,7 @@ class Tunnels:
         identifier = identifier or str(uuid4())
         secret = secret or new_secret()
         with self._database.writing() as connection:
+            self._vault.check(connection)
             now = self._registry.clock(connection)
             row = {
                 "id": identifier, "account_id": account, "name": name, "config_src": config_src,
@@ -145,10 +146,11 @@ class Tunnels:
         if name is not None:
             _check_name(name)
         values: dict[str, Any] = {} if name is None else {"name": name}
-        if secret is not None:
-            values["secret"] = self._vault.seal(identifier, secret)
         with self._database.writing() as connection:
             row = _locked(connection, account, identifier)
+            if secret is not None:
+                self._vault.check(connection)
+                values["secret"] = self._vault.seal(identifier, secret)
             if values:
                 changed = update(TUNNELS).where(TUNNELS.c.id == identifier).values(values).returning(TUNNELS)
                 try:

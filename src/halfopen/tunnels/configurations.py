@@ -17,6 +17,7 @@ from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, TUNNELS
 LONGEST: Final = 256 << 10
 """Bytes of a configuration as JSON."""
 
+_DEEPEST: Final = 32  # objects and lists in each other; what cloudflared knows needs seven
 _KEPT: Final = 50  # versions of each tunnel
 _MISSING: Final = "Configuration for tunnel not found"
 
@@ -111,7 +112,14 @@ def _latest(connection: Connection, tunnel: Row[Any]) -> Configuration:
 
 
 def _text(config: Any) -> str:
+    if _deeper(config, _DEEPEST):
+        raise ingress.bad(f"Validation failed: config is nested deeper than {_DEEPEST}")
     text = json.dumps(config, separators=(",", ":"), sort_keys=True)
     if len(text) > LONGEST:
         raise SizeError(413, "config", LONGEST)
     return text
+
+
+def _deeper(value: Any, than: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inside is not None and (than == 0 or any(_deeper(each, than - 1) for each in inside))

@@ -129,6 +129,8 @@ def test_every_filter(tenant: Server, edge: PlayedEdge) -> None:
         assert found(was_inactive_at=between) == ["web-1"]
     listed = tenant.ask("GET", f"{tenant.tunnels}?name_prefix=api&is_deleted=false&page=1").json()["result"]
     assert [each["name"] for each in listed] == ["api-1", "api-2"]
+    both = tenant.ask("GET", f"{tenant.tunnels}?name_prefix=api-2&include_prefix=api").json()["result"]
+    assert [each["name"] for each in both] == ["api-2"]
 
 
 def test_pages_and_the_one_past_the_end(tenant: Server) -> None:
@@ -266,12 +268,15 @@ def test_a_management_token(tenant: Server) -> None:
     assert claims["tun"] == {"id": tunnel.id, "account_tag": tenant.account}
     by_path = tenant.ask("POST", f"{tenant.tunnels}/{tunnel.id}/management/host_details").json()["result"]
     assert jwt.decode(by_path, options={"verify_signature": False})["res"] == ["host_details"]
+    for_nothing = tenant.ask("POST", f"{tenant.tunnels}/{tunnel.id}/management", json={"resources": []})
+    assert for_nothing.status_code == 400
 
 
 @pytest.mark.parametrize(("method", "path", "body", "status", "code", "words"), [
     ("POST", "", {"name": ""}, 400, 1001, "name:"),
     ("POST", "", {"name": "x" * 101}, 400, 1001, "1 to 100 printable characters"),
-    ("POST", "", {"name": "1bedc50d-42b3-473c-b108-ff3d10c0d925"}, 400, 1001, "a name that is no UUID"),
+    ("POST", "", {"name": "1bedc50d-42b3-473c-b108-ff3d10c0d925"}, 400, 1001, "a name; clients take a UUID for an id"),
+    ("POST", "", {"name": "  "}, 400, 1001, "not only spaces"),
     ("POST", "", {}, 400, 1001, "name"),
     ("POST", "", [], 400, 1001, "body"),
     ("POST", "", {"name": 5}, 400, 1001, "$.name"),
@@ -359,6 +364,9 @@ def test_warp_connectors_are_refused_in_words(tenant: Server) -> None:
     answer = tenant.ask("GET", f"/accounts/{tenant.account}/warp_connector")
     assert answer.status_code == 501
     assert "WARP connectors are not offered here" in answer.json()["errors"][0]["message"]
+    reader = tenant.allowed("Cloudflare Tunnel Read")
+    for method, status in (("GET", 501), ("POST", 403)):
+        assert reader.ask(method, f"/accounts/{tenant.account}/warp_connector").status_code == status
 
 
 def test_who_may_read_and_who_may_write(tenant: Server) -> None:

@@ -22,6 +22,9 @@ def test_only_the_key_of_an_edge_speaks_for_it(server: Server, edge: PlayedEdge)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, 10000)
     assert server.ask("GET", server.tunnels, edge.key).status_code == 403
     assert server.ask("GET", "/radar/tcp_resets_timeouts/summary", edge.key).status_code == 403
+    assert server.ask("GET", "/accounts", edge.key).json()["result"] == []
+    assert server.ask("GET", f"/accounts/{server.account}", edge.key).status_code == 403
+    assert server.ask("GET", "/user/tokens/verify", edge.key).status_code == 200
 
 
 def test_a_session_ends_with_the_next_and_with_the_edge(server: Server, edge: PlayedEdge) -> None:

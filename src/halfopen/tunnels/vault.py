@@ -64,12 +64,11 @@ class RunToken:
         try:
             plain = text if text.lstrip().startswith("{") else b64decode(text.strip(), validate=True)
             told = json.loads(plain)
-            named = [told.get(short) or told.get(long) for short, long in _TOLD]
-            account, tunnel, secret = map(str, named)
+            account, tunnel, secret = (told.get(short) or told.get(long) for short, long in _TOLD)
             if not IDENTIFIER.fullmatch(account):
                 return None
             return cls(account, str(UUID(tunnel)), secret_of(secret))
-        except (ValueError, AttributeError, UsageError):
+        except (ValueError, TypeError, AttributeError, RecursionError, UsageError):
             return None
 
 

@@ -46,7 +46,12 @@ _WAIT: Final = Parameter(
     most=LONGEST_WAIT,
 )
 _ROUTING: Final = Parameter(
-    "routing", "The number of the routing that the edge goes by; default -1.", "a number", "integer", least=-1
+    "routing",
+    "The number of the routing that the edge goes by; default -1.",
+    "a number",
+    "integer",
+    least=-1,
+    most=10**15 - 1,
 )
 
 _EDGE: Final = "/edges/{edge_name}/sessions"

@@ -38,7 +38,7 @@ def _whole(least: int, most: int = 2**63 - 1, of: str = "") -> _Check:
     def check(where: str, value: Any) -> str | None:
         if value is None or (type(value) is int and least <= value <= most):
             return None
-        shown = value if kind(value) == "a number" else kind(value)
+        shown = value if kind(value) == "a number" and abs(value) < 2**63 else kind(value)
         return f"{where} is {shown}, not a whole number{of}"
 
     return check
@@ -96,7 +96,8 @@ _OPTIONS: Final[Mapping[str, _Check]] = {
     "access": _access,
 }  # fmt: skip
 OPTIONS: Final = _object(_OPTIONS)
+"""Gives what is wrong with what was found at a place (the first argument), None where nothing is; `WARP_ROUTING` does so too."""
+
 WARP_ROUTING: Final = _object(
     {"connecttimeout": _SECONDS, "tcpkeepalive": _SECONDS, "maxactiveflows": _whole(0)}
 )
-"""Each gives what is wrong with what was found at a place (the first argument), None where nothing is."""

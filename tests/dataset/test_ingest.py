@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -149,7 +150,9 @@ def test_bad_input_stops_no_other(halfopen: Run, small: Path, tmp_path: Path) ->
     assert done.code == 0
     assert f"{missing}: no such file" in done.err
     assert str(noise) in done.err
-    assert "small.pcap: 9 connections" in done.out
+    assert re.search(
+        r"small\.pcap: 9 connections, 20\d\d-\d\d-\d\dT[\d:]{8}Z to 20\d\d-\d\d-\d\dT[\d:]{8}Z\n", done.out
+    )
     assert len(info(halfopen, tmp_path)["files"]) == 1
     assert len(kept(tmp_path)) == 9
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -83,3 +88,30 @@ def test_a_local_configuration_and_the_version_in_use(tenant: Server, edge: Play
     assert (found["version"], found["source"], found["config"]) == (1, "local", reported)
     (client,) = tenant.ask("GET", f"{tenant.tunnels}/{tunnel['id']}/connections").json()["result"]
     assert client["config_version"] == 7
+
+
+def test_an_edge_asks_for_news_a_few_times_at_once_and_others_are_served_meanwhile(
+    server: Server, edge: PlayedEdge
+) -> None:
+    others = [server.edge() for _ in range(3)]
+    path = edge.here(f"news?wait=3&routing={edge.news()['routing']}")
+    with ThreadPoolExecutor(20) as threads:
+        many = [threads.submit(edge.ask, "GET", path) for _ in range(8)]
+        time.sleep(1)
+        for other in others:
+            assert other.post(other.here("heartbeat"), {"connections": []}) == {"close": []}
+        statuses = Counter(each.result().status_code for each in many)
+    assert statuses == {200: 4, 429: 4}
+    assert edge.ask("GET", edge.here("news")).status_code == 200
+
+
+def test_who_holds_connections_open_holds_up_nobody(server: Server) -> None:
+    address = urlsplit(server.api)
+    with ExitStack() as idle:
+        for number in range(300):
+            idle.enter_context(
+                socket.create_connection(
+                    (address.hostname, address.port), source_address=(f"127.0.0.{1 + number % 200}", 0)
+                )
+            )
+        assert server.ask("GET", "/accounts").status_code == 200

@@ -11,8 +11,9 @@ order is not known; of what section 0 of the wire says, all stays true.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 from weakref import WeakValueDictionary
@@ -61,6 +62,8 @@ PREFIX: Final = "/client/v4"
 
 _WAITERS: Final = 256  # threads for answers that wait
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # PostgreSQL keeps no such text; bare it is no JSON
+_POLLS: Final = 1024  # and for those to edges, which wait most of the time
+_POLLS_OF_ONE: Final = 4  # one, and those it gave up before the server noticed
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -115,6 +118,8 @@ class Api:
         self._principals = Buckets(limits.principal, "default")
         self._edges = Buckets(limits.edge, "edge")
         self._waiters = CapacityLimiter(_WAITERS)
+        self._polls = CapacityLimiter(_POLLS)
+        self._polling: Counter[str] = Counter()
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -181,8 +186,12 @@ class Api:
                 base_url=str(request.base_url.replace(path="")).rstrip("/"),
                 account=account,
             )
-            limiter = self._waiters if route.waits else None
-            return await to_thread.run_sync(_checked, route, call, limiter=limiter)
+            if not route.waits:
+                return await to_thread.run_sync(_checked, route, call)
+            if principal.edge is None:
+                return await to_thread.run_sync(_checked, route, call, limiter=self._waiters)
+            with self._poll(principal.edge, progress):
+                return await to_thread.run_sync(_checked, route, call, limiter=self._polls)
 
     async def _principal(self, request: Request, match: Match) -> Principal:
         given = credentials(request.scope["headers"])
@@ -197,6 +206,18 @@ class Api:
         else:
             async with self._turns.setdefault(str(principal), Lock()):
                 yield
+
+    @contextmanager
+    def _poll(self, edge: str, progress: _Progress) -> Iterator[None]:
+        """A place for an answer to an edge that waits; each has a few, so that one cannot keep the others out."""
+        if self._polling[edge] >= _POLLS_OF_ONE:
+            raise RateError(1, progress.service.throttled)
+        self._polling[edge] += 1
+        try:
+            yield
+        finally:
+            self._polling[edge] -= 1
+            self._polling += Counter()  # without those that have none
 
     def _check_sizes(self, request: Request) -> None:
         scope = request.scope

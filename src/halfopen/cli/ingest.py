@@ -183,7 +183,9 @@ def _ingest(
     from halfopen.capture.source import Capture
     from halfopen.ingest import incoming
     from halfopen.lanes import ahead
+    from halfopen.model import SECOND
     from halfopen.pipeline import Judged
+    from halfopen.radar.windows import stamp
 
     judged = [0]
     times: list[int] = []
@@ -200,12 +202,12 @@ def _ingest(
         with ahead(made()) as batches:  # while those before are written
             for batch in batches:
                 judged[0] += batch.num_rows
-                if shift:
+                if batch.num_rows:
                     times[:] = _reach(times, batch)
                 yield batch
         if not capture.readable:
             raise capture.problems[0]  # or it would be in the dataset, as a capture of no connections
-        if times:
+        if shift and times:
             # Before the rows are committed, and beside that of the rows before these: rows that were moved are never
             # without the mark.
             moved = notes.add(_moved(times[0], times[1], shift, args.sensor), about=identity.digest).id
@@ -220,7 +222,8 @@ def _ingest(
     if not judged[0] and record.rows:
         return f"there already, {record.rows:,} connections"
     notes.remove_about(identity.digest, but=moved)
-    return f"{record.rows:,} connections"
+    span = f", {' to '.join(stamp(each // SECOND) for each in times)}" if times else ""
+    return f"{record.rows:,} connections{span}"
 
 
 def _shift(capture: Capture) -> int:

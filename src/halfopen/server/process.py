@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -17,6 +18,11 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from halfopen.server.app import create
+
+MOST: Final = 8192
+"""Connections that are served at once; further ones wait until one of them ends."""
+
+_OTHER_FILES: Final = 1024  # of store, databases and log
 
 _ARENA_MAX: Final = -8
 """M_ARENA_MAX of mallopt(3)."""
@@ -34,17 +40,29 @@ def serve(address: str, port: int, headers_within: float, listening: Callable[[]
     `listening` is called once connections are taken.
     """
     _share_arenas()
+    connections = _connections()
     server = Server(
         create(),
         address=address,
         port=port,
         interface=Interfaces.ASGI,
         websockets=False,
+        backlog=connections,
+        backpressure=connections,
         http=HTTPModes.http1,  # who may choose the version has no limit of time before it did
         http1_settings=HTTP1Settings(header_read_timeout=round(headers_within * 1000)),
         log_level=LogLevels.error,  # it warns of itself: experimental
     )
     asyncio.run(_served(server, address, port, listening))
+
+
+def _connections() -> int:
+    """How many connections may be open at once: as many as files may, but for what else is opened, and `MOST` at most."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST + _OTHER_FILES
+    allowed = wanted if most == resource.RLIM_INFINITY else min(most, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return max(allowed - _OTHER_FILES, allowed // 2)
 
 
 def _share_arenas() -> None:

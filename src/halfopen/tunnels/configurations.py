@@ -10,13 +10,14 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from halfopen.database.database import Database
 from halfopen.errors import MissingError, SizeError
-from halfopen.tunnels import ingress, rows
-from halfopen.tunnels.hostnames import current, take_configured
+from halfopen.tunnels import ingress, leading, rows
+from halfopen.tunnels.leading import current
 from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, TUNNELS
 
 LONGEST: Final = 256 << 10
 """Bytes of a configuration as JSON."""
 
+_DEEPEST: Final = 32  # objects and lists in each other; what cloudflared knows needs seven
 _KEPT: Final = 50  # versions of each tunnel
 _MISSING: Final = "Configuration for tunnel not found"
 
@@ -57,13 +58,16 @@ class Configurations:
         kept = ingress.checked(config)
         text = _text(kept)
         with self._database.writing() as connection:
+            leading.lock_account(connection, account)
             row = rows.lock_tunnels(connection, [tunnel]).get(tunnel)
             if row is None or row.account_id != account or row.deleted is not None:
                 raise MissingError(1055, _MISSING)
             now = self._database.now(connection)
-            take_configured(connection, row, ingress.hostnames(kept), now)
+            last = _latest(connection, row)
+            before = ingress.hostnames(last.config) if last.config and last.source == "cloudflare" else []
             connection.execute(update(TUNNELS).where(TUNNELS.c.id == tunnel).values(config_src="cloudflare"))
             made = _add(connection, row, "cloudflare", text, now)
+            leading.follow(connection, row, ingress.hostnames(kept), before, now)
             rows.reroute(connection)
             self._database.tell(connection)
         return made
@@ -108,7 +112,14 @@ def _latest(connection: Connection, tunnel: Row[Any]) -> Configuration:
 
 
 def _text(config: Any) -> str:
+    if _deeper(config, _DEEPEST):
+        raise ingress.bad(f"Validation failed: config is nested deeper than {_DEEPEST}")
     text = json.dumps(config, separators=(",", ":"), sort_keys=True)
     if len(text) > LONGEST:
         raise SizeError(413, "config", LONGEST)
     return text
+
+
+def _deeper(value: Any, than: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inside is not None and (than == 0 or any(_deeper(each, than - 1) for each in inside))

@@ -24,8 +24,9 @@ from halfopen.accounts import Accounts
 from halfopen.config import key_file
 from halfopen.database.database import FILE, Database
 from halfopen.tunnels.installation import Installation
-from halfopen.tunnels.registry import Refused, Registration, Session
+from halfopen.tunnels.registrations import Refused, Registration
 from halfopen.tunnels.schema import TUNNELS
+from halfopen.tunnels.sessions import Session
 from halfopen.tunnels.vault import Vault
 from server import ask, serving
 

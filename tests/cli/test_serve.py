@@ -40,6 +40,13 @@ def test_times_to_keep_are_told_as_they_were_given(halfopen: Callable[..., Ran],
     assert "--keep-connections (30h)" in ran.err
 
 
+@pytest.mark.parametrize("given", ["0s", "3", "1d", "-1m", "12345s"])
+def test_a_grace_that_is_none_is_told(halfopen: Callable[..., Ran], tmp_path: Path, given: str) -> None:
+    ran = halfopen("serve", "--data", tmp_path, f"--grace={given}")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"--grace: {given} cannot be used; accepted: a time such as 30s, 3m or 1h" in ran.err
+
+
 @pytest.mark.parametrize("host", ["nonsense..x", "no-such-host.invalid", "x" * 70, ""])
 def test_a_name_that_is_no_hosts_is_refused_in_a_line(
     halfopen: Callable[..., Ran], tmp_path: Path, host: str

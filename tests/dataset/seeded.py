@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from halfopen.accounts.permissions import EDGE_REPORT
 from halfopen.tunnels.installation import Installation
-from halfopen.tunnels.registry import Registered, Registration
+from halfopen.tunnels.registrations import Registered, Registration
 from halfopen.tunnels.vault import RunToken
 
 _CONFIG: Final = {"ingress": [{"service": "http_status:404"}]}

@@ -17,7 +17,8 @@ from halfopen.edge.exchange import Exchange
 from halfopen.edge.holdings import AWAY, Holding, Holdings
 from halfopen.edge.registry import AwayError, FarRegistry, OwnRegistry, Registry
 from halfopen.tunnels.installation import Installation
-from halfopen.tunnels.registry import Refused, Registered, Registration, SessionError
+from halfopen.tunnels.registrations import Refused, Registered, Registration
+from halfopen.tunnels.sessions import SessionError
 from halfopen.tunnels.vault import RunToken
 from halfopen.tunnelwire.exchange import Request
 from tests.serving import running

@@ -79,7 +79,7 @@ def serving(data: Path, *command: str) -> Iterator[Served]:
         port = str(probe.getsockname()[1])
     env = os.environ | {
         "HALFOPEN_DATA": str(data), "HALFOPEN_STORE": str(data / "store"),
-        "HALFOPEN_KEEP_CONNECTIONS": str(30 * DAY), "HALFOPEN_KEEP_ROLLUPS": str(400 * DAY),
+        "HALFOPEN_GRACE": "180", "HALFOPEN_KEEP_CONNECTIONS": str(30 * DAY), "HALFOPEN_KEEP_ROLLUPS": str(400 * DAY),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
     }  # fmt: skip
     log = data / "log"

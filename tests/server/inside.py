@@ -13,7 +13,7 @@ from cloudflare import Cloudflare
 from starlette.applications import Starlette
 
 from halfopen.accounts import Accounts
-from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
+from halfopen.server import DATA, GRACE, KEEP_CONNECTIONS, KEEP_ROLLUPS, STORE
 from halfopen.server.app import create
 
 
@@ -39,6 +39,7 @@ def serving(data: Path, environment: pytest.MonkeyPatch) -> Iterator[httpx.Clien
     accounts.close()
     environment.setenv(DATA, str(data))
     environment.setenv(STORE, str(data / "store"))
+    environment.setenv(GRACE, "180")
     environment.setenv(KEEP_CONNECTIONS, str(30 * 86400))
     environment.setenv(KEEP_ROLLUPS, str(400 * 86400))
     with httpx.Client(

@@ -15,7 +15,7 @@ from sqlalchemy import delete
 from halfopen.config import ACCOUNTS_URL
 from halfopen.database.database import Database
 from halfopen.tunnels.installation import Installation
-from halfopen.tunnels.registry import Registered, Registration
+from halfopen.tunnels.registrations import Registered, Registration
 from halfopen.tunnels.schema import TUNNELS
 from halfopen.tunnels.vault import RunToken, new_secret
 

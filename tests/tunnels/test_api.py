@@ -17,8 +17,10 @@ import jwt
 import pytest
 from sqlalchemy import update
 
+from halfopen.errors import RefusedError
 from halfopen.tunnels.schema import TUNNELS
 from tests.tunnels.played import PlayedEdge, Server
+from tests.tunnels.world import World
 
 SECRET = base64.b64encode(b"s" * 32).decode()
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
@@ -384,3 +386,18 @@ def test_who_may_read_and_who_may_write(tenant: Server) -> None:
         for who in (reader, stranger):
             answer = who.ask(method, path, json=body)
             assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, 10000), (method, path)
+
+
+def test_an_account_has_so_many_tunnels_and_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("halfopen.tunnels.catalogue.MOST_TUNNELS", 2)
+    first, _ = world.tunnel("one")
+    world.tunnel("two")
+    with pytest.raises(
+        RefusedError, match="This account has 2 tunnels, as many as an account may"
+    ) as refused:
+        world.tunnel("three")
+    assert refused.value.status == 400
+    world.here.tunnels.delete(world.account, first.id)
+    world.tunnel("three")  # deleted ones do not count
+    other = world.here.accounts.create_account("Other").id
+    world.here.tunnels.create(other, "one")

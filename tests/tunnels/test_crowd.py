@@ -14,7 +14,7 @@ from halfopen.tunnels.catalogue import Filter
 from halfopen.tunnels.configurations import Configuration
 from halfopen.tunnels.hostnames import Claimed, Zone
 from halfopen.tunnels.installation import Installation
-from halfopen.tunnels.registry import Registered, Registration
+from halfopen.tunnels.registrations import Registered, Registration
 from tests.databases.database import Database
 from tests.tunnels.played import Server
 

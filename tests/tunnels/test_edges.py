@@ -7,12 +7,15 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
+from tests.databases.database import Database
+from tests.serving import running
 from tests.tunnels.played import PlayedEdge, Server
 
 
@@ -83,11 +86,37 @@ def test_a_local_configuration_and_the_version_in_use(tenant: Server, edge: Play
     tunnel = tenant.ask("POST", tenant.tunnels, json={"name": "blog"}).json()["result"]
     first = edge.register(tunnel["token"], [0])[0]["connection"]
     reported = {"ingress": [{"service": "http://127.0.0.1:9000"}], "warp-routing": {}}
-    edge.post(edge.here("reports"), {"connection": first, "configuration": reported, "applied": 7})
+    edge.post(edge.here("reports"), {"connection": first, "configuration": reported})
     found = tenant.ask("GET", f"{tenant.tunnels}/{tunnel['id']}/configurations").json()["result"]
     assert (found["version"], found["source"], found["config"]) == (1, "local", reported)
     (client,) = tenant.ask("GET", f"{tenant.tunnels}/{tunnel['id']}/connections").json()["result"]
+    assert client["config_version"] == 1  # the version it is kept as
+    edge.post(edge.here("reports"), {"connection": first, "configuration": {**reported, "ingress": []}})
+    edge.post(edge.here("reports"), {"connection": first, "configuration": {**reported, "ingress": []}})
+    (client,) = tenant.ask("GET", f"{tenant.tunnels}/{tunnel['id']}/connections").json()["result"]
+    assert client["config_version"] == 2
+    edge.post(edge.here("reports"), {"connection": first, "applied": 7})
+    (client,) = tenant.ask("GET", f"{tenant.tunnels}/{tunnel['id']}/connections").json()["result"]
     assert client["config_version"] == 7
+
+
+def test_the_grace_of_a_server_is_the_one_it_is_told(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    database = Database(data)
+    with database.accounts() as accounts:
+        token, _ = accounts.create_token(["admin"])
+        account = accounts.every_account()[0].id
+    with running(data, "--grace", "1s", environment=database.environment) as url:
+        server = Server(database, f"{url}/client/v4", account, token)
+        made = server.ask("POST", server.tunnels, json={"name": "blog"}).json()["result"]
+        edge = server.edge()
+        edge.register(made["token"])
+        edge.depart(sorted(edge.held), lost=True)
+        wait = time.monotonic() + 20
+        while server.ask("GET", f"{server.tunnels}/{made['id']}").json()["result"]["connections"]:
+            assert time.monotonic() < wait
+            time.sleep(0.1)
 
 
 def test_an_edge_asks_for_news_a_few_times_at_once_and_others_are_served_meanwhile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -63,14 +64,16 @@ def test_what_a_connector_reports_never_routes(world: World) -> None:
     (connected,) = world.connect(session, token, [0])
     reported = world.here.registry.report(session, connected)
     assert reported == tunnel.id
-    world.here.configurations.report(reported, config("app.example.com"))
+    world.here.configurations.report(reported, config("app.example.com"), connected)
     found = world.here.configurations.get(world.account, tunnel.id)
     assert (found.version, found.source, found.config) == (1, "local", config("app.example.com"))
-    world.here.configurations.report(tunnel.id, config("app.example.com"))
+    world.here.configurations.report(tunnel.id, config("app.example.com"), connected)
     assert world.here.configurations.get(world.account, tunnel.id).version == 1  # nothing new
     assert world.here.hostnames.routing() == {}
     put(world, tunnel, "www.example.com")
-    world.here.configurations.report(tunnel.id, config("app.example.com"))  # it is configured here now
+    world.here.configurations.report(
+        tunnel.id, config("app.example.com"), connected
+    )  # it is configured here now
     assert world.here.configurations.get(world.account, tunnel.id).version == 2
     assert world.here.hostnames.routing() == {"www.example.com": tunnel.id}
 
@@ -212,3 +215,64 @@ def test_an_edge_hears_of_it_and_gets_what_it_routes_and_pushes_by(tenant: Serve
             404,
             [{"code": 1001, "message": "Zone not found"}],
         )
+
+
+def test_only_what_changes_is_news_and_is_told_since_a_number(tenant: Server, edge: PlayedEdge) -> None:
+    zone = tenant.zone(f"{tenant.account[-8:]}.example")
+    first, second = (
+        tenant.ask("POST", tenant.tunnels, json={"name": name}).json()["result"] for name in ("a", "b")
+    )
+
+    def configure(tunnel: Any, *hostnames: str) -> int:
+        wanted = {"config": config(*(f"{name}.{zone.name}" for name in hostnames))}
+        answer = tenant.ask("PUT", f"{tenant.tunnels}/{tunnel['id']}/configurations", json=wanted)
+        assert answer.status_code == 200
+        version: int = answer.json()["result"]["version"]
+        return version
+
+    def claim(tunnel: Any) -> str:
+        asked = {"type": "dns", "user_hostname": "claimed", "overwrite_existing": True}
+        answer = tenant.ask("PUT", f"/zones/{zone.id}/tunnels/{tunnel['id']}/routes", json=asked)
+        change: str = answer.json()["result"]["cname"]
+        return change
+
+    def told(since: int) -> Any:
+        return edge.ask("GET", edge.here("routing"), params={"since": since}).json()["result"]
+
+    for tunnel in (first, second):
+        edge.register(tunnel["token"], [0])
+    assert (configure(first, "x", "y"), configure(second, "z"), claim(first)) == (1, 1, "new")
+    everything = edge.routing()
+    number = everything["routing"]
+    assert everything["complete"]
+    nothing = {"routing": number, "hostnames": {}, "configurations": {}, "complete": False}
+    assert told(number) == nothing
+    assert (configure(first, "x", "y"), claim(first)) == (1, "unchanged")
+    assert told(number) == nothing
+    assert (configure(first, "y"), claim(second)) == (2, "updated")
+    since = told(number)
+    assert since["hostnames"] == {f"x.{zone.name}": None, f"claimed.{zone.name}": second["id"]}
+    assert {name: each["version"] for name, each in since["configurations"].items()} == {first["id"]: 2}
+    assert told(since["routing"])["hostnames"] == {}
+    assert told(since["routing"] + 1)["complete"]  # a number that never was
+    some = edge.post(edge.here("configurations"), {"tunnels": [second["id"], str(uuid4())]})
+    assert {name: each["version"] for name, each in some.items()} == {second["id"]: 1}
+    edge.depart(sorted(edge.held))
+    assert edge.post(edge.here("configurations"), {"tunnels": [second["id"]]}) == {}
+
+
+def test_what_is_too_long_ago_to_tell_is_told_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("halfopen.tunnels.rows.REMEMBERED", 3)
+    tunnel, _ = world.tunnel()
+    world.here.hostnames.add_zone(world.account, "example.com")
+    put(world, tunnel, "app.example.com")
+    for number in range(3):
+        put(world, tunnel, f"app{number}.example.com")
+    assert world.here.hostnames.changed(0) is None
+    # By the numbers of its routing: the first configuration made 1.
+    assert world.here.hostnames.changed(2) == {
+        "app0.example.com": None, "app1.example.com": None, "app2.example.com": tunnel.id
+    }  # fmt: skip
+    assert world.here.hostnames.changed(4) == {}
+    world.here.hostnames.remove_zone("example.com")
+    assert world.here.hostnames.changed(4) == {"app2.example.com": None}

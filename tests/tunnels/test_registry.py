@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select, update
 
-from halfopen.tunnels.registry import DELETED, GRACE, LEASE, SECRET, UNKNOWN, SessionError
+from halfopen.tunnels.registrations import DELETED, SECRET, UNKNOWN
+from halfopen.tunnels.registry import GRACE, LEASE
+from halfopen.tunnels.schema import CONNECTIONS, TUNNELS
+from halfopen.tunnels.sessions import SessionError
+from tests.databases.database import Database
 from tests.tunnels.world import World, asked
 
 
@@ -244,6 +250,47 @@ def test_pending_connections_are_cleaned_up_without_waiting(world: World) -> Non
     world.here.tunnels.clean_up(world.account, tunnel.id)
     assert time.monotonic() - started < 4
     assert world.links(tunnel) == {}
+
+
+@pytest.mark.parametrize("speaks", ["unregister", "heartbeat"])
+def test_what_is_cleaned_up_while_its_edge_says_it_broke_off_is_closed(
+    world: World, database: Database, speaks: str
+) -> None:
+    session = world.edge()
+    tunnel, token = world.tunnel()
+    (link,) = world.connect(session, token, [0])
+    world.later(LEASE)  # whoever holds it knows it by now
+    with ThreadPoolExecutor() as aside:
+        with database.connection() as cleaning:
+            cleaning.execute(select(TUNNELS).where(TUNNELS.c.id == tunnel.id).with_for_update())
+            cleaning.execute(update(CONNECTIONS).values(dead=world.time))
+            if speaks == "heartbeat":
+                said = aside.submit(lambda: world.here.registry.heartbeat(session, []) and None)
+            else:
+                said = aside.submit(world.here.registry.unregister, session, [link], True)
+            time.sleep(0.3)  # it has looked, and waits for the clean-up
+        said.result(20)
+    with database.connection() as connection:
+        assert connection.execute(select(CONNECTIONS)).all() == []
+
+
+@pytest.mark.parametrize("revoked", [True, False])
+def test_what_an_edge_held_is_lost_since_its_lease_ended_whenever_that_is_noticed(
+    world: World, revoked: bool
+) -> None:
+    session = world.edge()
+    tunnel, token = world.tunnel()
+    (link,) = world.connect(session, token, [0])
+    ends = world.time + LEASE * 1_000_000
+    world.later(LEASE + 100)
+    if revoked:
+        world.here.edges.revoke("edge-1")
+    else:
+        world.edge()
+    found = world.get(tunnel)
+    assert [(each.id, each.lost) for each in found.links] == [(link, found.inactive)]
+    assert found.inactive is not None
+    assert found.inactive <= ends
 
 
 def test_the_version_a_connector_uses_is_shown(world: World) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -13,7 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from halfopen.tunnels.records import status_of
-from halfopen.tunnels.registry import GRACE, LEASE, Registered, Session, SessionError
+from halfopen.tunnels.registrations import Registered
+from halfopen.tunnels.registry import GRACE, LEASE
+from halfopen.tunnels.sessions import Session, SessionError
+from tests.databases.database import Database
 from tests.tunnels.world import World, asked
 
 NAMES = ("ams-1", "par-1")
@@ -101,7 +103,7 @@ class Machine(RuleBasedStateMachine):
     def restart(self, name: str, remembers: bool) -> None:
         """A new process, which may speak of what the one before it held."""
         before = self.edges.get(name)
-        self.let_go(name, self.now)
+        self.let_go(name, self.now if before is None or before.alive is None else min(before.alive, self.now))
         holds = before.holds if before and remembers else set()
         self.edges[name] = Edge(self.world.edge(name), self.now + LEASE, holds)
         if before:
@@ -219,15 +221,16 @@ def _some(ids: Iterable[str]) -> st.SearchStrategy[set[str]]:
     return st.sets(st.sampled_from(sorted(ids))) if ids else st.just(set())
 
 
-def test_it_does_what_its_model_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_does_what_its_model_does(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("halfopen.tunnels.catalogue.CLOSED_WITHIN", 0)
-    (tmp_path / "data").mkdir(mode=0o700)
 
     class Here(Machine):
-        world = World(tmp_path / "data", None, monkeypatch)
+        world = World(database.data, database.url, monkeypatch)
 
     checks = list(HealthCheck)
+    examples = 10 if database.url else 40
     run_state_machine_as_test(
-        Here, settings=settings(max_examples=40, stateful_step_count=30, deadline=None, database=None, suppress_health_check=checks)
+        Here,
+        settings=settings(max_examples=examples, stateful_step_count=30, deadline=None, database=None, suppress_health_check=checks),
     )  # fmt: skip
     Here.world.here.close()

@@ -11,7 +11,8 @@ import pytest
 from halfopen.database.database import Database
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.records import Tunnel
-from halfopen.tunnels.registry import Refused, Registered, Registration, Session
+from halfopen.tunnels.registrations import Refused, Registered, Registration
+from halfopen.tunnels.sessions import Session
 from halfopen.tunnels.vault import RunToken
 
 MINUTE = 60.0

@@ -109,7 +109,7 @@ def _run(args: Namespace) -> int:
     from halfopen.edge.registry import FarRegistry
     from halfopen.edge.running import Places, run
     from halfopen.edge.trust import Trust
-    from halfopen.tunnels.registry import SessionError
+    from halfopen.tunnels.sessions import SessionError
 
     logging.basicConfig(format="halfopen: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)

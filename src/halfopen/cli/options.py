@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from math import isfinite
@@ -16,7 +16,9 @@ from halfopen.model import SECOND
 if TYPE_CHECKING:
     from halfopen.connections.limits import Limits
 
-_HOURS: Final = {"h": 1, "d": 24, "w": 168}
+_MINUTES: Final = {"s": 1, "m": 60, "h": 3600}
+_DAYS: Final = {"h": 3600, "d": 86_400, "w": 604_800}
+"""Seconds of units of time."""
 
 
 def seconds(name: str) -> Callable[[str], int]:
@@ -59,15 +61,23 @@ def ports(name: str) -> Callable[[str], frozenset[int]]:
 
 def days(name: str) -> Callable[[str], timedelta]:
     """Hours, days or weeks: a number and one of h, d, w."""
+    return _span(name, _DAYS, "a time such as 12h, 30d or 52w")
 
+
+def minutes(name: str) -> Callable[[str], timedelta]:
+    """Seconds, minutes or hours: a number and one of s, m, h."""
+    return _span(name, _MINUTES, "a time such as 30s, 3m or 1h")
+
+
+def _span(name: str, units: Mapping[str, int], accepted: str) -> Callable[[str], timedelta]:
     def read(text: str) -> timedelta:
         number, unit = text[:-1], text[-1:]
         if (
             not (number.isascii() and number.isdigit() and len(number) <= 4 and int(number))
-            or unit not in _HOURS
+            or unit not in units
         ):
-            raise UsageError(name, text, "a time such as 12h, 30d or 52w")
-        return timedelta(hours=int(number) * _HOURS[unit])
+            raise UsageError(name, text, accepted)
+        return timedelta(seconds=int(number) * units[unit])
 
     return read
 

@@ -42,6 +42,10 @@ def add(verbs: Any) -> None:
         "--trusted-proxy", metavar="CIDR,...", action="extend", type=options.networks("--trusted-proxy"), default=[],
         help="networks of reverse proxies, whose X-Forwarded-For or Forwarded tells the client; may be repeated (default: nobody's does)",
     )  # fmt: skip
+    verb.add_argument(
+        "--grace", metavar="TIME", type=options.minutes("--grace"), default="3m",
+        help="how long a tunnel's connection that broke off is pending, such as 30s, 3m or 1h (default: 3m); the same for all servers of a database",
+    )  # fmt: skip
     verb.set_defaults(run=run)
 
 
@@ -49,7 +53,7 @@ def run(args: Namespace) -> int:
     """Serve until told to stop."""
     from halfopen.config import data_directory
     from halfopen.places import Places
-    from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
+    from halfopen.server import DATA, GRACE, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
     from halfopen.server.process import serve
 
     data = data_directory(args.data)
@@ -62,6 +66,7 @@ def run(args: Namespace) -> int:
         KEEP_CONNECTIONS: keep_connections,
         KEEP_ROLLUPS: keep_rollups,
         PLACES: json.dumps(places),
+        GRACE: str(int(args.grace.total_seconds())),
         TRUSTED_PROXIES: ",".join(map(str, args.trusted_proxy)),
     }
     address = _address(args.host, args.port)

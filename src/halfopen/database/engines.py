@@ -23,7 +23,7 @@ WAIT: Final = 10.0
 CHANNEL: Final = "halfopen"
 """What PostgreSQL's notifications are told on."""
 
-_LOOK: Final = 0.02  # seconds between two looks whether SQLite has changed
+_LOOK: Final = 0.02  # seconds between two looks
 _LISTEN: Final = 1.0  # seconds for which PostgreSQL is listened to at a time
 _SCHEMES: Final = ("postgresql", "postgres", "postgresql+psycopg")
 _SHAPE: Final = "not a URL such as postgresql://user:password@host/database"
@@ -108,7 +108,16 @@ def listening(connection: Any) -> Callable[[], bool]:
     """Whether PostgreSQL, by a connection of its driver, has told of a change since it was asked last."""
     connection.autocommit = True
     connection.execute(f"LISTEN {CHANNEL}")
-    return lambda: any(True for _ in connection.notifies(timeout=_LISTEN, stop_after=1))
+
+    def changed() -> bool:
+        if not any(True for _ in connection.notifies(timeout=_LISTEN, stop_after=1)):
+            return False
+        time.sleep(_LOOK)  # they come in showers: one look for each
+        for _ in connection.notifies(timeout=0):
+            pass
+        return True
+
+    return changed
 
 
 def _name(url: URL) -> str:

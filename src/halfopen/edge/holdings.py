@@ -14,7 +14,8 @@ from typing import Any, Final, Protocol
 from halfopen.edge.exchange import Exchange, Stream
 from halfopen.edge.registry import AwayError, Registry
 from halfopen.tunnels.edge_routes import Pushed
-from halfopen.tunnels.registry import HEARTBEAT, Refused, Registered, Registration
+from halfopen.tunnels.registrations import Refused, Registered, Registration
+from halfopen.tunnels.registry import HEARTBEAT
 from halfopen.tunnelwire.exchange import Request
 
 LOG: Final = logging.getLogger("halfopen.edge")
@@ -74,7 +75,7 @@ class Holdings:
         self._something = asyncio.Event()
         self._stale = asyncio.Event()  # whether routing is to be asked for
         self._routing = -1
-        self._hostnames: Mapping[str, str] = {}
+        self._hostnames: Mapping[str, str | None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.colo = ""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from halfopen.edge.exchange import Exchange
 from halfopen.edge.holdings import Holding, Holdings
-from halfopen.tunnels.registry import Refused, Registration
+from halfopen.tunnels.registrations import Refused, Registration
 from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.exchange import Body, Broken, End, Reply, Request
 from halfopen.tunnelwire.http2.edge import Configured, EdgeConnection, EdgeEvent, Replied

@@ -28,7 +28,8 @@ from halfopen.tunnels.edge_routes import (
 )
 from halfopen.tunnels.edges import Edge
 from halfopen.tunnels.installation import Installation
-from halfopen.tunnels.registry import Refused, Registered, Registration, Session, SessionError
+from halfopen.tunnels.registrations import Refused, Registered, Registration
+from halfopen.tunnels.sessions import Session, SessionError
 
 Told = TypeVar("Told")
 
@@ -111,7 +112,7 @@ class OwnRegistry:
     def _report(self, connection: str, applied: int | None, configuration: dict[str, Any] | None) -> None:
         tunnel = self._here.registry.report(self._session, connection, applied)
         if tunnel is not None and configuration is not None:
-            self._here.configurations.report(tunnel, configuration)
+            self._here.configurations.report(tunnel, configuration, connection)
 
     async def news(self, routing: int) -> NewsResult:
         """As `Registry.news`."""

@@ -15,3 +15,6 @@ PLACES: Final = "HALFOPEN_PLACES"
 
 TRUSTED_PROXIES: Final = "HALFOPEN_TRUSTED_PROXIES"
 """And the networks of reverse proxies that are believed, separated by commas."""
+
+GRACE: Final = "HALFOPEN_GRACE"
+"""And for how many seconds a tunnel's connection that broke off is pending."""

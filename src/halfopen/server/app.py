@@ -36,7 +36,7 @@ from halfopen.radar.networks import network_routes
 from halfopen.radar.notes import Notes
 from halfopen.radar.routes import radar_routes
 from halfopen.radar.search import search_routes
-from halfopen.server import DATA, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
+from halfopen.server import DATA, GRACE, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
 from halfopen.server.annotation_page import annotation_page
 from halfopen.server.batches import batch_routes
 from halfopen.server.document_page import document_page
@@ -59,7 +59,7 @@ def create(every: float = EVERY) -> Starlette:
         logger.addHandler(logging.StreamHandler(sys.stderr))
         logger.propagate = False
     data = Path(os.environ[DATA])
-    here = Installation(data, accounts_url())
+    here = Installation(data, accounts_url(), int(os.environ[GRACE]))
     store = Store(os.environ[STORE], create=True)
     door = Door(store)
     notes = Notes(data)

@@ -28,6 +28,9 @@ from halfopen.tunnels.vault import RunToken, Vault, new_secret
 CLOSED_WITHIN: Final = 5.0
 """Seconds for which a clean-up waits until edges have closed what they held."""
 
+MOST_TUNNELS: Final = 1_000
+"""Tunnels of an account, deleted ones not counted: Cloudflare's own number."""
+
 _LONGEST_NAME: Final = 100
 _TAKEN: Final = (
     "You already have a tunnel with this name. Choose another name, or delete the tunnel that has it."
@@ -102,7 +105,8 @@ class Tunnels:
     ) -> tuple[Tunnel, RunToken]:
         """Make a tunnel, with a secret of its own unless one is brought along.
 
-        ConflictError where the name is taken, UsageError where the name cannot be one.
+        ConflictError where the name is taken, UsageError where the name cannot be one, RefusedError where the account has
+        MOST_TUNNELS.
         """
         _check_name(name)
         token = RunToken(account, str(uuid4()), secret or new_secret())
@@ -240,6 +244,7 @@ class Tunnels:
 
     def _make(self, connection: Connection, token: RunToken, name: str, config_src: str) -> Tunnel:
         self._vault.check(connection)
+        _check_room(connection, token.account)
         same = connection.execute(select(TUNNELS.c.deleted).where(TUNNELS.c.id == token.tunnel)).first()
         if same is not None:
             raise ConflictError(1013, (_THERE if same.deleted is None else _GONE).format(token.tunnel))
@@ -259,7 +264,7 @@ class Tunnels:
         while left and time.monotonic() < until:
             seen = self._changes.count
             with self._database.reading() as connection:
-                still = select(CONNECTIONS.c.id).where(CONNECTIONS.c.id.in_(left))
+                still = select(CONNECTIONS.c.id).where(rows.among(connection, CONNECTIONS.c.id, left))
                 left = set(connection.execute(still).scalars())
             if left:
                 self._changes.wait(seen, until)
@@ -333,6 +338,14 @@ def _stands(status: Status) -> ColumnElement[bool]:
             return (live == 0) & TUNNELS.c.ran
         case Status.inactive:
             return (live == 0) & ~TUNNELS.c.ran
+
+
+def _check_room(connection: Connection, account: str) -> None:
+    its = (TUNNELS.c.account_id == account) & TUNNELS.c.deleted.is_(None)
+    if connection.execute(select(func.count()).where(its)).scalar_one() >= MOST_TUNNELS:
+        raise RefusedError(
+            1003, f"This account has {MOST_TUNNELS:,} tunnels, as many as an account may. Delete one first."
+        )
 
 
 def _check_name(name: str) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from halfopen.database.database import Database
 from halfopen.errors import MissingError, SizeError
 from halfopen.tunnels import ingress, leading, rows
 from halfopen.tunnels.leading import current
-from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, TUNNELS
+from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, CONNECTORS, TUNNELS
 
 LONGEST: Final = 256 << 10
 """Bytes of a configuration as JSON."""
@@ -51,7 +52,7 @@ class Configurations:
             return _latest(connection, row)
 
     def put(self, account: str, tunnel: str, config: Any) -> Configuration:
-        """Set the next version; from then on the tunnel is configured here.
+        """Set the next version, or leave the last one where it says the same; from then on the tunnel is configured here.
 
         RefusedError (1056) where cloudflared would not take it or a hostname leads to another tunnel.
         """
@@ -65,33 +66,50 @@ class Configurations:
             now = self._database.now(connection)
             last = _latest(connection, row)
             before = ingress.hostnames(last.config) if last.config and last.source == "cloudflare" else []
-            connection.execute(update(TUNNELS).where(TUNNELS.c.id == tunnel).values(config_src="cloudflare"))
-            made = _add(connection, row, "cloudflare", text, now)
+            same = last.source == "cloudflare" and last.config is not None and _text(last.config) == text
+            made = last if same else _add(connection, row, "cloudflare", text, now)
             leading.follow(connection, row, ingress.hostnames(kept), before, now)
-            rows.reroute(connection)
+            number = rows.reroute(connection, anyway=not same)
+            if not same:
+                values = {"config_src": "cloudflare", "configured": number}
+                connection.execute(update(TUNNELS).where(TUNNELS.c.id == tunnel).values(values))
             self._database.tell(connection)
         return made
 
-    def to_push(self, edge: str) -> list[Configuration]:
-        """The latest configurations that were set here of the tunnels of which an edge (its id) holds connections."""
-        held = select(CONNECTIONS.c.tunnel_id).where(
-            CONNECTIONS.c.edge_id == edge, CONNECTIONS.c.dead.is_(None)
-        )
-        wanted = select(TUNNELS).where(TUNNELS.c.id.in_(held), TUNNELS.c.config_src == "cloudflare")
+    def to_push(
+        self, edge: str, since: int | None = None, tunnels: Collection[str] | None = None
+    ) -> list[Configuration]:
+        """The latest configurations that were set here of the tunnels of which an edge (its id) holds connections: all, those that
+        are newer than the routing number `since`, or those of some `tunnels`."""
+        held = select(CONNECTIONS.c.tunnel_id).where(rows.of_edge(edge), rows.LISTED)
+        of_each = (CONFIGURATIONS.c.tunnel_id == TUNNELS.c.id) & (CONFIGURATIONS.c.source == "cloudflare")
+        newest = select(func.max(CONFIGURATIONS.c.version)).where(of_each).correlate(TUNNELS)
+        latest = of_each & (CONFIGURATIONS.c.version == newest.scalar_subquery())
+        wanted = select(CONFIGURATIONS).join(TUNNELS, latest).where(TUNNELS.c.id.in_(held))
+        wanted = wanted.where(TUNNELS.c.config_src == "cloudflare")
+        if since is not None:
+            wanted = wanted.where(TUNNELS.c.configured > since)
         with self._database.reading() as connection:
-            found = [_latest(connection, row) for row in connection.execute(wanted).all()]
-        return [each for each in found if each.source == "cloudflare" and each.config is not None]
+            if tunnels is not None:
+                wanted = wanted.where(rows.among(connection, TUNNELS.c.id, tunnels))
+            return [_configuration(row) for row in connection.execute(wanted)]
 
-    def report(self, tunnel: str, config: Any) -> None:
-        """Keep what a connector says its own configuration is; a version of its own where it differs from the last."""
+    def report(self, tunnel: str, config: Any, connection_id: str) -> None:
+        """Keep what the connector behind a connection says its own configuration is: a version of its own where it differs from the
+        last, which is the one that the connector uses."""
         text = _text(config)
         with self._database.writing() as connection:
             row = rows.lock_tunnels(connection, [tunnel]).get(tunnel)
             if row is None or row.deleted is not None or row.config_src != "local":
                 return
             last = current(connection, tunnel)
-            if last is None or last.config != text:
-                _add(connection, row, "local", text, self._database.now(connection))
+            if last is not None and last.config == text:
+                version = last.version
+            else:
+                version = _add(connection, row, "local", text, self._database.now(connection)).version
+            its = select(CONNECTIONS.c.connector_id).where(CONNECTIONS.c.id == connection_id)
+            whose = (CONNECTORS.c.tunnel_id == tunnel) & (CONNECTORS.c.id == its.scalar_subquery())
+            connection.execute(update(CONNECTORS).where(whose).values(config_version=version))
 
 
 def _add(connection: Connection, tunnel: Row[Any], source: str, text: str, now: int) -> Configuration:
@@ -108,7 +126,11 @@ def _latest(connection: Connection, tunnel: Row[Any]) -> Configuration:
     row = current(connection, tunnel.id)
     if row is None:
         return Configuration(tunnel.id, 0, tunnel.config_src, None, tunnel.created)
-    return Configuration(tunnel.id, row.version, row.source, json.loads(row.config), row.created)
+    return _configuration(row)
+
+
+def _configuration(row: Row[Any]) -> Configuration:
+    return Configuration(row.tunnel_id, row.version, row.source, json.loads(row.config), row.created)
 
 
 def _text(config: Any) -> str:

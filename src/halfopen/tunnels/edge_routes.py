@@ -7,7 +7,7 @@ is some. Whatever is lost on the way, a notification or an answer, the next hear
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Annotated, Any, Final
@@ -19,17 +19,20 @@ from halfopen.api.errors import Answer, Service
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import NULL, Call, Route, answered
 from halfopen.errors import ConflictError, ForbiddenError
-from halfopen.tunnels.configurations import Configurations
+from halfopen.tunnels.configurations import Configuration, Configurations
 from halfopen.tunnels.edges import Edge, Edges
 from halfopen.tunnels.hostnames import Hostnames
-from halfopen.tunnels.registry import HEARTBEAT, LEASE, Refused, Registration, Registry, Session, SessionError
+from halfopen.tunnels.registrations import LONGEST_WORD, MOST_FEATURES, Refused, Registration
+from halfopen.tunnels.registry import HEARTBEAT, LEASE, Registry
+from halfopen.tunnels.sessions import Session, SessionError
 from halfopen.tunnels.vault import MOST_SECRET_BYTES
 
 LONGEST_WAIT: Final = 60
 MOST: Final = 1000
 """Registrations of one request."""
 
-_LONGEST_BODY: Final = 16 << 20  # a heartbeat of some 400,000 connections
+_MOST_HELD: Final = 400_000
+_LONGEST_BODY: Final = _MOST_HELD * 40  # a heartbeat of so many connections
 
 _NAME: Final = Parameter(
     "edge_name", "Name of the edge, the key's own.", "an edge's name", pattern="^[0-9A-Za-z._-]{1,63}$"
@@ -54,12 +57,17 @@ _ROUTING: Final = Parameter(
     most=10**15 - 1,
 )
 
+_SINCE: Final = Parameter(
+    "since", "Only what has changed since the routing had this number.", "a number", "integer", least=0
+)
+
 _EDGE: Final = "/edges/{edge_name}/sessions"
 _HERE: Final = f"{_EDGE}/{{session_id}}"
 
 
 Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-Words = Annotated[str, msgspec.Meta(max_length=64)]
+Ids = Annotated[frozenset[Annotated[str, msgspec.Meta(max_length=36)]], msgspec.Meta(max_length=_MOST_HELD)]
+Words = Annotated[str, msgspec.Meta(max_length=LONGEST_WORD, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
 
 class SessionResult(msgspec.Struct, frozen=True):
@@ -74,7 +82,7 @@ class SessionResult(msgspec.Struct, frozen=True):
 class Held(msgspec.Struct, frozen=True):
     """The ids of connections that an edge holds."""
 
-    connections: frozenset[str]
+    connections: Ids
 
 
 class ToClose(msgspec.Struct, frozen=True):
@@ -86,7 +94,7 @@ class ToClose(msgspec.Struct, frozen=True):
 class Departures(msgspec.Struct, frozen=True):
     """The ids of connections that an edge holds no more: closed, or `lost` without a word."""
 
-    connections: frozenset[str]
+    connections: Ids
     lost: bool = False
 
 
@@ -100,7 +108,7 @@ class NewRegistration(msgspec.Struct, frozen=True):
     conn_index: Annotated[int, msgspec.Meta(ge=0, le=255)]
     version: Words
     arch: Words
-    features: Annotated[tuple[Words, ...], msgspec.Meta(max_length=64)]
+    features: Annotated[tuple[Words, ...], msgspec.Meta(max_length=MOST_FEATURES)]
     origin_ip: Annotated[str, msgspec.Meta(max_length=45, pattern=r"^[0-9A-Fa-f.:]+$")]
 
     def __post_init__(self) -> None:
@@ -128,7 +136,7 @@ class Report(msgspec.Struct, frozen=True):
     """What the connector behind a connection says: the version of the configuration it uses, or its own configuration."""
 
     connection: Id
-    applied: int | None = None
+    applied: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
     configuration: dict[str, Any] | None = None
 
 
@@ -147,11 +155,19 @@ class Pushed(msgspec.Struct, frozen=True):
 
 
 class RoutingResult(msgspec.Struct, frozen=True):
-    """Where hostnames lead (to tunnels, by id), and the configurations of the tunnels of which this edge holds connections."""
+    """Where hostnames lead (to tunnels, by id; null: nowhere any more), and the configurations of the tunnels of which this edge holds
+    connections: all, or where not `complete` those that have changed."""
 
     routing: int
-    hostnames: dict[str, str]
+    hostnames: Mapping[str, str | None]
     configurations: dict[str, Pushed]
+    complete: bool = True
+
+
+class OfTunnels(msgspec.Struct, frozen=True):
+    """The ids of tunnels."""
+
+    tunnels: Annotated[frozenset[Id], msgspec.Meta(max_length=MOST)]
 
 
 class EdgeRoutes:
@@ -180,7 +196,17 @@ class EdgeRoutes:
         yield _route("POST", f"{_HERE}/departures", self.depart, "Say what is held no more", NULL, Departures)
         yield _route("POST", f"{_HERE}/reports", self.report, "Tell what a connector says", NULL, Report)
         yield _route("GET", f"{_HERE}/news", self.news, "Wait for news", NewsResult, None, _ROUTING, _WAIT)
-        yield _route("GET", f"{_HERE}/routing", self.routing, "Where hostnames lead", RoutingResult)
+        yield _route(
+            "GET", f"{_HERE}/routing", self.routing, "Where hostnames lead", RoutingResult, None, _SINCE
+        )
+        yield _route(
+            "POST",
+            f"{_HERE}/configurations",
+            self.configurations,
+            "The configurations of some tunnels",
+            dict[str, Pushed],
+            OfTunnels,
+        )
 
     def begin(self, call: Call) -> Answer:
         """A session for an edge's new process."""
@@ -226,7 +252,7 @@ class EdgeRoutes:
         with _current():
             tunnel = self._registry.report(self._session(call), given.connection, given.applied)
         if tunnel is not None and given.configuration is not None:
-            self._configurations.report(tunnel, given.configuration)
+            self._configurations.report(tunnel, given.configuration, given.connection)
         return answered(None)
 
     def news(self, call: Call) -> Answer:
@@ -237,18 +263,25 @@ class EdgeRoutes:
         return answered(NewsResult(found.close, found.routing))
 
     def routing(self, call: Call) -> Answer:
-        """Everything an edge routes and pushes by."""
+        """What an edge routes and pushes by: everything, or what has changed since a number, if that is not too long ago."""
+        session = self._session(call)
         with _current():
             # The number first: what changes meanwhile is news again.
-            number = self._registry.news(self._session(call), -1, 0).routing
-        pushed = self._configurations.to_push(self._session(call).edge)
-        return answered(
-            RoutingResult(
-                number,
-                self._hostnames.routing(),
-                {each.tunnel: Pushed(each.version, each.config or {}) for each in pushed},
-            )
-        )
+            number = self._registry.news(session, -1, 0).routing
+        since = call.number("since", -1)
+        changed = self._hostnames.changed(since) if since >= 0 else None
+        if changed is not None:
+            pushed = self._configurations.to_push(session.edge, since)
+            return answered(RoutingResult(number, changed, _pushed(pushed), complete=False))
+        every = self._hostnames.routing()
+        return answered(RoutingResult(number, every, _pushed(self._configurations.to_push(session.edge))))
+
+    def configurations(self, call: Call) -> Answer:
+        """What to push to the connectors of some tunnels, by tunnel: where it holds connections and there is something."""
+        session = self._session(call)
+        with _current():
+            self._registry.check(session)
+        return answered(_pushed(self._configurations.to_push(session.edge, tunnels=call.given.tunnels)))
 
     def _edge(self, call: Call) -> Edge:
         name = call.path["edge_name"]
@@ -259,6 +292,10 @@ class EdgeRoutes:
 
     def _session(self, call: Call) -> Session:
         return Session(self._edge(call).id, call.path["session_id"])
+
+
+def _pushed(configurations: Sequence[Configuration]) -> dict[str, Pushed]:
+    return {each.tunnel: Pushed(each.version, each.config or {}) for each in configurations}
 
 
 def _route(

@@ -84,7 +84,7 @@ class Edges:
                 raise UsageError("edge", name, "the name of an edge (halfopen edge list)")
             if row.revoked is None:
                 now = self._database.now(connection)
-                rows.let_go(connection, row.id, now)
+                rows.let_go(connection, row, now)
                 connection.execute(update(EDGES).where(its).values(revoked=now, session=None, alive=None))
                 self._database.tell(connection)
 

@@ -16,7 +16,7 @@ from halfopen.accounts.credentials import new_identifier
 from halfopen.database.database import Database
 from halfopen.errors import ConflictError, InvalidError, MissingError, RefusedError, Rejected, UsageError
 from halfopen.tunnels import leading, names, rows
-from halfopen.tunnels.schema import HOSTNAMES, TUNNELS, ZONES
+from halfopen.tunnels.schema import HOSTNAMES, ROUTED, TUNNELS, ZONES
 
 MOST_CLAIMS: Final = 1000
 """Claimed hostnames of a zone; one that a configuration names counts for nothing."""
@@ -173,6 +173,15 @@ class Hostnames:
         """Every hostname and the id of the tunnel it leads to; ``*.`` before a name stands for any name below it."""
         wanted = select(HOSTNAMES.c.hostname, HOSTNAMES.c.tunnel_id)
         with self._database.reading() as connection:
+            return {row.hostname: row.tunnel_id for row in connection.execute(wanted)}
+
+    def changed(self, since: int) -> dict[str, str | None] | None:
+        """The hostnames that lead elsewhere since the routing had the number `since`, None for nowhere; None where that is too long ago to
+        tell."""
+        wanted = select(ROUTED.c.hostname, ROUTED.c.tunnel_id).where(ROUTED.c.changed > since)
+        with self._database.reading() as connection:
+            if not 0 <= rows.routing(connection) - since < rows.REMEMBERED:
+                return None
             return {row.hostname: row.tunnel_id for row in connection.execute(wanted)}
 
 

@@ -12,19 +12,20 @@ from halfopen.tunnels.catalogue import Tunnels
 from halfopen.tunnels.configurations import Configurations
 from halfopen.tunnels.edges import Edges
 from halfopen.tunnels.hostnames import Hostnames
-from halfopen.tunnels.registry import Registry
+from halfopen.tunnels.registry import GRACE, Registry
 from halfopen.tunnels.vault import Vault
 
 
 class Installation:
-    """Accounts, tunnels and edges of a data directory, or of the PostgreSQL database at `url`."""
+    """Accounts, tunnels and edges of a data directory, or of the PostgreSQL database at `url`. `grace` (s) is how long a connection that
+    broke off is pending."""
 
-    def __init__(self, data: Path, url: str | None = None) -> None:
+    def __init__(self, data: Path, url: str | None = None, grace: int = GRACE) -> None:
         self._database = Database.open(data, url)
         self.accounts = Accounts(self._database)
         self.vault = Vault(key_file(data))
         self._changes = Changes(self._database)
-        self.registry = Registry(self._database, self._changes, self.vault)
+        self.registry = Registry(self._database, self._changes, self.vault, grace)
         self.tunnels = Tunnels(self._database, self._changes, self.vault, self.registry)
         self.configurations = Configurations(self._database)
         self.hostnames = Hostnames(self._database)
@@ -32,5 +33,6 @@ class Installation:
 
     def close(self) -> None:
         """Close the database, and let go who waits for its news."""
+        self.registry.close()
         self._changes.close()
         self._database.close()

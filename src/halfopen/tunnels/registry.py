@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import uuid4
 
 from sqlalchemy import Connection, Row, delete, exists, or_, select, update
 
 from halfopen.database.changes import Changes
 from halfopen.database.database import Database
-from halfopen.tunnels import rows
+from halfopen.tunnels import rows, sessions
+from halfopen.tunnels.registrations import Refused, Registered, Registration, decided
 from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, EDGES
+from halfopen.tunnels.sessions import Session, SessionError
 from halfopen.tunnels.together import Together
 from halfopen.tunnels.vault import Vault
+from halfopen.tunnels.waiting import WaitingEdges
 
 SECOND: Final = 1_000_000
 """Microseconds."""
@@ -39,46 +41,6 @@ GRACE: Final = 180
 
 _UNDERWAY: Final = 30  # seconds for which the answer to a registration may be on its way to the edge
 _TOGETHER: Final = 200  # registrations in one commit
-_GATHER: Final = 0.02  # seconds
-
-UNKNOWN: Final = "Unauthorized: Record for tunnel not found"
-DELETED: Final = "Unauthorized: Failed to get tunnel"
-SECRET: Final = "Unauthorized: Invalid tunnel secret"
-"""Why a registration is refused, in the words cloudflared knows: it tries again for ever, with pauses."""
-
-
-class SessionError(Exception):
-    """An edge that speaks without a session, or in one that is over: it has to begin a new one."""
-
-
-@dataclass(frozen=True)
-class Registration:
-    """One connection of a connector, as it registers with an edge. `secret` is what it claims the tunnel's to be."""
-
-    account: str
-    tunnel: str
-    secret: bytes
-    connector: str
-    conn_index: int
-    version: str
-    arch: str
-    features: tuple[str, ...]
-    origin_ip: str
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A registration that is accepted: the id of the connection; whether the tunnel is configured here."""
-
-    connection: str
-    remotely_managed: bool
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A registration that is not: what the connector is told."""
-
-    cause: str
 
 
 @dataclass(frozen=True)
@@ -87,14 +49,6 @@ class News:
 
     close: tuple[str, ...]
     routing: int
-
-
-@dataclass(frozen=True)
-class Session:
-    """The time an edge's process speaks for it; a new one ends it, and lets go of all it held. `edge` is the edge's id."""
-
-    edge: str
-    id: str
 
 
 class Registry:
@@ -113,11 +67,15 @@ class Registry:
         clock: Callable[[Connection], int] | None = None,
     ) -> None:
         self._database = database
-        self._changes = changes
         self._vault = vault
         self._grace = grace * SECOND
         self.clock = clock or database.now
         self._together = Together(self._register, _TOGETHER)
+        self._waiting = WaitingEdges(database, changes)
+
+    def close(self) -> None:
+        """Let go who waits for news."""
+        self._waiting.close()
 
     # --- what edges say
 
@@ -126,9 +84,9 @@ class Registry:
         session = Session(edge, secrets.token_hex(16))
         its = EDGES.c.id == edge
         with self._database.writing() as connection:
-            connection.execute(select(EDGES.c.id).where(its).with_for_update())
+            before = connection.execute(select(EDGES).where(its).with_for_update()).one()
             now = self.clock(connection)
-            rows.let_go(connection, edge, now)
+            rows.let_go(connection, before, now)
             connection.execute(
                 update(EDGES).where(its).values(session=session.id, alive=now + LEASE * SECOND)
             )
@@ -144,23 +102,23 @@ class Registry:
         self.sweep()
         holds = set(held)
         with self._database.writing() as connection:
-            self._check(connection, session, alone=True)
+            sessions.kept(connection, session, alone=True)
             now = self.clock(connection)
             alive = update(EDGES).where(EDGES.c.id == session.edge).values(alive=now + LEASE * SECOND)
             connection.execute(alive)
-            found = self._held_by(connection, session)
-            known = {row.id: row for row in found}
-            gone = [row for row in found if row.id not in holds and row.opened <= now - _UNDERWAY * SECOND]
-            closed = [row for row in gone if row.dead is not None]
-            lost = [row for row in gone if row.dead is None and row.lost is None]
-            back = [row for row in found if row.id in holds and row.dead is None and row.lost is not None]
-            if changed := [*closed, *lost, *back]:
-                touched = rows.lock_tunnels(connection, {row.tunnel_id for row in changed})
-                rows.remove(connection, [row.id for row in closed])
-                rows.set_lost(connection, [row.id for row in lost], now)
-                rows.set_lost(connection, [row.id for row in back], None)
+            found = rows.held(connection, session.edge)
+            concerned = _Differences.between(found, holds, now).tunnels()
+            if touched := rows.lock_tunnels(connection, concerned):
+                # Again: others may have changed them until they were locked.
+                found = rows.held(connection, session.edge)
+                differ = _Differences.between([row for row in found if row.tunnel_id in touched], holds, now)
+                rows.remove(connection, [row.id for row in differ.closed])
+                rows.set_lost(connection, [row.id for row in differ.lost], now)
+                rows.set_lost(connection, [row.id for row in differ.back], None)
                 rows.settle(connection, touched, now)
-                self._database.tell(connection)
+                if differ.closed:
+                    self._database.tell(connection)
+        known = {row.id: row for row in found}
         return [each for each in held if each not in known or known[each].dead is not None]
 
     def news(self, session: Session, routing: int, until: float) -> News:
@@ -168,17 +126,18 @@ class Registry:
 
         Waits for either until the time `until` (monotonic, s).
         """
-        while True:
-            seen = self._changes.count
-            with self._database.reading() as connection:
-                self._check(connection, session)
-                dead = select(CONNECTIONS.c.id).where(rows.of_edge(session.edge), ~rows.LISTED)
-                close = tuple(connection.execute(dead).scalars())
-                found = News(close, rows.routing(connection))
-            if found.close or found.routing != routing or time.monotonic() >= until:
-                return found
-            self._changes.wait(seen, until)
-            time.sleep(_GATHER)  # changes come in showers: one look for each
+        with self._waiting.one(session, routing) as waiting:
+            while True:
+                found = self._news(session)
+                over = self._waiting.closed or time.monotonic() >= until
+                if found.close or found.routing != routing or over:
+                    return found
+                waiting.wait(until)
+
+    def check(self, session: Session) -> None:
+        """SessionError where the session of an edge is over."""
+        with self._database.reading() as connection:
+            sessions.checked(connection, session)
 
     def register(self, session: Session, registrations: Sequence[Registration]) -> list[Registered | Refused]:
         """Accept connections of connectors, each of which replaces the one in its place, or say why not.
@@ -194,21 +153,25 @@ class Registry:
     def unregister(self, session: Session, ids: Collection[str], lost: bool = False) -> None:
         """Forget connections that the edge has closed or whose connector has left; those that are `lost` broke off."""
         with self._database.writing() as connection:
-            self._check(connection, session)
+            sessions.kept(connection, session)
             now = self.clock(connection)
-            found = [row for row in self._held_by(connection, session) if row.id in set(ids)]
-            touched = rows.lock_tunnels(connection, {row.tunnel_id for row in found})
+            theirs = {row.tunnel_id for row in rows.held(connection, session.edge, ids)}
+            touched = rows.lock_tunnels(connection, theirs)
+            found = rows.held(
+                connection, session.edge, ids
+            )  # again: others may have changed them until they were locked
             broken = [row.id for row in found if lost and row.dead is None]
             rows.remove(connection, {row.id for row in found}.difference(broken))
             rows.set_lost(connection, broken, now)
             rows.settle(connection, touched, now)
-            self._database.tell(connection)
+            if any(row.dead is not None for row in found):
+                self._database.tell(connection)
 
     def report(self, session: Session, connection_id: str, applied: int | None = None) -> str | None:
         """Note the version of the configuration that the connector behind a connection has `applied`; gives the id of its
         tunnel, None where the edge does not hold the connection any more."""
         with self._database.writing() as connection:
-            self._check(connection, session)
+            sessions.kept(connection, session)
             its = rows.of_edge(session.edge) & rows.LISTED & (CONNECTIONS.c.id == connection_id)
             row = connection.execute(select(CONNECTIONS).where(its)).first()
             if row is None:
@@ -232,7 +195,7 @@ class Registry:
                 return
         with self._database.writing() as connection:
             now = self.clock(connection)
-            over = select(EDGES.c.id, EDGES.c.alive).where(EDGES.c.alive <= now).order_by(EDGES.c.id)
+            over = select(EDGES).where(EDGES.c.alive <= now).order_by(EDGES.c.id)
             edges = connection.execute(over.with_for_update()).all()
             old = CONNECTIONS.c.lost <= now - self._grace
             theirs = old | CONNECTIONS.c.edge_id.in_([edge.id for edge in edges])
@@ -240,9 +203,10 @@ class Registry:
             concerned = connection.execute(select(CONNECTIONS.c.tunnel_id).where(theirs)).scalars()
             touched = rows.lock_tunnels(connection, set(concerned))
             for edge in edges:
-                rows.let_go(connection, edge.id, edge.alive)
+                rows.let_go(connection, edge, now)
                 connection.execute(update(EDGES).where(EDGES.c.id == edge.id).values(alive=None))
-            connection.execute(delete(CONNECTIONS).where(CONNECTIONS.c.tunnel_id.in_(touched), old))
+            its = rows.among(connection, CONNECTIONS.c.tunnel_id, touched)
+            connection.execute(delete(CONNECTIONS).where(its, old))
             rows.settle(connection, touched, now)
             rows.abandon(connection)
             self._database.tell(connection)
@@ -255,17 +219,11 @@ class Registry:
 
     # --- inside
 
-    def _check(self, connection: Connection, session: Session, alone: bool = False) -> Row[Any]:
-        """Keep the session of an edge from ending, and its lease, while this transaction lasts; gives the row of the edge.
-        SessionError where the session has ended."""
-        its = select(EDGES).where(EDGES.c.id == session.edge, EDGES.c.revoked.is_(None))
-        found = connection.execute(its.with_for_update(read=not alone)).first()
-        if found is None or found.session != session.id:
-            raise SessionError(session.edge)
-        return found
-
-    def _held_by(self, connection: Connection, session: Session) -> Sequence[Row[Any]]:
-        return connection.execute(select(CONNECTIONS).where(rows.of_edge(session.edge))).all()
+    def _news(self, session: Session) -> News:
+        with self._database.reading() as connection:
+            sessions.checked(connection, session)
+            dead = select(CONNECTIONS.c.id).where(rows.of_edge(session.edge), ~rows.LISTED)
+            return News(tuple(connection.execute(dead).scalars()), rows.routing(connection))
 
     def _register(
         self, asked: Sequence[tuple[Session, Registration]]
@@ -274,45 +232,57 @@ class Registry:
         made: list[dict[str, Any]] = []
         connectors: list[dict[str, Any]] = []
         with self._database.writing() as connection:
-            edges = self._edges(connection, {session for session, _ in asked})
-            tunnels = rows.lock_tunnels(connection, {each.tunnel for _, each in asked})
+            edges = sessions.kept_each(connection, {session for session, _ in asked})
+            sound = {each.tunnel for _, each in asked if each.fault() is None}
+            tunnels = rows.lock_tunnels(connection, sound)
+            there = rows.listed(connection, tunnels)
+            live: dict[str, set[str]] = {tunnel: set() for tunnel in sound}
+            for row in there:
+                if row.lost is None:
+                    live[row.tunnel_id].add(row.connector_id)
             now = self.clock(connection)
             for session, each in asked:
                 edge = edges[session]
                 if isinstance(edge, SessionError):
                     told.append(edge)
                     continue
-                told.append(answer := self._decided(each, tunnels.get(each.tunnel)))
+                if (fault := each.fault()) is not None:
+                    told.append(Refused(fault))
+                    continue
+                told.append(answer := decided(each, tunnels.get(each.tunnel), live[each.tunnel], self._vault))
                 if isinstance(answer, Registered):
+                    live[each.tunnel].add(each.connector)
                     made.append(_connection(each, answer, edge, now))
                     connectors.append(_connector(each, now))
             if made:
-                rows.replace(connection, made, now)
+                replaced = rows.replace(connection, made, there, now)
                 rows.keep_connectors(connection, connectors)
                 rows.begin_to_live(connection, {row["tunnel_id"] for row in made if row["lost"] is None}, now)
                 rows.settle(connection, {row["tunnel_id"] for row in made if row["lost"] is not None}, now)
-                self._database.tell(connection)
+                if replaced:
+                    self._database.tell(connection)
         return told
 
-    def _edges(
-        self, connection: Connection, sessions: set[Session]
-    ) -> dict[Session, Row[Any] | SessionError]:
-        found: dict[Session, Row[Any] | SessionError] = {}
-        for session in sorted(sessions, key=lambda session: session.edge):
-            try:
-                found[session] = self._check(connection, session)
-            except SessionError as error:
-                found[session] = error
-        return found
 
-    def _decided(self, asked: Registration, tunnel: Row[Any] | None) -> Registered | Refused:
-        if tunnel is None or tunnel.account_id != asked.account:
-            return Refused(UNKNOWN)
-        if not self._vault.holds(asked.tunnel, tunnel.secret, asked.secret):
-            return Refused(SECRET)
-        if tunnel.deleted is not None:
-            return Refused(DELETED)
-        return Registered(str(uuid4()), tunnel.config_src == "cloudflare")
+@dataclass(frozen=True)
+class _Differences:
+    """Where connections of an edge are not as the edge `holds` them: those it has closed, has lost, and holds still."""
+
+    closed: list[Row[Any]]
+    lost: list[Row[Any]]
+    back: list[Row[Any]]
+
+    @classmethod
+    def between(cls, found: Sequence[Row[Any]], holds: Set[str], now: int) -> _Differences:
+        gone = [row for row in found if row.id not in holds and row.opened <= now - _UNDERWAY * SECOND]
+        return cls(
+            [row for row in gone if row.dead is not None],
+            [row for row in gone if row.dead is None and row.lost is None],
+            [row for row in found if row.id in holds and row.dead is None and row.lost is not None],
+        )
+
+    def tunnels(self) -> set[str]:
+        return {row.tunnel_id for row in (*self.closed, *self.lost, *self.back)}
 
 
 def _connection(asked: Registration, answer: Registered, edge: Row[Any], now: int) -> dict[str, Any]:

@@ -49,6 +49,7 @@ TUNNELS: Final = Table(
     Column("ran", Boolean, nullable=False),  # whether anything was ever connected
     Column("active", BigInteger),  # since when something has been live
     Column("inactive", BigInteger),  # since when nothing has been
+    Column("configured", BigInteger),  # number of the routing that its last configuration, set here, made
     Index(
         "uq_tunnels_name", "account_id", "name", unique=True,
         sqlite_where=text("deleted IS NULL"), postgresql_where=text("deleted IS NULL"),
@@ -128,6 +129,16 @@ HOSTNAMES: Final = Table(
     Column("created", BigInteger, nullable=False),
     Index("ix_hostnames_tunnel_id", "tunnel_id"),
 )
+
+ROUTED: Final = Table(
+    "routed",
+    METADATA,
+    Column("hostname", String(253), primary_key=True),
+    Column("tunnel_id", String(36)),  # null: it leads nowhere any more
+    Column("changed", BigInteger, nullable=False),  # number of the routing that made it so
+    Index("ix_routed_changed", "changed"),
+)
+"""What edges are told of hostnames: what they lead to, brought up to it by `rows.reroute` at the end of each change."""
 
 COUNTERS: Final = Table(
     "counters",

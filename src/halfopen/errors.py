@@ -12,6 +12,7 @@
     │   └── OptionsError      a capture that is in it already, ingested with other options: which
     ├── WireError       what the other end of a tunnel sent: what of it is not the protocol
     ├── DatabaseError   the database of users, tokens and tunnels: which one and what is wrong with it
+    │   └── KeyFileError      the file with the key of tunnels' secrets: why it cannot be used with it
     └── RequestError    a request to the API: HTTP status, code and message of each fault
         ├── InvalidError         400        parameters: name, value, what is accepted
         ├── HeadersError         400/6003   headers of authentication without the right shape
@@ -120,6 +121,10 @@ class DatabaseError(HalfopenError):
         super().__init__(f"{database}: {reason}")
         self.database = database
         self.reason = reason
+
+
+class KeyFileError(DatabaseError):
+    """A file with the key of tunnels' secrets that is gone, cannot be read, is open to others, or opens nothing that is kept."""
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import NoReturn
 from uuid import uuid4
 
 import pytest
 
-from halfopen.accounts import Principal
+from halfopen.accounts import Accounts, Principal
 from halfopen.accounts.permissions import EDGE_REPORT
+from halfopen.errors import DatabaseError
+from halfopen.tunnels.catalogue import Filter
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.vault import RunToken
 from tests.cli.conftest import Ran
@@ -62,6 +66,8 @@ def test_a_tunnel_by_hand(say: Say, halfopen: Run, database: Database) -> None:
         here.edges.revoke("ams-1")  # pending now: nobody has to be waited for
         assert say("tunnel", "cleanup", "blog") == ""
         assert "nothing is connected" in say("tunnel", "info", "blog")
+    wrong = halfopen("tunnel", "cleanup", "blog", "--connector", "notauuid", "--data", database.data)
+    assert (wrong.code, "the UUID of a connector" in wrong.err) == (2, True)
     assert say("tunnel", "delete", "blog") == ""
     assert say("tunnel", "list").count("\n") == 1
     assert "blog" in say("tunnel", "list", "--deleted")
@@ -88,14 +94,58 @@ def test_a_tunnel_moves_in_with_what_its_connectors_have(
 
 
 def test_what_is_no_credentials_is_told_without_showing_it(
-    halfopen: Run, database: Database, tmp_path: Path
+    say: Say, halfopen: Run, database: Database, tmp_path: Path
 ) -> None:
     path = tmp_path / "c.json"
-    path.write_text('{"AccountTag": "x"}')
-    for given in (path, "eyJhIjoiYSJ9"):
+    tunnel, encoded = str(uuid4()), base64.b64encode(b"s" * 32).decode()
+    path.write_text(json.dumps({"TunnelSecret": encoded, "TunnelID": tunnel}))  # of no account
+    token = str(RunToken("a", tunnel, b"s" * 32))
+    for given in (path, token[:-8], "eyJhIjoiYSJ9", f'{{"TunnelSecret": "{encoded}", "TunnelID":'):
         done = halfopen("tunnel", "import", given, "--data", database.data)
         assert (done.code, done.err.count("\n")) == (2, 1)
         assert "a credentials file of cloudflared, or a token" in done.err
+        assert encoded[:8] not in done.err
+        assert token[:8] not in done.err
+    missing = halfopen("tunnel", "import", tmp_path / "none.json", "--data", database.data)
+    assert (missing.code, "none.json: No such file" in missing.err) == (1, True)
+    assert say("account", "list").count("\n") == 2  # no account was made on the way
+
+
+def test_credentials_come_from_a_file_of_any_name_and_from_standard_input(
+    say: Say, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("creds", "-"):
+        given = RunToken("699d98642c564d2e855e9661899b7252", str(uuid4()), b"s" * 32)
+        text = f"{given}\n".encode()
+        Path("creds").write_bytes(text)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+        assert say("tunnel", "import", name) == f"{given.tunnel}\n"
+
+
+def test_an_import_that_is_refused_leaves_nothing_behind(say: Say, halfopen: Run, database: Database) -> None:
+    tunnel = say("tunnel", "create", "blog").strip()
+    elsewhere = RunToken("699d98642c564d2e855e9661899b7252", tunnel, b"s" * 32)
+    refused = halfopen("tunnel", "import", elsewhere, "--data", database.data)
+    assert (refused.code, f"There is a tunnel with the id {tunnel} already" in refused.err) == (1, True)
+    say("tunnel", "delete", "blog")
+    refused = halfopen("tunnel", "import", elsewhere, "--data", database.data)
+    assert (refused.code, f"{tunnel} was deleted here" in refused.err) == (1, True)
+    refused = halfopen("tunnel", "import", elsewhere, "--name", " ", "--data", database.data)
+    assert (refused.code, "not only spaces" in refused.err) == (2, True)
+    assert elsewhere.account not in say("account", "list")
+
+
+def test_a_login_that_fails_leaves_no_file_in_the_way(
+    say: Say, halfopen: Run, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> NoReturn:
+        raise DatabaseError("database", "it is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Accounts, "create_token", fails)
+        assert halfopen("login", "-o", tmp_path / "cert.pem", "--data", database.data).code == 1
+    say("login", "-o", tmp_path / "cert.pem")
 
 
 def test_accounts_and_zones(say: Say, halfopen: Run, database: Database) -> None:
@@ -108,6 +158,17 @@ def test_accounts_and_zones(say: Say, halfopen: Run, database: Database) -> None
     ambiguous = halfopen("tunnel", "create", "blog", "--data", database.data)
     assert (ambiguous.code, "one of the 2 accounts" in ambiguous.err) == (2, True)
     assert UUID.fullmatch(say("tunnel", "create", "blog", "--account", made.strip()))
+    with closing(Installation(database.data, database.url)) as here:
+        (tunnel,), _ = here.tunnels.find(made.strip(), Filter(), 1, 1)
+        (known,) = here.hostnames.zones()
+        here.hostnames.claim(known, tunnel.id, "app")
+    assert re.search(
+        rf"\napp.example.com  blog    {tunnel.id}  claim\n", say("zone", "hostnames", "example.com")
+    )
+    assert say("zone", "release", "app.example.com") == ""
+    assert say("zone", "hostnames", "example.com").count("\n") == 1
+    again = halfopen("zone", "release", "app.example.com", "--data", database.data)
+    assert (again.code, "one that was claimed" in again.err) == (2, True)
     say("zone", "remove", "example.com")
     assert "example.com" not in say("zone", "list")
 
@@ -122,6 +183,32 @@ def test_an_edge_is_enrolled_and_revoked(say: Say, database: Database) -> None:
         say("edge", "revoke", "ams-1")
         assert not isinstance(accounts.verify(key), Principal)
     assert re.search(r"ams-1  ams01 .* revoked", say("edge", "list"))
+
+
+def test_an_edge_that_was_revoked_or_has_no_key_gets_a_new_one(
+    say: Say, halfopen: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> NoReturn:
+        raise DatabaseError("database", "it is away")
+
+    first = say("edge", "enrol", "ams-1", "--colo", "ams01").strip()
+    refused = halfopen("edge", "enrol", "ams-1", "--data", database.data)
+    assert (refused.code, "a name that no edge has, or a revoked one" in refused.err) == (2, True)
+    with monkeypatch.context() as patch, closing(Installation(database.data, database.url)) as here:
+        before = here.edges.named("ams-1")
+        patch.setattr(Accounts, "revoke_token", fails)
+        assert (
+            halfopen("edge", "revoke", "ams-1", "--data", database.data).code == 1
+        )  # the edge is, its key is not
+    second = say("edge", "enrol", "ams-1").strip()
+    with closing(Installation(database.data, database.url)) as here:
+        assert here.edges.named("ams-1") == before  # the same edge, in its old place
+        assert not isinstance(here.accounts.verify(first), Principal)
+        assert isinstance(here.accounts.verify(second), Principal)
+    with monkeypatch.context() as patch:
+        patch.setattr(Accounts, "create_token", fails)
+        assert halfopen("edge", "enrol", "par-1", "--data", database.data).code == 1
+    assert len(say("edge", "enrol", "par-1").strip()) == 40
 
 
 def test_a_login_is_what_cloudflared_decodes_and_nobody_else_reads(

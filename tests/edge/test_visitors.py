@@ -356,6 +356,27 @@ def test_an_answer_that_breaks_off_does_not_look_whole() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize(("head", "body", "seen"), [
+    (b"GET", b"hello and more", b"hello"), (b"GET", b"hel", b"hel"), (b"HEAD", b"hello", b""),
+])  # fmt: skip
+def test_an_answer_is_as_long_as_it_says_or_the_connection_ends(
+    head: bytes, body: bytes, seen: bytes
+) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(head + b" / HTTP/1.1\r\n" + HOST + b"\r\n")
+        (await connector.next()).answer(200, [(b"Content-Length", b"5")], body)
+        await client.head()
+        assert await client.reader.readexactly(len(seen)) == seen
+        if len(body) < 5:
+            assert await client.rest() == b""
+            return
+        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        (await connector.next()).answer(204)
+        assert await client.head() == b"HTTP/1.1 204 No Content\r\n\r\n"
+
+    play(scene)
+
+
 FORGED = (
     b"Cf-Cloudflared-Proxy-Connection-Upgrade: update-configuration\r\nCf-Cloudflared-Proxy-Src: x\r\nCf-Int-A: x\r\n"
     b"Cf-Proxy-B: x\r\nCf-Connecting-IP: 203.0.113.9\r\nCf-Ray: x\r\nCf-Warp-Tag-Id: x\r\nX-Forwarded-For: 203.0.113.9\r\n"

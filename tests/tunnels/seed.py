@@ -17,6 +17,7 @@ from halfopen.database.database import Database
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registrations import Registered, Registration
 from halfopen.tunnels.schema import TUNNELS
+from halfopen.tunnels.vault import RunToken, new_secret
 
 DATA: Final = "SEEDED"
 """The environment variable that names the server's data directory."""
@@ -43,7 +44,8 @@ class Seed:
             connection.execute(delete(TUNNELS))
         # Their configurations have the same tunnel in another account.
         account = OF_CONFIGURATIONS if item.path.name == "test_configurations.py" else ACCOUNT
-        _, token = self._here.tunnels.create(account, "seeded", identifier=TUNNEL)
+        token = RunToken(account, TUNNEL, new_secret())
+        self._here.tunnels.adopt(token, "seeded")
         session = self._here.registry.begin(self._edge)
         asked = Registration(
             account,

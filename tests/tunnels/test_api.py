@@ -15,8 +15,10 @@ from uuid import uuid4
 import cloudflare
 import jwt
 import pytest
+from sqlalchemy import update
 
 from halfopen.errors import RefusedError
+from halfopen.tunnels.schema import TUNNELS
 from tests.tunnels.played import PlayedEdge, Server
 from tests.tunnels.world import World
 
@@ -129,6 +131,8 @@ def test_every_filter(tenant: Server, edge: PlayedEdge) -> None:
         assert found(was_inactive_at=between) == ["web-1"]
     listed = tenant.ask("GET", f"{tenant.tunnels}?name_prefix=api&is_deleted=false&page=1").json()["result"]
     assert [each["name"] for each in listed] == ["api-1", "api-2"]
+    both = tenant.ask("GET", f"{tenant.tunnels}?name_prefix=api-2&include_prefix=api").json()["result"]
+    assert [each["name"] for each in both] == ["api-2"]
 
 
 def test_pages_and_the_one_past_the_end(tenant: Server) -> None:
@@ -266,12 +270,15 @@ def test_a_management_token(tenant: Server) -> None:
     assert claims["tun"] == {"id": tunnel.id, "account_tag": tenant.account}
     by_path = tenant.ask("POST", f"{tenant.tunnels}/{tunnel.id}/management/host_details").json()["result"]
     assert jwt.decode(by_path, options={"verify_signature": False})["res"] == ["host_details"]
+    for_nothing = tenant.ask("POST", f"{tenant.tunnels}/{tunnel.id}/management", json={"resources": []})
+    assert for_nothing.status_code == 400
 
 
 @pytest.mark.parametrize(("method", "path", "body", "status", "code", "words"), [
     ("POST", "", {"name": ""}, 400, 1001, "name:"),
     ("POST", "", {"name": "x" * 101}, 400, 1001, "1 to 100 printable characters"),
-    ("POST", "", {"name": "1bedc50d-42b3-473c-b108-ff3d10c0d925"}, 400, 1001, "a name that is no UUID"),
+    ("POST", "", {"name": "1bedc50d-42b3-473c-b108-ff3d10c0d925"}, 400, 1001, "a name; clients take a UUID for an id"),
+    ("POST", "", {"name": "  "}, 400, 1001, "not only spaces"),
     ("POST", "", {}, 400, 1001, "name"),
     ("POST", "", [], 400, 1001, "body"),
     ("POST", "", {"name": 5}, 400, 1001, "$.name"),
@@ -300,6 +307,49 @@ def test_each_fault(
     assert answer.headers["content-type"] == "application/json"
 
 
+def test_a_text_with_nul_is_refused_wherever_it_stands(tenant: Server) -> None:
+    tunnel = made(tenant)
+    one = f"{tenant.tunnels}/{tunnel.id}"
+    asked = [
+        *(
+            ("GET", f"{tenant.tunnels}?{name}=%00", None)
+            for name in ("name", "include_prefix", "name_prefix")
+        ),
+        ("GET", f"{tenant.tunnels}?exclude_prefix=a%00b", None),
+        ("GET", "/accounts?name=%00", None),
+        ("POST", tenant.tunnels, {"name": "a\0"}),
+        ("PATCH", one, {"name": "\\\0"}),
+        ("PUT", f"{one}/configurations", {"config": {"ingress": [{"service": "unix:\0"}]}}),
+    ]
+    for method, path, body in asked:
+        answer = tenant.ask(method, path, json=body)
+        assert answer.status_code == 400, path
+        assert "NUL (U+0000)" in answer.json()["errors"][0]["message"]
+    assert tenant.ask("PATCH", one, json={"name": r"\u0000"}).json()["result"]["name"] == r"\u0000"
+    assert tenant.ask("PATCH", one, content=rb'{"name": "\ud800"}').status_code == 400  # half a character
+
+
+@pytest.mark.parametrize("depth", [33, 900, 200_000])
+def test_a_body_that_is_nested_too_deep_is_refused(tenant: Server, depth: int) -> None:
+    one = f"{tenant.tunnels}/{made(tenant).id}/configurations"
+    deep = b"[" * depth + b"]" * depth
+    config = b'{"config": {"ingress": [{"service": "http_status:404"}], "x": ' + deep + b"}}"
+    answer = tenant.ask("PUT", one, content=config)
+    assert (answer.status_code, "nested" in answer.json()["errors"][0]["message"]) == (400, True), answer.text
+
+
+def test_a_key_that_is_gone_is_told_as_what_it_is(tenant: Server) -> None:
+    tunnel = made(tenant)
+    with tenant.database.connection() as connection:
+        connection.execute(
+            update(TUNNELS).where(TUNNELS.c.id == tunnel.id).values(secret=b"sealed elsewhere")
+        )
+    answer = tenant.ask("GET", f"{tenant.tunnels}/{tunnel.id}/token")
+    assert answer.status_code == 503
+    assert answer.json()["errors"][0]["message"] == "the key of tunnels' secrets is not available"
+    assert tenant.ask("DELETE", f"{tenant.tunnels}/{tunnel.id}").status_code == 200
+
+
 def test_every_fault_of_a_request_is_in_one_answer(tenant: Server) -> None:
     told = tenant.ask(
         "GET", f"{tenant.tunnels}?status=sick&is_deleted=maybe&existed_at=then&per_page=0"
@@ -316,6 +366,9 @@ def test_warp_connectors_are_refused_in_words(tenant: Server) -> None:
     answer = tenant.ask("GET", f"/accounts/{tenant.account}/warp_connector")
     assert answer.status_code == 501
     assert "WARP connectors are not offered here" in answer.json()["errors"][0]["message"]
+    reader = tenant.allowed("Cloudflare Tunnel Read")
+    for method, status in (("GET", 501), ("POST", 403)):
+        assert reader.ask(method, f"/accounts/{tenant.account}/warp_connector").status_code == status
 
 
 def test_who_may_read_and_who_may_write(tenant: Server) -> None:

@@ -28,7 +28,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def cloudflared(tenant: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `cloudflared tunnel` with the certificate of `halfopen login`; gives all it printed."""
+    """Run `cloudflared tunnel` with the certificate of `halfopen login`; gives all it printed, once it ended with `code`."""
     for name, value in tenant.database.environment.items():
         monkeypatch.setenv(name, value)
     certificate = tmp_path / "cert.pem"
@@ -36,12 +36,14 @@ def cloudflared(tenant: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert login.code == 0, login.err
     monkeypatch.setenv("HOME", str(tmp_path))
 
-    def run(*argv: str) -> str:
+    def run(*argv: str, code: int = 0) -> str:
         done = subprocess.run(
             [str(CLOUDFLARED), "tunnel", "--api-url", tenant.api, "--origincert", str(certificate), *argv],
             capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False,
         )  # fmt: skip
-        return done.stdout + done.stderr
+        printed = done.stdout + done.stderr
+        assert done.returncode == code, (argv, printed)
+        return printed
 
     return run
 
@@ -52,7 +54,7 @@ def test_the_six_commands(cloudflared: Run, tenant: Server, edge: PlayedEdge, tm
     assert f"Created tunnel blog with id {identifier}" in made
     file = json.loads((tmp_path / f"{identifier}.json").read_text())
     assert file["AccountTag"] == tenant.account
-    assert "tunnel with name already exists" in cloudflared("create", "blog")
+    assert "tunnel with name already exists" in cloudflared("create", "blog", code=1)
     assert re.search(rf"{identifier} blog +\S+Z", cloudflared("list"))
     assert "does not have any active connection" in cloudflared("info", "blog")
 
@@ -63,7 +65,7 @@ def test_the_six_commands(cloudflared: Run, tenant: Server, edge: PlayedEdge, tm
     assert f"4x{edge.colo}" in info
     assert "2026.8.2" in info
     assert "198.51.100.7" in info
-    assert "active connections" in cloudflared("delete", "blog")
+    assert "active connections" in cloudflared("delete", "blog", code=1)
 
     edge.depart(sorted(edge.held), lost=True)
     assert "4x" not in cloudflared("list")
@@ -75,7 +77,7 @@ def test_the_six_commands(cloudflared: Run, tenant: Server, edge: PlayedEdge, tm
 
     assert cloudflared("delete", "blog") == ""
     assert "No tunnels were found" in cloudflared("list")
-    assert "there should only be 1 non-deleted Tunnel" in cloudflared("delete", "blog")
+    assert "there should only be 1 non-deleted Tunnel" in cloudflared("delete", "blog", code=1)
 
 
 def test_clean_up_of_one_connector_and_a_forced_delete(
@@ -106,9 +108,13 @@ def test_hostnames_and_filters(tenant: Server, tmp_path: Path, request: pytest.F
         "route", "dns", "blog", f"app.{zone.name}"
     )
     assert f"app.{zone.name} is already configured" in cloudflared("route", "dns", "blog", f"app.{zone.name}")
-    assert "leads to the tunnel blog already" in cloudflared("route", "dns", "shop", f"app.{zone.name}")
+    assert "leads to the tunnel blog already" in cloudflared(
+        "route", "dns", "shop", f"app.{zone.name}", code=1
+    )
     assert f"app.{zone.name} updated" in cloudflared("route", "dns", "-f", "shop", f"app.{zone.name}")
-    assert f"is not a hostname in {zone.name}" in cloudflared("route", "dns", "shop", "app.other.example")
+    assert f"is not a hostname in {zone.name}" in cloudflared(
+        "route", "dns", "shop", "app.other.example", code=1
+    )
     assert "shop" not in cloudflared("list", "--name", "blog")
     assert "blog" not in cloudflared("list", "--name-prefix", "sh")
     assert "shop" not in cloudflared("list", "--exclude-name-prefixes", "sh")
@@ -125,4 +131,5 @@ def test_a_management_token_is_taken(
         [str(CLOUDFLARED), "management", "token", "--resource", "logs", identifier],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["token"].count(".") == 2, done.stderr

@@ -30,6 +30,9 @@ def test_only_the_key_of_an_edge_speaks_for_it(server: Server, edge: PlayedEdge)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, 10000)
     assert server.ask("GET", server.tunnels, edge.key).status_code == 403
     assert server.ask("GET", "/radar/tcp_resets_timeouts/summary", edge.key).status_code == 403
+    assert server.ask("GET", "/accounts", edge.key).json()["result"] == []
+    assert server.ask("GET", f"/accounts/{server.account}", edge.key).status_code == 403
+    assert server.ask("GET", "/user/tokens/verify", edge.key).status_code == 200
 
 
 def test_a_session_ends_with_the_next_and_with_the_edge(server: Server, edge: PlayedEdge) -> None:
@@ -57,7 +60,8 @@ def test_news_wait_until_there_is_some_or_the_time_is_up(tenant: Server, edge: P
     ({"conn_index": 256}, "conn_index"), ({"conn_index": -1}, "conn_index"), ({"tunnel": "x"}, "tunnel"),
     ({"connector": 5}, "connector"), ({"secret": "%"}, "secret"), ({"version": "v" * 65}, "version"),
     ({"features": ["f"] * 65}, "features"), ({"origin_ip": "i" * 46}, "origin_ip"), ({"account": "a" * 33}, "account"),
-    ({"origin_ip": "no address"}, "origin_ip"),
+    ({"origin_ip": "no address"}, "origin_ip"), ({"origin_ip": "127.0.0.1:7844"}, "origin_ip: 127.0.0.1:7844 is no address"),
+    ({"version": "a\0"}, "NUL"),
 ])  # fmt: skip
 def test_a_registration_that_cannot_be_one(edge: PlayedEdge, more: dict[str, Any], words: str) -> None:
     asked = {

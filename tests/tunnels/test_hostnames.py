@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from halfopen.errors import ConflictError, InvalidError, MissingError, RefusedError, UsageError
-from halfopen.tunnels.hostnames import Claimed
+from halfopen.tunnels import hostnames
+from halfopen.tunnels.hostnames import Claimed, Leading
 from halfopen.tunnels.records import Tunnel
 from tests.tunnels.played import PlayedEdge, Server
 from tests.tunnels.world import World
@@ -111,6 +112,64 @@ def test_a_hostname_that_leads_elsewhere_is_refused_in_words_and_nothing_changes
         put(world, shop, "new.example.com", "app.example.com")
     assert world.here.configurations.get(world.account, shop.id).version == 1
     assert world.here.hostnames.routing() == {"app.example.com": blog.id, "shop.example.com": shop.id}
+
+
+def test_a_hostname_that_is_free_again_leads_to_the_oldest_tunnel_whose_configuration_names_it(
+    world: World,
+) -> None:
+    oldest, older, owner = (world.tunnel(name)[0] for name in ("oldest", "older", "owner"))
+    zone = world.here.hostnames.add_zone(world.account, "example.com")
+    named = ("app.example.com", "bücher.example.com")
+    ascii_ = ("app.example.com", "xn--bcher-kva.example.com")
+    routing = world.here.hostnames.routing
+    put(world, older, *named)
+    for name in named:
+        world.here.hostnames.claim(zone, owner.id, name, overwrite=True)
+    assert routing() == dict.fromkeys(ascii_, owner.id)
+    put(world, older, *named)  # a claim beats it and is no reason to refuse what it named before
+    assert routing() == dict.fromkeys(ascii_, owner.id)
+    with pytest.raises(RefusedError):
+        put(world, oldest, named[0])  # it is new here
+    world.here.hostnames.release(named[0])
+    assert routing() == {ascii_[0]: older.id, ascii_[1]: owner.id}
+    with pytest.raises(UsageError, match="one that was claimed"):
+        world.here.hostnames.release(named[0])
+    world.here.tunnels.delete(world.account, owner.id)
+    assert routing() == dict.fromkeys(ascii_, older.id)
+    world.here.hostnames.remove_zone("example.com")
+    put(world, oldest, *named)  # outside of any zone nobody is asked
+    world.here.hostnames.add_zone(world.account, "example.com")
+    assert routing() == dict.fromkeys(ascii_, oldest.id)
+    put(world, oldest)
+    assert routing() == dict.fromkeys(ascii_, older.id)
+
+
+def test_claims_of_a_zone_are_listed_given_back_and_not_endless(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hostnames, "MOST_CLAIMS", 2)
+    tunnel, _ = world.tunnel("blog")
+    here = world.here.hostnames
+    zone = here.add_zone(world.account, "example.com")
+    put(world, tunnel, "b.example.com", "c.example.com")
+    for name in ("a", "b", "a"):
+        here.claim(zone, tunnel.id, name)
+    for name in ("c", "d"):
+        with pytest.raises(
+            RefusedError, match=r"example\.com has 2 claimed hostnames, as many as a zone may"
+        ):
+            here.claim(zone, tunnel.id, name)
+    assert here.in_zone("Example.com") == [
+        Leading(f"{name}.example.com", tunnel.id, "blog", name != "c") for name in "abc"
+    ]
+    here.release("A.example.com")
+    here.release("b.example.com")
+    assert [(each.hostname, each.claimed) for each in here.in_zone("example.com")] == [
+        ("b.example.com", False),
+        ("c.example.com", False),
+    ]
+    with pytest.raises(UsageError, match="halfopen zone list"):
+        here.in_zone("other.example")
 
 
 @pytest.mark.parametrize("name", ["example.com", "a.example.com", "com.", "x y.org", "nodot"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -52,6 +53,12 @@ LAST = {"service": "http_status:404"}
         ({"ingress": ["x"]}, "Rule #1 is a string, not an object"),
         ({"ingress": {"a": 1}}, "not a list"),
         ({"ingress": [LAST], "originRequest": []}, "originRequest is a list, not an object"),
+        ({"ingress": [LAST], "warp-routing": 5}, "warp-routing is a number, not an object"),
+        (
+            {"ingress": [LAST], "warp-routing": {"connectTimeout": "5s"}},
+            "warp-routing.connectTimeout is a string",
+        ),
+        ({"ingress": [LAST | {"originRequest": "x"}]}, "Rule #1: originRequest is a string, not an object"),
         ([], "config is a list, not an object"),
     ],
 )
@@ -62,6 +69,47 @@ def test_what_is_refused(config: Any, words: str) -> None:
     assert words in str(told.value)
     assert str(told.value).startswith("Bad Configuration: ")
     assert str(told.value).endswith("\n")
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"connectTimeout": "abc"}, "connectTimeout is a string, not a whole number of seconds"),
+    ({"tlsTimeout": 1.5}, "tlsTimeout is 1.5, not a whole number of seconds"),
+    ({"tcpKeepAlive": True}, "tcpKeepAlive is a boolean, not a whole number"),
+    ({"keepAliveTimeout": 10**30}, "not a whole number of seconds"),
+    ({"noTLSVerify": "maybe"}, "noTLSVerify is a string, not a boolean"),
+    ({"notlsverify": 1}, "notlsverify is a number, not a boolean"),
+    ({"http2Origin": []}, "http2Origin is a list, not a boolean"),
+    ({"httpHostHeader": 5}, "httpHostHeader is a number, not a string"),
+    ({"keepAliveConnections": "5"}, "keepAliveConnections is a string, not a whole number"),
+    ({"proxyPort": -1}, "proxyPort is -1, not a whole number"),
+    ({"access": "x"}, "access is a string, not an object"),
+    ({"access": {"audTag": "x"}}, "access.audTag is a string, not a list"),
+    ({"access": {"audTag": [5]}}, "access.audTag[] is a number, not a string"),
+    ({"access": {"required": True, "audTag": ["x"]}}, "access.TeamName cannot be blank"),
+    ({"ipRules": [{"prefix": "::/0", "ports": [0]}]}, "ipRules[].ports[] is 0, not a whole number from 1 to 65535"),
+])  # fmt: skip
+def test_options_of_another_type_than_cloudflared_reads_are_refused(options: Any, words: str) -> None:
+    for config in (
+        {"ingress": [LAST], "originRequest": options},
+        {"ingress": [LAST | {"originRequest": options}]},
+    ):
+        with pytest.raises(RefusedError, match=re.escape(words)):
+            ingress.checked(config)
+
+
+def test_options_that_cloudflared_reads_are_taken() -> None:
+    options = {
+        "connectTimeout": 10, "tlsTimeout": None, "tcpKeepAlive": 0, "noHappyEyeballs": True, "keepAliveConnections": 100,
+        "httpHostHeader": "", "caPool": "/x", "noTLSVerify": False, "proxyType": "socks", "matchSNItoHost": True,
+        "ipRules": [{"prefix": "10.0.0.0/8", "ports": [80, 443], "allow": True}], "unknown": {"x": [1]},
+        "access": {"audTag": ["x"], "teamName": "team", "required": True, "more": 1},
+    }  # fmt: skip
+    config = {
+        "ingress": [LAST | {"originRequest": options}],
+        "originRequest": options,
+        "warp-routing": {"enabled": True},
+    }
+    assert ingress.checked(config) == config
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import stat
 from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,9 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.errors import DatabaseError, UsageError
+from halfopen.config import key_file
+from halfopen.errors import KeyFileError, UsageError
+from halfopen.tunnels.catalogue import Filter
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.vault import RunToken, Vault, new_secret, secret_of
+from tests.databases.cluster import Cluster
+from tests.databases.database import Database
 
 TUNNEL = str(uuid4())
 
@@ -41,17 +46,16 @@ def test_another_key_another_tunnel_and_a_changed_byte_open_nothing(tmp_path: Pa
         (vault, TUNNEL, b"\x02" + sealed[1:]),
         (vault, TUNNEL, b""),
     ):
-        with pytest.raises(DatabaseError, match="not the key that the secret of tunnel"):
+        with pytest.raises(KeyFileError, match="not the key that the secret of tunnel"):
             keeper.unseal(tunnel, kept)
 
 
 def test_a_key_file_that_cannot_be_one(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"x")
-    with pytest.raises(DatabaseError, match="a key has 32 bytes, this file 1"):
+    (tmp_path / "short").chmod(0o600)
+    with pytest.raises(KeyFileError, match="a key has 32 bytes, this file 1"):
         Vault(tmp_path / "short").seal(TUNNEL, b"s" * 32)
-    with pytest.raises(
-        DatabaseError, match="No such file or directory; HALFOPEN_KEY_FILE names another file"
-    ):
+    with pytest.raises(KeyFileError, match="No such file or directory; HALFOPEN_KEY_FILE names another file"):
         Vault(tmp_path / "none" / "key").seal(TUNNEL, b"s" * 32)
 
 
@@ -59,9 +63,68 @@ def test_a_key_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "key"
     sealed = Vault(path).seal(TUNNEL, b"s" * 32)
     path.unlink()
-    with pytest.raises(DatabaseError, match="the key of the secrets is gone"):
-        Vault(path).unseal(TUNNEL, sealed)
+    for deed in (
+        lambda: Vault(path).unseal(TUNNEL, sealed),
+        lambda: Vault(path).management_token("account", TUNNEL, "user", ["logs"]),
+    ):
+        with pytest.raises(
+            KeyFileError, match="No such file or directory; HALFOPEN_KEY_FILE names another file"
+        ):
+            deed()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_key_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "key"
+    sealed = Vault(path).seal(TUNNEL, b"s" * 32)
+    path.chmod(mode)
+    with pytest.raises(
+        KeyFileError, match=rf"others than its owner may use it \(mode 0{mode:o}; chmod 600 {path}\)"
+    ):
+        Vault(path).unseal(TUNNEL, sealed)
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_a_second_key_is_neither_made_nor_used_while_there_are_secrets(
+    database: Database, another: bool
+) -> None:
+    key = key_file(database.data)
+    with closing(Installation(database.data, database.url)) as here:
+        account = here.accounts.every_account()[0].id
+        tunnel, _ = here.tunnels.create(account, "blog")
+    kept = key.read_bytes()
+    key.unlink()
+    if another:
+        Vault(key).seal(TUNNEL, b"s" * 32)
+    words = "not the key that the secret" if another else "No such file"
+    with closing(Installation(database.data, database.url)) as here:
+        with pytest.raises(KeyFileError, match=words):
+            here.tunnels.create(account, "new")
+        with pytest.raises(KeyFileError, match=words):
+            here.tunnels.edit(account, tunnel.id, secret=b"t" * 32)
+        assert key.exists() is another
+        assert [each.name for each in here.tunnels.find(account, Filter(), 1, 10)[0]] == ["blog"]
+        here.tunnels.delete(account, tunnel.id)
+        here.tunnels.create(account, "new")  # nothing that counts is sealed with the first one
+        assert key.read_bytes() != kept
+
+
+def test_two_hosts_that_keep_their_first_secret_at_once_agree_on_one_key(
+    postgresql: Cluster, tmp_path: Path
+) -> None:
+    def host(number: int) -> bool:
+        data = tmp_path / str(number)
+        data.mkdir()
+        with closing(Installation(data, url)) as here:
+            try:
+                here.tunnels.create(here.accounts.every_account()[0].id, f"t{number}")
+            except KeyFileError:
+                return False
+        return True
+
+    with postgresql.database() as url, ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(host, range(4))) == [False, False, False, True]
 
 
 def test_an_installation_without_tunnels_makes_none(tmp_path: Path) -> None:
@@ -114,6 +177,7 @@ def test_a_secret_is_neither_short_nor_endless_nor_shown(text: str) -> None:
 
 def test_a_management_token_is_what_cloudflared_parses(tmp_path: Path) -> None:
     vault = Vault(tmp_path / "key")
+    vault.seal(TUNNEL, b"s" * 32)
     token = vault.management_token("account", TUNNEL, "user", ["logs"])
     assert jwt.get_unverified_header(token)["alg"] == "ES256"
     claims = jwt.decode(token, options={"verify_signature": False})

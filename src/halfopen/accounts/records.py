@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, false, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halfopen.accounts import credentials
@@ -87,13 +87,11 @@ class Accounts:
         identifier = identifier or credentials.new_identifier()
         if not credentials.IDENTIFIER.fullmatch(identifier):
             raise UsageError("account", identifier, "at most 32 characters of 0-9, A-Z, a-z, _ and -")
-        account = Account(identifier, name, _moment(_now()))
         with self._database.writing_alone() as connection:
             try:
-                _add_account(connection, account)
+                return add_account(connection, identifier, name)
             except IntegrityError:
                 raise UsageError("account", identifier, "an identifier that no account has yet") from None
-        return account
 
     def every_account(self) -> list[Account]:
         """Every account, oldest first."""
@@ -238,7 +236,7 @@ def _begin(connection: Connection) -> bytes:
     key = credentials.new_secret().encode()
     now = _moment(_now())
     connection.execute(insert(INSTALLATION).values(id=1, digest_key=key))
-    _add_account(connection, Account(credentials.new_identifier(), "Halfopen", now))
+    add_account(connection, credentials.new_identifier(), "Halfopen")
     _add_user(connection, User(credentials.new_identifier(), FIRST_USER, now))
     return key
 
@@ -250,16 +248,21 @@ def _add_user(connection: Connection, user: User) -> None:
     _join(connection, [(user.id, account) for account in every])
 
 
-def _add_account(connection: Connection, account: Account) -> None:
+def add_account(connection: Connection, identifier: str, name: str) -> Account:
+    """Make an account of which every user is a member, in a transaction that writes alone; both texts are such as can be kept."""
+    account = Account(identifier, name, _moment(_now()))
     row = {"id": account.id, "name": account.name, "created": _micros(account.created)}
     connection.execute(insert(ACCOUNTS).values(row))
     every = connection.execute(select(USERS.c.id)).scalars().all()
     _join(connection, [(user, account.id) for user in every])
+    return account
 
 
 def _seen_by(principal: Principal) -> Select[Any]:
     wanted = select(ACCOUNTS).join(MEMBERSHIPS).where(MEMBERSHIPS.c.user_id == principal.user.id)
-    if principal.account is not None:
+    if principal.edge is not None:
+        wanted = wanted.where(false())  # it reports for all of them, and is a member of none
+    elif principal.account is not None:
         wanted = wanted.where(ACCOUNTS.c.id == principal.account)
     return wanted.order_by(ACCOUNTS.c.created, ACCOUNTS.c.id)
 

@@ -10,6 +10,7 @@ order is not known; of what section 0 of the wire says, all stays true.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -44,6 +45,7 @@ from halfopen.errors import (
     FailureError,
     ForbiddenError,
     InvalidError,
+    KeyFileError,
     MethodError,
     RateError,
     Rejected,
@@ -59,6 +61,7 @@ PREFIX: Final = "/client/v4"
 """Where the API lies; the end of the base URL that clients are given."""
 
 _WAITERS: Final = 256  # threads for answers that wait
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # PostgreSQL keeps no such text; bare it is no JSON
 _POLLS: Final = 1024  # and for those to edges, which wait most of the time
 _POLLS_OF_ONE: Final = 4  # one, and those it gave up before the server noticed
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -139,7 +142,12 @@ class Api:
                 seen(scope).refused = error.reason
         except DatabaseError as error:
             FAULTS.error("request %s: %s", seen(scope).request_id, error)
-            answer = answer_to(UnavailableError("the database of accounts"), progress.service)
+            away = (
+                "the key of tunnels' secrets"
+                if isinstance(error, KeyFileError)
+                else "the database of accounts"
+            )
+            answer = answer_to(UnavailableError(away), progress.service)
         except Exception:
             FAULTS.exception("request %s", seen(scope).request_id)
             answer = answer_to(FailureError(seen(scope).request_id), progress.service)
@@ -229,10 +237,14 @@ def _checked(route: Route, call: Call) -> Answer:
     """The handler's answer, once nothing is wrong with the parameters; else everything that is."""
     found = rejected(route.parameters, call.query)
     if route.body is not None:
+        if _NUL.search(call.body):
+            found.append(_in_body("a text with NUL (U+0000), accepted is none"))
+            raise InvalidError(found, route.service.rejected)
         try:
             call = replace(call, given=msgspec.json.decode(call.body or b"{}", type=route.body))
-        except msgspec.DecodeError as error:
-            found.append(Rejected("body", "", words=str(error)))
+        except (msgspec.DecodeError, RecursionError) as error:
+            deep = isinstance(error, RecursionError)
+            found.append(_in_body("nested too deep" if deep else str(error)))
             raise InvalidError(found, route.service.rejected) from None
     scalar = {each.name for each in route.parameters if not each.repeated}
 
@@ -244,6 +256,10 @@ def _checked(route: Route, call: Call) -> Answer:
     if found:
         raise InvalidError(found, route.service.rejected)
     return route.handler(call)
+
+
+def _in_body(words: str) -> Rejected:
+    return Rejected("body", "", words=words)
 
 
 async def _body(request: Request, limits: Limits, most: int) -> bytes:

@@ -61,7 +61,9 @@ class Parameter:
         if self.required and not any(values):
             yield Rejected(self.name, "", words=f"missing, accepted is {self.accepted}")
         for value in values:
-            if value and self.checked and not self.accepts(value):
+            if "\0" in value:
+                yield Rejected(self.name, "", words="a text with NUL (U+0000), accepted is none")
+            elif value and self.checked and not self.accepts(value):
                 yield Rejected(self.name, value, self.accepted)
 
     def schema(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from halfopen.cli.text import columns
 from halfopen.errors import UsageError
 
 if TYPE_CHECKING:
+    from halfopen.accounts import TokenRecord
     from halfopen.tunnels.installation import Installation
 
 KEY: Final = "HALFOPEN_EDGE_KEY"
@@ -64,11 +65,14 @@ def add(verbs: Any) -> None:
     authority.set_defaults(run=_authority)
     enrol = deed(
         deeds, "enrol", _enrol, "let an edge report",
-        "Enrol an edge and print its key, alone, on standard output. It is shown this once: only a hash of it is kept.",
+        "Enrol an edge and print its key, alone, on standard output. It is shown this once: only a hash of it is kept. An edge that "
+        "was revoked gets a new key, and so does one that was left without.",
     )  # fmt: skip
     enrol.add_argument("name", metavar="NAME", help="of the edge, 1 to 63 characters")
     enrol.add_argument(
-        "--colo", metavar="NAME", help="the place that clients are told, such as ams01 (default: the name)"
+        "--colo",
+        metavar="NAME",
+        help="the place that clients are told, such as ams01 (default: the name, or what it was)",
     )
     deed(deeds, "list", _list, "show the edges", "Every edge: its name, place, age, and whether it is there.")
     revoke = deed(
@@ -158,7 +162,13 @@ def _listening(folder: Any, places: Any) -> None:
 def _enrol(here: Installation, args: Namespace) -> None:
     from halfopen.accounts.permissions import EDGE_REPORT
 
-    here.edges.enrol(args.name, args.colo or args.name)
+    if here.edges.named(args.name) is None:
+        _revoke_keys(here, args.name)  # of an edge that was revoked, should that have been left half done
+        here.edges.enrol(args.name, args.colo)
+    elif any(each.revoked is None for each in _keys(here, args.name)):
+        raise UsageError(
+            "edge", args.name, "a name that no edge has, or a revoked one (halfopen edge revoke)"
+        )
     key, record = here.accounts.create_token([EDGE_REPORT], edge=args.name, name=f"edge {args.name}")
     print(key, flush=True)
     print(
@@ -177,6 +187,13 @@ def _list(here: Installation, _: Namespace) -> None:
 
 def _revoke(here: Installation, args: Namespace) -> None:
     here.edges.revoke(args.name)
-    for each in here.accounts.list_tokens():
-        if each.edge == args.name:
-            here.accounts.revoke_token(each.id)
+    _revoke_keys(here, args.name)
+
+
+def _revoke_keys(here: Installation, name: str) -> None:
+    for each in _keys(here, name):
+        here.accounts.revoke_token(each.id)
+
+
+def _keys(here: Installation, name: str) -> list[TokenRecord]:
+    return [each for each in here.accounts.list_tokens() if each.edge == name]

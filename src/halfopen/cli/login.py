@@ -7,6 +7,8 @@ import os
 import sys
 from argparse import Namespace
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
@@ -56,7 +58,7 @@ def run(args: Namespace) -> int:
             descriptor = os.open(args.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             raise UsageError("--output", args.output, "a file that does not exist") from None
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w") as file, _gone_unless_written(args.output):
             token, record = here.accounts.create_token(
                 ["Cloudflare Tunnel Write"], account=account, expires=args.expires, name="cloudflared"
             )
@@ -67,8 +69,19 @@ def run(args: Namespace) -> int:
                     ["-----BEGIN ARGO TUNNEL TOKEN-----", *lines, "-----END ARGO TUNNEL TOKEN-----", ""]
                 )
             )
+            file.flush()
     print(f"halfopen: {args.output} holds token {record.id}", file=sys.stderr)
     return 0
+
+
+@contextmanager
+def _gone_unless_written(path: Path) -> Iterator[None]:
+    """Leave no file without what belongs into it: it would be in the way of the next try."""
+    try:
+        yield
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _zone(here: Installation, account: str, name: str | None) -> str:

@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from halfopen.cli.deeds import account_of, deed, minute, verb
 from halfopen.cli.text import columns, printable
@@ -40,7 +41,8 @@ def add(verbs: Any) -> None:
     )  # fmt: skip
     take.add_argument(
         "credentials", metavar="CREDENTIALS",
-        help="the credentials file of cloudflared (JSON), or the token of `cloudflared tunnel token`",
+        help="the credentials file of cloudflared (JSON), or the token of `cloudflared tunnel token`; - reads either from "
+        "standard input",
     )  # fmt: skip
     take.add_argument(
         "--name", metavar="NAME", help="of the tunnel (default: imported- and the begin of its id)"
@@ -81,20 +83,27 @@ def _import(here: Installation, args: Namespace) -> None:
     from halfopen.tunnels.vault import RunToken
 
     given = args.credentials
-    path = Path(given)
-    if path.suffix == ".json" or "/" in given:
-        given = path.read_text(errors="replace")
-    token = RunToken.parse(given)
+    token = RunToken.parse(given) or RunToken.parse(_read(given))
     if token is None:
-        raise UsageError(
-            "CREDENTIALS", args.credentials[:40], "a credentials file of cloudflared, or a token"
-        )
-    if token.account not in {each.id for each in here.accounts.every_account()}:
-        here.accounts.create_account("Imported", token.account)
+        # Not shown: it may be a secret with a typing error.
+        accepted = "a credentials file of cloudflared, or a token; - for one of them on standard input"
+        raise UsageError("CREDENTIALS", "what was given", accepted)
+    tunnel, is_new = here.tunnels.adopt(token, args.name or f"imported-{token.tunnel[:8]}")
+    if is_new:
         print(f"halfopen: account {token.account} is new", file=sys.stderr)
-    name = args.name or f"imported-{token.tunnel[:8]}"
-    tunnel, _ = here.tunnels.create(token.account, name, "local", token.secret, token.tunnel)
     print(tunnel.id)
+
+
+def _read(given: str) -> str:
+    """What the file of a name holds, or standard input for ``-``; nothing where there is none."""
+    if given == "-":
+        return sys.stdin.buffer.read().decode(errors="replace")
+    try:
+        return Path(given).read_text(errors="replace")
+    except (OSError, ValueError):
+        if given.endswith(".json"):  # no token, so that it can be named
+            raise
+        return ""
 
 
 def _list(here: Installation, args: Namespace) -> None:
@@ -146,7 +155,12 @@ def _token(here: Installation, args: Namespace) -> None:
 
 def _cleanup(here: Installation, args: Namespace) -> None:
     tunnel = _named(here, args)
-    here.tunnels.clean_up(tunnel.account, tunnel.id, args.connector)
+    try:
+        connector = args.connector and str(UUID(args.connector))
+    except ValueError:
+        words = "the UUID of a connector (halfopen tunnel info)"
+        raise UsageError("--connector", args.connector, words) from None
+    here.tunnels.clean_up(tunnel.account, tunnel.id, connector)
 
 
 def _delete(here: Installation, args: Namespace) -> None:

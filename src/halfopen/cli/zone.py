@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from halfopen.cli.deeds import deed, minute, verb
-from halfopen.cli.text import columns
+from halfopen.cli.text import columns, printable
 
 if TYPE_CHECKING:
     from halfopen.tunnels.installation import Installation
@@ -32,6 +32,17 @@ def add(verbs: Any) -> None:
         "Take a domain from its account. Its hostnames lead nowhere from now on.",
     )  # fmt: skip
     remove.add_argument("name", metavar="DOMAIN", help="such as example.com")
+    hostnames = deed(
+        deeds, "hostnames", _hostnames, "show what leads to tunnels",
+        "The hostnames of a domain that lead to tunnels: which, to which, and whether a claim or the tunnel's configuration says so.",
+    )  # fmt: skip
+    hostnames.add_argument("name", metavar="DOMAIN", help="such as example.com")
+    release = deed(
+        deeds, "release", _release, "give a claimed hostname back",
+        "Give back a hostname that was claimed (`cloudflared tunnel route dns`). It leads to the oldest tunnel whose configuration "
+        "names it, or nowhere.",
+    )  # fmt: skip
+    release.add_argument("name", metavar="HOSTNAME", help="such as app.example.com")
 
 
 def _add(here: Installation, args: Namespace) -> None:
@@ -46,3 +57,21 @@ def _list(here: Installation, _: Namespace) -> None:
 
 def _remove(here: Installation, args: Namespace) -> None:
     here.hostnames.remove_zone(args.name)
+
+
+def _hostnames(here: Installation, args: Namespace) -> None:
+    rows = [("Hostname", "Tunnel", "Id", "By")]
+    rows += [
+        (
+            each.hostname,
+            printable(each.tunnel_name),
+            each.tunnel,
+            "claim" if each.claimed else "configuration",
+        )
+        for each in here.hostnames.in_zone(args.name)
+    ]
+    print("\n".join(columns(rows)))
+
+
+def _release(here: Installation, args: Namespace) -> None:
+    here.hostnames.release(args.name)

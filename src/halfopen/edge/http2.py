@@ -74,6 +74,16 @@ class Http2Link(asyncio.Protocol):
         """Bytes of the connector."""
         self._take(self._wire.receive(data, self._loop.time()))
 
+    def pause_writing(self) -> None:
+        """The connector takes less than it is sent: what it asks for in return, such as answers to pings, is not read either."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over, whoever ended it."""
         if self._timer is not None:

@@ -224,6 +224,7 @@ class _Turn:
         self._whole = False  # the request
         self._answered = self._done = self._raw = False
         self._chunked = False
+        self._left: int | None = None  # bytes of the answer, where their number was told
         self._upgrades = False
         self._sized = False  # whether there is a body, or after an upgrade anything
         self.early = b""
@@ -326,11 +327,12 @@ class _Turn:
             return
         told = [each for each in headers if each[0].lower() not in _SPECIAL]
         length = next((value for name, value in headers if name.lower() == b"content-length"), None)
-        if self._method == b"HEAD" or status in _BODILESS:
-            if length is not None:
-                told.append((b"Content-Length", length))
-        elif length is not None:
+        if length is not None:
             told.append((b"Content-Length", length))
+        if self._method == b"HEAD" or status in _BODILESS:
+            self._left = 0
+        elif length is not None:
+            self._left = int(length) if length.isdigit() else 0
         elif self._modern:
             self._chunked = True
             told.append((b"Transfer-Encoding", b"chunked"))
@@ -344,6 +346,9 @@ class _Turn:
         """As `exchange.Exchange`."""
         if self._done:
             return True
+        if self._left is not None:
+            data = data[: self._left]  # more would be taken for the next answer
+            self._left -= len(data)
         return self._visitor.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data)
 
     def _on_end(self, trailers: Sequence[Header]) -> None:
@@ -351,6 +356,8 @@ class _Turn:
             lines = b"".join(b"%b: %b\r\n" % each for each in trailers)
             self._visitor.write(b"0\r\n" + lines + b"\r\n")
         self._done = True
+        if self._left:  # the rest would be waited for
+            self.closes = True
         # What still comes of a request that was answered before its end would be taken for the next.
         self._visitor.over(self, not self.closes and self._whole and not self._raw)
 

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from halfopen.accounts.records import add_account
+from halfopen.accounts.schema import ACCOUNTS
 from halfopen.database.changes import Changes
 from halfopen.database.database import Database
 from halfopen.errors import ConflictError, MissingError, RefusedError, UsageError
-from halfopen.tunnels import rows
+from halfopen.tunnels import leading, rows
 from halfopen.tunnels.records import HEALTHY, Connector, Link, Status, Tunnel
 from halfopen.tunnels.registry import Registry
-from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, CONNECTORS, HOSTNAMES, TUNNELS
+from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, TUNNELS
 from halfopen.tunnels.vault import RunToken, Vault, new_secret
 
 CLOSED_WITHIN: Final = 5.0
@@ -33,6 +35,8 @@ _LONGEST_NAME: Final = 100
 _TAKEN: Final = (
     "You already have a tunnel with this name. Choose another name, or delete the tunnel that has it."
 )
+_THERE: Final = "There is a tunnel with the id {} already."
+_GONE: Final = "The tunnel with the id {} was deleted here. Its id is not given again: make a new tunnel."
 _CONNECTED: Final = (
     "This tunnel has active connections. Please stop all cloudflared replicas, or wait a few minutes for connections "
     "to close, then try again."
@@ -45,7 +49,7 @@ class Filter:
 
     id: str | None = None
     name: str | None = None
-    prefix: str | None = None
+    prefixes: tuple[str, ...] = ()
     without_prefix: str | None = None
     deleted: bool | None = False
     existed_at: int | None = None
@@ -62,8 +66,7 @@ class Filter:
             found.append(TUNNELS.c.id == self.id)
         if self.name is not None:
             found.append(TUNNELS.c.name == self.name)
-        if self.prefix is not None:
-            found.append(TUNNELS.c.name.startswith(self.prefix, autoescape=True))
+        found += [TUNNELS.c.name.startswith(each, autoescape=True) for each in self.prefixes]
         if self.without_prefix is not None:
             found.append(~TUNNELS.c.name.startswith(self.without_prefix, autoescape=True))
         if self.existed_at is not None:
@@ -99,30 +102,29 @@ class Tunnels:
         name: str,
         config_src: str = "local",
         secret: bytes | None = None,
-        identifier: str | None = None,
     ) -> tuple[Tunnel, RunToken]:
-        """Make a tunnel, with a secret and an id of its own unless they are brought along.
+        """Make a tunnel, with a secret of its own unless one is brought along.
 
-        ConflictError where the name or the id is taken, UsageError where the name cannot be one, RefusedError where the account has
+        ConflictError where the name is taken, UsageError where the name cannot be one, RefusedError where the account has
         MOST_TUNNELS.
         """
         _check_name(name)
-        identifier = identifier or str(uuid4())
-        secret = secret or new_secret()
+        token = RunToken(account, str(uuid4()), secret or new_secret())
         with self._database.writing() as connection:
-            now = self._registry.clock(connection)
-            row = {
-                "id": identifier, "account_id": account, "name": name, "config_src": config_src,
-                "secret": self._vault.seal(identifier, secret), "created": now, "ran": False, "inactive": now,
-            }  # fmt: skip
-            _check_room(connection, account)
-            if connection.execute(select(TUNNELS.c.id).where(TUNNELS.c.id == identifier)).first():
-                raise ConflictError(1013, f"There is a tunnel with the id {identifier} already")
-            try:
-                made = connection.execute(insert(TUNNELS).values(row).returning(TUNNELS)).one()
-            except IntegrityError:
-                raise ConflictError(1013, _TAKEN) from None
-        return _tunnel(made, ()), RunToken(account, identifier, secret)
+            return self._make(connection, token, name, config_src), token
+
+    def adopt(self, token: RunToken, name: str) -> tuple[Tunnel, bool]:
+        """Make the tunnel of a token from elsewhere, and its account where there is none with its id: whether it is new.
+
+        ConflictError where the name or the id is taken, UsageError where the name cannot be one; then no account is made either.
+        """
+        _check_name(name)
+        with self._database.writing_alone() as connection:
+            its = select(ACCOUNTS.c.id).where(ACCOUNTS.c.id == token.account)
+            is_new = connection.execute(its).first() is None
+            if is_new:
+                add_account(connection, token.account, "Imported")
+            return self._make(connection, token, name, "local"), is_new
 
     def get(self, account: str, identifier: str) -> Tunnel:
         """A tunnel, a deleted one too."""
@@ -150,10 +152,11 @@ class Tunnels:
         if name is not None:
             _check_name(name)
         values: dict[str, Any] = {} if name is None else {"name": name}
-        if secret is not None:
-            values["secret"] = self._vault.seal(identifier, secret)
         with self._database.writing() as connection:
             row = _locked(connection, account, identifier)
+            if secret is not None:
+                self._vault.check(connection)
+                values["secret"] = self._vault.seal(identifier, secret)
             if values:
                 changed = update(TUNNELS).where(TUNNELS.c.id == identifier).values(values).returning(TUNNELS)
                 try:
@@ -169,6 +172,7 @@ class Tunnels:
         """
         self._registry.sweep()
         with self._database.writing() as connection:
+            leading.lock_account(connection, account)
             _locked(connection, account, identifier)
             its = CONNECTIONS.c.tunnel_id == identifier
             if not cascade and connection.execute(select(CONNECTIONS.c.id).where(its, rows.LISTED)).first():
@@ -176,9 +180,8 @@ class Tunnels:
             now = self._registry.clock(connection)
             held = rows.put_away(connection, its, now)
             rows.settle(connection, [identifier], now)
-            for table in (HOSTNAMES, CONFIGURATIONS):
-                connection.execute(delete(table).where(table.c.tunnel_id == identifier))
-            rows.reroute(connection)
+            if leading.leave(connection, identifier, now):
+                rows.reroute(connection)
             gone = update(TUNNELS).where(TUNNELS.c.id == identifier).values(deleted=now).returning(TUNNELS)
             row = connection.execute(gone).one()
             self._database.tell(connection)
@@ -238,6 +241,22 @@ class Tunnels:
         self._wait_closed(held)
 
     # --- inside
+
+    def _make(self, connection: Connection, token: RunToken, name: str, config_src: str) -> Tunnel:
+        self._vault.check(connection)
+        _check_room(connection, token.account)
+        same = connection.execute(select(TUNNELS.c.deleted).where(TUNNELS.c.id == token.tunnel)).first()
+        if same is not None:
+            raise ConflictError(1013, (_THERE if same.deleted is None else _GONE).format(token.tunnel))
+        now = self._registry.clock(connection)
+        row = {
+            "id": token.tunnel, "account_id": token.account, "name": name, "config_src": config_src,
+            "secret": self._vault.seal(token.tunnel, token.secret), "created": now, "ran": False, "inactive": now,
+        }  # fmt: skip
+        try:
+            return _tunnel(connection.execute(insert(TUNNELS).values(row).returning(TUNNELS)).one(), ())
+        except IntegrityError:
+            raise ConflictError(1013, _TAKEN) from None
 
     def _wait_closed(self, ids: Collection[str]) -> None:
         until = time.monotonic() + CLOSED_WITHIN
@@ -330,10 +349,10 @@ def _check_room(connection: Connection, account: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
-        raise UsageError("name", name, f"1 to {_LONGEST_NAME} printable characters")
+    if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable() or name.isspace():
+        raise UsageError("name", name, f"1 to {_LONGEST_NAME} printable characters, not only spaces")
     try:
         UUID(name)
     except ValueError:
         return
-    raise UsageError("name", name, "a name that is no UUID: clients would take it for an id")
+    raise UsageError("name", name, "a name; clients take a UUID for an id")

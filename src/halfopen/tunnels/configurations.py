@@ -11,13 +11,14 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from halfopen.database.database import Database
 from halfopen.errors import MissingError, SizeError
-from halfopen.tunnels import ingress, rows
-from halfopen.tunnels.hostnames import current, take_configured
+from halfopen.tunnels import ingress, leading, rows
+from halfopen.tunnels.leading import current
 from halfopen.tunnels.schema import CONFIGURATIONS, CONNECTIONS, CONNECTORS, TUNNELS
 
 LONGEST: Final = 256 << 10
 """Bytes of a configuration as JSON."""
 
+_DEEPEST: Final = 32  # objects and lists in each other; what cloudflared knows needs seven
 _KEPT: Final = 50  # versions of each tunnel
 _MISSING: Final = "Configuration for tunnel not found"
 
@@ -58,14 +59,16 @@ class Configurations:
         kept = ingress.checked(config)
         text = _text(kept)
         with self._database.writing() as connection:
+            leading.lock_account(connection, account)
             row = rows.lock_tunnels(connection, [tunnel]).get(tunnel)
             if row is None or row.account_id != account or row.deleted is not None:
                 raise MissingError(1055, _MISSING)
             now = self._database.now(connection)
-            take_configured(connection, row, ingress.hostnames(kept), now)
-            last = current(connection, tunnel)
-            same = last is not None and last.source == "cloudflare" and last.config == text
-            made = _latest(connection, row) if same else _add(connection, row, "cloudflare", text, now)
+            last = _latest(connection, row)
+            before = ingress.hostnames(last.config) if last.config and last.source == "cloudflare" else []
+            same = last.source == "cloudflare" and last.config is not None and _text(last.config) == text
+            made = last if same else _add(connection, row, "cloudflare", text, now)
+            leading.follow(connection, row, ingress.hostnames(kept), before, now)
             number = rows.reroute(connection, anyway=not same)
             if not same:
                 values = {"config_src": "cloudflare", "configured": number}
@@ -131,7 +134,14 @@ def _configuration(row: Row[Any]) -> Configuration:
 
 
 def _text(config: Any) -> str:
+    if _deeper(config, _DEEPEST):
+        raise ingress.bad(f"Validation failed: config is nested deeper than {_DEEPEST}")
     text = json.dumps(config, separators=(",", ":"), sort_keys=True)
     if len(text) > LONGEST:
         raise SizeError(413, "config", LONGEST)
     return text
+
+
+def _deeper(value: Any, than: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inside is not None and (than == 0 or any(_deeper(each, than - 1) for each in inside))

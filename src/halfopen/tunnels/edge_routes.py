@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -48,7 +49,12 @@ _WAIT: Final = Parameter(
     most=LONGEST_WAIT,
 )
 _ROUTING: Final = Parameter(
-    "routing", "The number of the routing that the edge goes by; default -1.", "a number", "integer", least=-1
+    "routing",
+    "The number of the routing that the edge goes by; default -1.",
+    "a number",
+    "integer",
+    least=-1,
+    most=10**15 - 1,
 )
 
 _SINCE: Final = Parameter(
@@ -104,6 +110,12 @@ class NewRegistration(msgspec.Struct, frozen=True):
     arch: Words
     features: Annotated[tuple[Words, ...], msgspec.Meta(max_length=MOST_FEATURES)]
     origin_ip: Annotated[str, msgspec.Meta(max_length=45, pattern=r"^[0-9A-Fa-f.:]+$")]
+
+    def __post_init__(self) -> None:
+        try:
+            ip_address(self.origin_ip)
+        except ValueError:
+            raise ValueError(f"origin_ip: {self.origin_ip} is no address") from None
 
 
 class Registrations(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Edges: enrolled under a name, each with a key of its own, and revoked."""
+"""Edges: enrolled under a name, each with a key of its own, revoked, and enrolled again with another."""
 
 from __future__ import annotations
 
@@ -37,23 +37,30 @@ class Edges:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def enrol(self, name: str, colo: str) -> Edge:
-        """Make an edge that is told to clients as `colo`. UsageError where the name is taken or one of both cannot be used."""
+    def enrol(self, name: str, colo: str | None = None) -> Edge:
+        """Let an edge speak that is told to clients as `colo`, by default its name: a new one, or one that was revoked, which keeps
+        its place by default. UsageError where the name is taken or one of both cannot be used."""
         if not NAME.fullmatch(name):
             raise UsageError("edge", name, "1 to 63 characters of 0-9, A-Z, a-z, ., _ and -")
-        if not COLO.fullmatch(colo):
+        if colo is not None and not COLO.fullmatch(colo):
             raise UsageError("colo", colo, "1 to 32 characters of 0-9, A-Z, a-z, ., _ and -")
         with self._database.writing() as connection:
+            known = connection.execute(select(EDGES).where(EDGES.c.name == name).with_for_update()).first()
+            if known is not None and known.revoked is not None:
+                again = (
+                    update(EDGES).where(EDGES.c.id == known.id).values(revoked=None, colo=colo or known.colo)
+                )
+                return _edge(connection.execute(again.returning(EDGES)).one())
             row = {
                 "id": new_identifier(),
                 "name": name,
-                "colo": colo,
+                "colo": colo or name,
                 "created": self._database.now(connection),
             }
             try:
                 return _edge(connection.execute(insert(EDGES).values(row).returning(EDGES)).one())
             except IntegrityError:
-                raise UsageError("edge", name, "a name that no edge has yet") from None
+                raise UsageError("edge", name, "a name that no edge has, or a revoked one") from None
 
     def all(self) -> list[Edge]:
         """Every edge, oldest first, revoked ones too."""

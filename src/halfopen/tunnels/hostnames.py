@@ -1,24 +1,25 @@
 """Zones, and which hostname leads to which tunnel.
 
 A hostname routes only inside a zone of its tunnel's account: because a route claims it, or because the tunnel's configuration, set here, names
-it. What a connector reports of a configuration of its own routes nothing. Zones do not overlap, so a hostname lies in one at most.
+it. A claim goes before a configuration, and a hostname that is free again leads to the oldest tunnel whose configuration names it. What a connector
+reports of a configuration of its own routes nothing. Zones do not overlap, so a hostname lies in one at most.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from halfopen.accounts.credentials import new_identifier
-from halfopen.accounts.schema import ACCOUNTS
 from halfopen.database.database import Database
-from halfopen.errors import ConflictError, InvalidError, MissingError, Rejected, UsageError
-from halfopen.tunnels import ingress, names, rows
-from halfopen.tunnels.schema import CONFIGURATIONS, HOSTNAMES, ROUTED, TUNNELS, ZONES
+from halfopen.errors import ConflictError, InvalidError, MissingError, RefusedError, Rejected, UsageError
+from halfopen.tunnels import leading, names, rows
+from halfopen.tunnels.schema import HOSTNAMES, ROUTED, TUNNELS, ZONES
+
+MOST_CLAIMS: Final = 1000
+"""Claimed hostnames of a zone; one that a configuration names counts for nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,16 @@ class Claimed:
     change: Literal["new", "updated", "unchanged"]
 
 
+@dataclass(frozen=True)
+class Leading:
+    """A hostname and the tunnel it leads to, because it was `claimed` or else by the tunnel's configuration."""
+
+    hostname: str
+    tunnel: str
+    tunnel_name: str
+    claimed: bool
+
+
 class Hostnames:
     """The zones of an installation and what routes in them. Everything raises DatabaseError where the database fails."""
 
@@ -55,7 +66,7 @@ class Hostnames:
             raise UsageError("zone", name, "a domain such as example.com")
         # Alone: two overlapping zones at once would not see each other.
         with self._database.writing_alone() as connection:
-            if connection.execute(select(ACCOUNTS.c.id).where(ACCOUNTS.c.id == account)).first() is None:
+            if not leading.lock_account(connection, account):
                 raise UsageError("account", account, "the identifier of an account")
             for zone in connection.execute(select(ZONES)):
                 if names.lies_in(wanted, zone.name) or names.lies_in(zone.name, wanted):
@@ -65,9 +76,7 @@ class Hostnames:
             now = self._database.now(connection)
             row = {"id": new_identifier(), "account_id": account, "name": wanted, "created": now}
             made = connection.execute(insert(ZONES).values(row).returning(ZONES)).one()
-            its = select(TUNNELS.c.id).where(TUNNELS.c.account_id == account, TUNNELS.c.deleted.is_(None))
-            for tunnel in rows.lock_tunnels(connection, connection.execute(its).scalars().all()).values():
-                take_configured(connection, tunnel, _configured(connection, tunnel.id), now, refuse=False)
+            leading.fill(connection, [made.id], now)
             rows.reroute(connection)
             self._database.tell(connection)
         return _zone(made)
@@ -89,9 +98,9 @@ class Hostnames:
     def remove_zone(self, name: str) -> None:
         """Take a zone from its account; nothing routes there any more. UsageError where there is none."""
         with self._database.writing() as connection:
-            its = delete(ZONES).where(ZONES.c.name == (names.zone_name(name) or ""))
-            if not connection.execute(its).rowcount:
-                raise UsageError("zone", name, "the name of a zone (halfopen zone list)")
+            zone = _named(connection, name)
+            leading.lock_account(connection, zone.account_id)
+            connection.execute(delete(ZONES).where(ZONES.c.id == zone.id))
             rows.reroute(connection)
             self._database.tell(connection)
 
@@ -99,32 +108,60 @@ class Hostnames:
         """Let a hostname of a zone lead to a tunnel of its account; a name without a dot is completed by the zone's.
 
         ConflictError where it leads to another tunnel and not `overwrite`, InvalidError where it does not lie in the zone,
-        MissingError where the account has no such tunnel.
+        MissingError where the account has no such tunnel or zone, RefusedError where the zone has MOST_CLAIMS.
         """
         hostname = names.hostname(text if "." in text else f"{text}.{zone.name}")
         if hostname is None or not names.lies_in(hostname, zone.name):
             raise InvalidError([Rejected("user_hostname", text, f"a hostname in {zone.name}")], 1001)
         with self._database.writing() as connection:
+            leading.lock_account(connection, zone.account)
+            if connection.execute(select(ZONES.c.id).where(ZONES.c.id == zone.id)).first() is None:
+                raise MissingError(1001, "Zone not found")
             tunnel = rows.lock_tunnels(connection, [identifier]).get(identifier)
             if tunnel is None or tunnel.account_id != zone.account or tunnel.deleted is not None:
                 raise MissingError(1003, "Tunnel not found")
             its = HOSTNAMES.c.hostname == hostname
-            holder = connection.execute(select(HOSTNAMES).where(its).with_for_update()).first()
+            holder = connection.execute(select(HOSTNAMES).where(its)).first()
             if holder is not None and holder.tunnel_id != identifier and not overwrite:
-                raise ConflictError(
-                    1003, f"{hostname} leads to the tunnel {_name(connection, holder.tunnel_id)} already"
-                )
+                other = leading.name_of(connection, holder.tunnel_id)
+                raise ConflictError(1003, f"{hostname} leads to the tunnel {other} already")
+            if holder is None or not holder.claimed:
+                _check_room(connection, zone)
             values = {"tunnel_id": identifier, "claimed": True}
             if holder is not None:
                 connection.execute(update(HOSTNAMES).where(its).values(values))
             else:
                 more = {"hostname": hostname, "zone_id": zone.id, "created": self._database.now(connection)}
                 connection.execute(insert(HOSTNAMES).values(values | more))
-            rows.reroute(connection)
-            self._database.tell(connection)
+            if holder is None or holder.tunnel_id != identifier:
+                rows.reroute(connection)
+                self._database.tell(connection)
         if holder is None:
             return Claimed(hostname, "new")
         return Claimed(hostname, "unchanged" if holder.tunnel_id == identifier else "updated")
+
+    def release(self, text: str) -> None:
+        """Give a claim of a hostname back: it leads to the oldest tunnel whose configuration names it, or nowhere. UsageError
+        where nobody claimed it."""
+        its = HOSTNAMES.c.hostname == (names.hostname(text) or "")
+        owner = select(ZONES.c.account_id).join(HOSTNAMES).where(its)
+        gone = delete(HOSTNAMES).where(its, HOSTNAMES.c.claimed).returning(HOSTNAMES.c.zone_id)
+        with self._database.writing() as connection:
+            leading.lock_account(connection, connection.execute(owner).scalar() or "")
+            left = connection.execute(gone).scalars().all()
+            if not left:
+                raise UsageError("hostname", text, "one that was claimed (halfopen zone hostnames DOMAIN)")
+            leading.fill(connection, left, self._database.now(connection))
+            rows.reroute(connection)
+            self._database.tell(connection)
+
+    def in_zone(self, name: str) -> list[Leading]:
+        """What leads to tunnels in a zone, by hostname. UsageError where there is no such zone."""
+        with self._database.reading() as connection:
+            zone = _named(connection, name)
+            wanted = select(HOSTNAMES, TUNNELS.c.name).join(TUNNELS).where(HOSTNAMES.c.zone_id == zone.id)
+            found = connection.execute(wanted.order_by(HOSTNAMES.c.hostname)).all()
+        return [Leading(row.hostname, row.tunnel_id, row.name, row.claimed) for row in found]
 
     def of_tunnel(self, identifier: str) -> dict[str, bool]:
         """The hostnames that lead to a tunnel, by name, each with whether it was claimed."""
@@ -148,51 +185,18 @@ class Hostnames:
             return {row.hostname: row.tunnel_id for row in connection.execute(wanted)}
 
 
-def take_configured(
-    connection: Connection, tunnel: Row[Any], wanted: Collection[str], now: int, refuse: bool = True
-) -> None:
-    """Let the hostnames that a tunnel's configuration names lead to it, and no others that only a configuration named.
-
-    What lies in no zone of the account does not route. What leads to another tunnel is refused, or with `refuse` false left as it is.
-    """
-    zones = connection.execute(select(ZONES).where(ZONES.c.account_id == tunnel.account_id)).all()
-    inside = {name: zone.id for name in wanted for zone in zones if names.lies_in(name, zone.name)}
-    held = {
-        row.hostname: row.tunnel_id
-        for row in connection.execute(select(HOSTNAMES).where(HOSTNAMES.c.hostname.in_(inside)))
-    }
-    for hostname, holder in held.items():
-        if holder != tunnel.id and refuse:
-            raise ingress.bad(f"{hostname} leads to the tunnel {_name(connection, holder)} already")
-    its = (HOSTNAMES.c.tunnel_id == tunnel.id) & HOSTNAMES.c.claimed.is_(False)
-    connection.execute(delete(HOSTNAMES).where(its, HOSTNAMES.c.hostname.not_in(inside)))
-    new = [
-        {"hostname": name, "zone_id": zone, "tunnel_id": tunnel.id, "claimed": False, "created": now}
-        for name, zone in inside.items()
-        if name not in held
-    ]
-    if new:
-        connection.execute(insert(HOSTNAMES), new)
+def _named(connection: Connection, name: str) -> Row[Any]:
+    its = select(ZONES).where(ZONES.c.name == (names.zone_name(name) or ""))
+    row = connection.execute(its).first()
+    if row is None:
+        raise UsageError("zone", name, "the name of a zone (halfopen zone list)")
+    return row
 
 
-def current(connection: Connection, tunnel: str) -> Row[Any] | None:
-    """The latest version of a tunnel's configuration."""
-    latest = select(func.max(CONFIGURATIONS.c.version)).where(CONFIGURATIONS.c.tunnel_id == tunnel)
-    its = (CONFIGURATIONS.c.tunnel_id == tunnel) & (CONFIGURATIONS.c.version == latest.scalar_subquery())
-    return connection.execute(select(CONFIGURATIONS).where(its)).first()
-
-
-def _configured(connection: Connection, tunnel: str) -> list[str]:
-    row = current(connection, tunnel)
-    if row is None or row.source != "cloudflare":
-        return []
-    config: Mapping[str, Any] = json.loads(row.config)
-    return ingress.hostnames(config)
-
-
-def _name(connection: Connection, tunnel: str) -> str:
-    found: str | None = connection.execute(select(TUNNELS.c.name).where(TUNNELS.c.id == tunnel)).scalar()
-    return found or tunnel
+def _check_room(connection: Connection, zone: Zone) -> None:
+    claimed = select(func.count()).where(HOSTNAMES.c.zone_id == zone.id, HOSTNAMES.c.claimed)
+    if connection.execute(claimed).scalar_one() >= MOST_CLAIMS:
+        raise RefusedError(1003, f"{zone.name} has {MOST_CLAIMS:,} claimed hostnames, as many as a zone may")
 
 
 def _zone(row: Row[Any]) -> Zone:

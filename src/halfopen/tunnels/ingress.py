@@ -14,6 +14,7 @@ import re2
 
 from halfopen.errors import RefusedError
 from halfopen.tunnels import names
+from halfopen.tunnels.origin_requests import OPTIONS, WARP_ROUTING, kind
 
 MOST_RULES: Final = 1000
 
@@ -38,15 +39,15 @@ _REGEX.log_errors = False
 def checked(config: Any) -> dict[str, Any]:
     """A configuration as it is kept and answered. RefusedError (1056) where cloudflared would not take it."""
     if not isinstance(config, Mapping):
-        raise bad(f"Validation failed: config is {_kind(config)}, not an object")
+        raise bad(f"Validation failed: config is {kind(config)}, not an object")
     rules = config.get("ingress")
     if not rules:
         raise bad(_NO_RULES, whole=True)
     if not isinstance(rules, list) or len(rules) > MOST_RULES:
         raise bad(f"Validation failed: ingress is not a list of at most {MOST_RULES:,} rules")
-    origin = config.get("originRequest")
-    if origin is not None and not isinstance(origin, Mapping):
-        raise bad(f"Validation failed: originRequest is {_kind(origin)}, not an object")
+    for name, fault in (("originRequest", OPTIONS), ("warp-routing", WARP_ROUTING)):
+        if wrong := fault(name, config.get(name)):
+            raise bad(f"Validation failed: {wrong}")
     for number, rule in enumerate(rules, 1):
         _check_rule(rule, number, len(rules))
     return {**config, "warp-routing": config.get("warp-routing") or {"enabled": False}}
@@ -65,11 +66,13 @@ def bad(words: str, whole: bool = False) -> RefusedError:
 
 def _check_rule(rule: Any, number: int, count: int) -> None:
     if not isinstance(rule, Mapping):
-        raise bad(f"Validation failed: Rule #{number} is {_kind(rule)}, not an object")
+        raise bad(f"Validation failed: Rule #{number} is {kind(rule)}, not an object")
     texts = {name: rule.get(name) or "" for name in ("hostname", "path", "service")}
     for name, text in texts.items():
         if not isinstance(text, str):
-            raise bad(f"Validation failed: Rule #{number}: {name} is {_kind(text)}, not a string")
+            raise bad(f"Validation failed: Rule #{number}: {name} is {kind(text)}, not a string")
+    if wrong := OPTIONS("originRequest", rule.get("originRequest")):
+        raise bad(f"Validation failed: Rule #{number}: {wrong}")
     _check_service(texts["service"], number)
     hostname, path = texts["hostname"], texts["path"]
     if re.fullmatch(r"(\[.*\]|[^:]*):[^:]*", hostname):
@@ -114,15 +117,3 @@ def _check_service(service: str, number: int) -> None:
             f"Validation failed: {shown} is an invalid address, ingress rules don't support proxying to a different path on "
             "the origin service. The path will be the same as the eyeball request's path"
         )
-
-
-def _kind(value: Any) -> str:
-    kinds = {
-        type(None): "null",
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        str: "a string",
-        list: "a list",
-    }
-    return kinds.get(type(value), "an object")

@@ -145,7 +145,10 @@ class TunnelRoutes:
             shapes.NewRoute,
         )  # fmt: skip
         for method, path in _WARP_CONNECTOR:
-            yield _write(method, path, _not_offered, "Not offered: WARP connectors", NULL)
+            if method == "GET":
+                yield _read(path, _not_offered, "Not offered: WARP connectors", NULL)
+            else:
+                yield _write(method, path, _not_offered, "Not offered: WARP connectors", NULL)
 
     def find(self, call: Call) -> Answer:
         """Tunnels by filter; their connections with them."""
@@ -310,7 +313,7 @@ def _filter(call: Call) -> Filter:
     return Filter(
         id=tunnel and tunnel.lower(),
         name=call.one("name"),
-        prefix=call.one("include_prefix") or call.one("name_prefix"),
+        prefixes=tuple(filter(None, map(call.one, ("include_prefix", "name_prefix")))),
         without_prefix=call.one("exclude_prefix"),
         # Whether a tunnel existed then is a question to the deleted ones as well.
         deleted=(None if existed is not None else False) if deleted is None else deleted == "true",

@@ -142,7 +142,9 @@ class NewConfiguration(msgspec.Struct, frozen=True):
 class Resources(msgspec.Struct, frozen=True):
     """What a management token is to open."""
 
-    resources: tuple[Literal["logs", "admin", "host_details"], ...] = ("logs",)
+    resources: Annotated[tuple[Literal["logs", "admin", "host_details"], ...], msgspec.Meta(min_length=1)] = (
+        "logs",
+    )
 
 
 class NewRoute(msgspec.Struct, frozen=True):

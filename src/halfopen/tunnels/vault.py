@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hmac import compare_digest
@@ -22,9 +23,13 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from sqlalchemy import Connection, select
+
 from halfopen.accounts.credentials import IDENTIFIER
+from halfopen.accounts.schema import INSTALLATION
 from halfopen.config import KEY_FILE
-from halfopen.errors import DatabaseError, UsageError
+from halfopen.errors import KeyFileError, UsageError
+from halfopen.tunnels.schema import TUNNELS
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -59,12 +64,11 @@ class RunToken:
         try:
             plain = text if text.lstrip().startswith("{") else b64decode(text.strip(), validate=True)
             told = json.loads(plain)
-            named = [told.get(short) or told.get(long) for short, long in _TOLD]
-            account, tunnel, secret = map(str, named)
+            account, tunnel, secret = (told.get(short) or told.get(long) for short, long in _TOLD)
             if not IDENTIFIER.fullmatch(account):
                 return None
             return cls(account, str(UUID(tunnel)), secret_of(secret))
-        except (ValueError, AttributeError, UsageError):
+        except (ValueError, TypeError, AttributeError, RecursionError, UsageError):
             return None
 
 
@@ -73,21 +77,43 @@ class Vault:
 
     def __init__(self, path: Path) -> None:
         """Their key lies in the file `path`, which the first secret that is sealed makes, with mode 0600. Everything raises
-        DatabaseError where it cannot be used."""
+        KeyFileError where it cannot be used."""
         self._path = path
+        self._checked = False
+
+    def check(self, connection: Connection) -> None:
+        """Nothing, if this key opens the secrets that are kept, or none is: with a second key one part of them would be lost to
+        either. Asked in the transaction that keeps another one."""
+        if self._checked:
+            return
+        kept = select(TUNNELS.c.id, TUNNELS.c.secret).where(TUNNELS.c.deleted.is_(None)).limit(1)
+        one = connection.execute(kept).first()
+        if one is None:
+            # Who keeps the first one does it alone: with files of their own, two hosts would each make a key.
+            connection.execute(select(INSTALLATION.c.id).with_for_update())
+            one = connection.execute(kept).first()
+        if one is not None:
+            self.unseal(one.id, one.secret)
+            self._checked = True
 
     @cached_property
     def _key(self) -> bytes:
-        try:
-            if not self._path.exists():
-                _make(self._path)
+        with self._usable():
+            if (mode := stat.S_IMODE(self._path.stat().st_mode)) & 0o077:
+                reason = f"others than its owner may use it (mode {mode:04o}; chmod 600 {self._path})"
+                raise KeyFileError(str(self._path), reason)
             key = self._path.read_bytes()
+        if len(key) != _KEY_BYTES:
+            raise KeyFileError(str(self._path), f"a key has {_KEY_BYTES} bytes, this file {len(key)}")
+        return key
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             reason = f"the key of tunnels' secrets: {error.strerror or error}; {KEY_FILE} names another file"
-            raise DatabaseError(str(self._path), reason) from None
-        if len(key) != _KEY_BYTES:
-            raise DatabaseError(str(self._path), f"a key has {_KEY_BYTES} bytes, this file {len(key)}")
-        return key
+            raise KeyFileError(str(self._path), reason) from None
 
     @cached_property
     def _cipher(self) -> AESGCM:
@@ -98,23 +124,22 @@ class Vault:
 
     def seal(self, tunnel: str, secret: bytes) -> bytes:
         """What is kept of the secret of a tunnel."""
+        with self._usable():
+            if "_key" not in vars(self) and not self._path.exists():  # a key in use is not made anew
+                _make(self._path)
         nonce = secrets.token_bytes(_NONCE)
         return _FORMAT + nonce + self._cipher.encrypt(nonce, secret, tunnel.encode())
 
     def unseal(self, tunnel: str, sealed: bytes) -> bytes:
-        """The secret of a tunnel. DatabaseError where it was sealed under another key, or for another tunnel."""
+        """The secret of a tunnel. KeyFileError where it was sealed under another key, or for another tunnel."""
         from cryptography.exceptions import InvalidTag
 
-        if not self._path.exists():  # not to be made anew: another one opens nothing
-            raise DatabaseError(
-                str(self._path), f"the key of the secrets is gone; {KEY_FILE} names another file"
-            )
         try:
             if sealed[:1] != _FORMAT:
                 raise InvalidTag
             return self._cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], tunnel.encode())
         except (InvalidTag, ValueError):
-            raise DatabaseError(
+            raise KeyFileError(
                 str(self._path), f"not the key that the secret of tunnel {tunnel} was sealed with"
             ) from None
 
@@ -156,6 +181,11 @@ def _make(path: Path) -> None:
         os.fsync(file.fileno())
         with suppress(FileExistsError):
             os.link(file.name, path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)  # before anything is sealed with it
+    finally:
+        os.close(directory)
 
 
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

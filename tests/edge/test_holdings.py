@@ -241,7 +241,11 @@ def test_configurations_are_handed_on_and_hostnames_route(place: Place) -> None:
         assert stage.holdings.tunnel_of("other.example.com") is None
         late, _ = await stage.connect(token, 1)
         await until(lambda: late.pushed == [first])
-        second = here.configurations.put(stage.account, tunnel.id, CONFIG).version
+        assert (
+            here.configurations.put(stage.account, tunnel.id, CONFIG).version == first
+        )  # the same is no news
+        other = {**CONFIG, "originRequest": {"noTLSVerify": True}}
+        second = here.configurations.put(stage.account, tunnel.id, other).version
         await until(lambda: wire.pushed == late.pushed == [first, second])
 
         def applied() -> bool:

@@ -259,7 +259,9 @@ def test_what_is_cleaned_up_while_its_edge_says_it_broke_off_is_closed(
     session = world.edge()
     tunnel, token = world.tunnel()
     (link,) = world.connect(session, token, [0])
-    world.later(LEASE)  # whoever holds it knows it by now
+    world.later(LEASE - 1)
+    world.here.registry.heartbeat(session, [link])
+    world.later(LEASE - 1)  # whoever holds it knows it by now, and its lease runs
     with ThreadPoolExecutor() as aside:
         with database.connection() as cleaning:
             cleaning.execute(select(TUNNELS).where(TUNNELS.c.id == tunnel.id).with_for_update())

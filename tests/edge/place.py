@@ -62,10 +62,10 @@ class Place:
             self.configure(made[0])
         return made
 
-    def configure(self, tunnel: Tunnel) -> int:
+    def configure(self, tunnel: Tunnel, otherwise: int = 404) -> int:
         rules = [
             {"hostname": HOST, "service": f"http://127.0.0.1:{self.origin}"},
-            {"service": "http_status:404"},
+            {"service": f"http_status:{otherwise}"},
         ]
         return self.here.configurations.put(self.account, tunnel.id, {"ingress": rules}).version
 

@@ -145,7 +145,7 @@ def test_it_is_configured_cleaned_up_and_leaves(place: Place) -> None:
             return connector.config_version
 
         until(lambda: applied() == 1)
-        assert place.configure(tunnel) == 2
+        assert place.configure(tunnel, 410) == 2
         until(lambda: applied() == 2)
 
         before = place.live(tunnel)

@@ -186,7 +186,7 @@ def test_what_is_connected_is_told(place: Place) -> None:
             assert {(link.conn_index, link.colo, link.origin_ip) for link in told.links} == {
                 (index, "ams01", "127.0.0.1") for index in range(4)
             }
-            place.configure(place.here.tunnels.get(place.account, tunnel))
+            place.configure(place.here.tunnels.get(place.account, tunnel), 410)
             await until(
                 lambda: all(each.configurations and each.configurations[-1].version == 2 for each in links)
             )

@@ -32,6 +32,9 @@ LOG: Final = logging.getLogger("halfopen.edge")
 ARRIVAL: Final = 10.0
 """Seconds within which who connects must have registered."""
 
+REFUSED: Final = 1.0
+"""Seconds between a refusal and the end of the connection."""
+
 DRAINING: Final = 30.0
 """Seconds for which requests may go on when the connector has said that it leaves."""
 
@@ -209,7 +212,7 @@ class Http2Link(asyncio.Protocol):
                 self._loop.call_later(DRAINING if self._streams else 0, self._end, "it has left")
             case RegistrationImpossible(reason=reason):
                 LOG.info("a registration from %s cannot be one: %s", self._peer, reason)
-                self._loop.call_soon(self._end, "refused")
+                self._loop.call_later(REFUSED, self._end, "refused")
             case RegistrationWithdrawn() | Aborted():
                 self._loop.call_soon(self._end, "withdrawn")
 
@@ -217,9 +220,12 @@ class Http2Link(asyncio.Protocol):
         answer, holding = await self._holdings.register(asked, self)
         if isinstance(answer, Refused):
             LOG.info("a connector at %s is refused: %s", self._peer, answer.cause)
+            if self._timer is not None:
+                self._timer.cancel()
             self._control.refused(answer.cause)
             self._answer_control()
-            self._end("refused")  # what was written goes before; cloudflared would wait for ever
+            # cloudflared would wait for ever; at once it would take the end for the answer, and give up.
+            self._timer = self._loop.call_later(REFUSED, self._end, "refused")
             return
         self._holding = holding
         self._control.registered(answer.connection, self._holdings.colo, answer.remotely_managed)

@@ -50,7 +50,7 @@ class Seeded:
         bodies = {
             "cfd_tunnel": {"name": f"made-{tunnel.id[:8]}"},
             "{tunnel_id}": {"name": f"changed-{tunnel.id[:8]}"},
-            "configurations": {"config": _CONFIG},
+            "configurations": {"config": _CONFIG, "tunnels": [tunnel.id]},  # of the API, and of edges
             "management": {"resources": ["logs"]},
             "routes": {"user_hostname": f"app-{tunnel.id[:8]}"},
             "registrations": {"registrations": [again]},

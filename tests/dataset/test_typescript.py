@@ -86,7 +86,7 @@ def test_csv(installation: Installation, token: str, require: Require) -> None:
 def test_siblings(installation: Installation, token: str, require: Require) -> None:
     told: dict[str, Any] = told_by("siblings.mjs", installation.api, token, require)
     assert told["token"]["status"] == "active"
-    assert told["accounts"] == ["Halfopen"]
+    assert told["accounts"][0] == "Halfopen"  # other tests may make further ones
     # Both captures that were moved to the last hour say so.
     assert len(told["annotations"]) == 2
     assert {each["dataSource"] for each in told["annotations"]} == {"CONNECTION_ANOMALY"}

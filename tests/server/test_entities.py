@@ -58,6 +58,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Cl
 def without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
     """A server without places files."""
     fill(tmp_path)
+    monkeypatch.delenv(PLACES, raising=False)  # a server that ran in this process may have left it
     with serving(tmp_path, monkeypatch) as found:
         yield found
 

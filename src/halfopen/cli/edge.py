@@ -106,7 +106,7 @@ def _run(args: Namespace) -> int:
     import os
 
     from halfopen.config import data_directory
-    from halfopen.edge.registry import FarRegistry
+    from halfopen.edge.registry import FarRegistry, OwnRegistry
     from halfopen.edge.running import Places, run
     from halfopen.edge.trust import Trust
     from halfopen.tunnels.sessions import SessionError
@@ -128,7 +128,7 @@ def _run(args: Namespace) -> int:
         else:
             with installation(args) as here:
                 own = here.edges.named(args.colo) or here.edges.enrol(args.colo, args.colo)
-                asyncio.run(be(_own(here, own)))
+                asyncio.run(be(OwnRegistry(here, own)))
     except SessionError:
         print(f"halfopen: another process is the edge {args.colo} now", file=sys.stderr)
         return 1
@@ -139,12 +139,6 @@ def _run(args: Namespace) -> int:
             f"addresses that are free ({error.strerror})",
         ) from None
     return 0
-
-
-def _own(here: Installation, edge: Any) -> Any:
-    from halfopen.edge.registry import OwnRegistry
-
-    return OwnRegistry(here, edge)
 
 
 def _listening(folder: Any, places: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from halfopen.edge.exchange import Exchange, Stream
 from halfopen.edge.registry import AwayError, Registry
-from halfopen.tunnels.edge_routes import Pushed
+from halfopen.tunnels.desk import Pushed
 from halfopen.tunnels.registrations import Refused, Registered, Registration
 from halfopen.tunnels.registry import HEARTBEAT
 from halfopen.tunnelwire.exchange import Request
@@ -53,12 +53,7 @@ class Holding:
     """A connection that is registered: its id, whose it is, and the version of the configuration last handed to it."""
 
     def __init__(self, id_: str, asked: Registration, remote: bool, link: Link) -> None:
-        self.id, self.tunnel, self.connector, self.index = (
-            id_,
-            asked.tunnel,
-            asked.connector,
-            asked.conn_index,
-        )
+        self.id, self.tunnel = id_, asked.tunnel
         self.remote, self.link = remote, link
         self.pushed = -1
 

@@ -13,16 +13,15 @@ import httpx
 import msgspec
 
 from halfopen.errors import HalfopenError
+from halfopen.tunnels.desk import RoutingResult
 from halfopen.tunnels.edge_routes import (
     Departures,
     Held,
     NewRegistration,
     NewsResult,
-    Pushed,
     RegistrationResult,
     Registrations,
     Report,
-    RoutingResult,
     SessionResult,
     ToClose,
 )
@@ -107,12 +106,7 @@ class OwnRegistry:
         self, connection: str, applied: int | None = None, configuration: dict[str, Any] | None = None
     ) -> None:
         """As `Registry.report`."""
-        await asyncio.to_thread(self._report, connection, applied, configuration)
-
-    def _report(self, connection: str, applied: int | None, configuration: dict[str, Any] | None) -> None:
-        tunnel = self._here.registry.report(self._session, connection, applied)
-        if tunnel is not None and configuration is not None:
-            self._here.configurations.report(tunnel, configuration, connection)
+        await asyncio.to_thread(self._here.desk.report, self._session, connection, applied, configuration)
 
     async def news(self, routing: int) -> NewsResult:
         """As `Registry.news`."""
@@ -122,18 +116,7 @@ class OwnRegistry:
 
     async def routing(self) -> RoutingResult:
         """As `Registry.routing`."""
-        return await asyncio.to_thread(self._routing)
-
-    def _routing(self) -> RoutingResult:
-        number = self._here.registry.news(
-            self._session, -1, 0
-        ).routing  # first: what changes meanwhile is news again
-        pushed = self._here.configurations.to_push(self._edge.id)
-        return RoutingResult(
-            number,
-            self._here.hostnames.routing(),
-            {each.tunnel: Pushed(each.version, each.config or {}) for each in pushed},
-        )
+        return await asyncio.to_thread(self._here.desk.routing, self._session)
 
 
 class FarRegistry:

@@ -66,21 +66,21 @@ async def run(registry: Registry, trust: Trust, places: Places, listening: Calla
         for server in (for_visitors, for_connectors):
             server.close()
         if not told.done():
-            await _drain(visitors, links, stop)
-            await holdings.leave()
+            await _drain(visitors, stop)
     finally:
         renewed.cancel()
         stopped.cancel()
         told.cancel()
         for link in list(links):
-            link.close()
+            link.close()  # connectors come back to whoever listens then
         await asyncio.gather(told, renewed, stopped, return_exceptions=True)
     if not told.cancelled() and (error := told.exception()) is not None:
         raise error
+    await holdings.leave()
 
 
-async def _drain(visitors: set[Visitor], links: set[Http2Link], stop: asyncio.Event) -> None:
-    """Let requests end; then connectors are let go, which come back to whoever listens then."""
+async def _drain(visitors: set[Visitor], stop: asyncio.Event) -> None:
+    """Let requests end."""
     stop.clear()
     for visitor in list(visitors):
         visitor.finish()
@@ -89,8 +89,6 @@ async def _drain(visitors: set[Visitor], links: set[Http2Link], stop: asyncio.Ev
         await asyncio.sleep(0.05)
     if visitors:
         LOG.warning("%d visitors are cut off", len(visitors))
-    for link in list(links):
-        link.close()
 
 
 async def _renew(trust: Trust, context: ssl.SSLContext) -> None:

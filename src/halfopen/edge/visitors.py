@@ -77,8 +77,8 @@ class Visitor(asyncio.Protocol):
             if self._turns:
                 self._turns[-1].early = data[upgrade.args[0] :]
                 self.pause()  # until the answer says what follows
-        except (httptools.HttpParserError, WireError) as error:
-            self._refuse(_TOO_LONG if self._size > LONGEST_HEADERS else _BAD, error)
+        except (httptools.HttpParserError, WireError):
+            self._refuse(_TOO_LONG if self._size > LONGEST_HEADERS else _BAD)
 
     def eof_received(self) -> bool:
         """The visitor sends no more: after an upgrade the other direction goes on."""
@@ -191,7 +191,7 @@ class Visitor(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _refuse(self, page: Page, _: Exception) -> None:
+    def _refuse(self, page: Page) -> None:
         self._refused = True
         if self._turns:  # answers to earlier requests come first
             self._turns[-1].closes = True

@@ -75,7 +75,7 @@ def create(every: float = EVERY) -> Starlette:
         *search_routes(store.dataset, atlas),
         *batch_routes(door),
         *TunnelRoutes(here.accounts, here.tunnels, here.configurations, here.hostnames, here.vault).table(),
-        *EdgeRoutes(here.edges, here.registry, here.configurations, here.hostnames).table(),
+        *EdgeRoutes(here.edges, here.registry, here.desk).table(),
     ]
     described = document(routes, version("halfopen"))
 

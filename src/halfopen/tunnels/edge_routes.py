@@ -7,7 +7,7 @@ is some. Whatever is lost on the way, a notification or an answer, the next hear
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Annotated, Any, Final
@@ -19,9 +19,8 @@ from halfopen.api.errors import Answer, Service
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import NULL, Call, Route, answered
 from halfopen.errors import ConflictError, ForbiddenError
-from halfopen.tunnels.configurations import Configuration, Configurations
+from halfopen.tunnels.desk import Desk, Pushed, RoutingResult
 from halfopen.tunnels.edges import Edge, Edges
-from halfopen.tunnels.hostnames import Hostnames
 from halfopen.tunnels.registrations import LONGEST_WORD, MOST_FEATURES, Refused, Registration
 from halfopen.tunnels.registry import HEARTBEAT, LEASE, Registry
 from halfopen.tunnels.sessions import Session, SessionError
@@ -147,23 +146,6 @@ class NewsResult(msgspec.Struct, frozen=True):
     routing: int
 
 
-class Pushed(msgspec.Struct, frozen=True):
-    """A configuration to be pushed to the connectors of a tunnel."""
-
-    version: int
-    config: dict[str, Any]
-
-
-class RoutingResult(msgspec.Struct, frozen=True):
-    """Where hostnames lead (to tunnels, by id; null: nowhere any more), and the configurations of the tunnels of which this edge holds
-    connections: all, or where not `complete` those that have changed."""
-
-    routing: int
-    hostnames: Mapping[str, str | None]
-    configurations: dict[str, Pushed]
-    complete: bool = True
-
-
 class OfTunnels(msgspec.Struct, frozen=True):
     """The ids of tunnels."""
 
@@ -173,13 +155,8 @@ class OfTunnels(msgspec.Struct, frozen=True):
 class EdgeRoutes:
     """The handlers of edges, and the table of their routes."""
 
-    def __init__(
-        self, edges: Edges, registry: Registry, configurations: Configurations, hostnames: Hostnames
-    ) -> None:
-        self._edges = edges
-        self._registry = registry
-        self._configurations = configurations
-        self._hostnames = hostnames
+    def __init__(self, edges: Edges, registry: Registry, desk: Desk) -> None:
+        self._edges, self._registry, self._desk = edges, registry, desk
 
     def table(self) -> Iterator[Route]:
         """Every route of edges."""
@@ -250,9 +227,7 @@ class EdgeRoutes:
         """Keep what a connector says."""
         given: Report = call.given
         with _current():
-            tunnel = self._registry.report(self._session(call), given.connection, given.applied)
-        if tunnel is not None and given.configuration is not None:
-            self._configurations.report(tunnel, given.configuration, given.connection)
+            self._desk.report(self._session(call), given.connection, given.applied, given.configuration)
         return answered(None)
 
     def news(self, call: Call) -> Answer:
@@ -263,25 +238,14 @@ class EdgeRoutes:
         return answered(NewsResult(found.close, found.routing))
 
     def routing(self, call: Call) -> Answer:
-        """What an edge routes and pushes by: everything, or what has changed since a number, if that is not too long ago."""
-        session = self._session(call)
+        """What an edge routes and pushes by."""
         with _current():
-            # The number first: what changes meanwhile is news again.
-            number = self._registry.news(session, -1, 0).routing
-        since = call.number("since", -1)
-        changed = self._hostnames.changed(since) if since >= 0 else None
-        if changed is not None:
-            pushed = self._configurations.to_push(session.edge, since)
-            return answered(RoutingResult(number, changed, _pushed(pushed), complete=False))
-        every = self._hostnames.routing()
-        return answered(RoutingResult(number, every, _pushed(self._configurations.to_push(session.edge))))
+            return answered(self._desk.routing(self._session(call), call.number("since", -1)))
 
     def configurations(self, call: Call) -> Answer:
-        """What to push to the connectors of some tunnels, by tunnel: where it holds connections and there is something."""
-        session = self._session(call)
+        """What to push to the connectors of some tunnels."""
         with _current():
-            self._registry.check(session)
-        return answered(_pushed(self._configurations.to_push(session.edge, tunnels=call.given.tunnels)))
+            return answered(self._desk.configurations(self._session(call), call.given.tunnels))
 
     def _edge(self, call: Call) -> Edge:
         name = call.path["edge_name"]
@@ -292,10 +256,6 @@ class EdgeRoutes:
 
     def _session(self, call: Call) -> Session:
         return Session(self._edge(call).id, call.path["session_id"])
-
-
-def _pushed(configurations: Sequence[Configuration]) -> dict[str, Pushed]:
-    return {each.tunnel: Pushed(each.version, each.config or {}) for each in configurations}
 
 
 def _route(

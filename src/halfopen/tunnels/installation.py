@@ -10,6 +10,7 @@ from halfopen.database.changes import Changes
 from halfopen.database.database import Database
 from halfopen.tunnels.catalogue import Tunnels
 from halfopen.tunnels.configurations import Configurations
+from halfopen.tunnels.desk import Desk
 from halfopen.tunnels.edges import Edges
 from halfopen.tunnels.hostnames import Hostnames
 from halfopen.tunnels.registry import GRACE, Registry
@@ -29,6 +30,7 @@ class Installation:
         self.tunnels = Tunnels(self._database, self._changes, self.vault, self.registry)
         self.configurations = Configurations(self._database)
         self.hostnames = Hostnames(self._database)
+        self.desk = Desk(self.registry, self.configurations, self.hostnames)
         self.edges = Edges(self._database)
 
     def close(self) -> None:

@@ -7,7 +7,6 @@ from typing import Final
 
 import h2.events as h2
 from h2.errors import ErrorCodes
-from h2.exceptions import H2Error
 
 from halfopen.errors import WireError
 from halfopen.tunnelwire.configuration import ConfigurationSent
@@ -138,15 +137,7 @@ class ConnectorConnection:
 
     def receive(self, received: bytes, now: float) -> list[ConnectorEvent]:
         """Take in what the edge sent."""
-        events: list[ConnectorEvent] = []
-        if self._link.lost is not None:
-            return events
-        try:
-            for event in self._link.parse(received, now):
-                events += self._on(event)
-        except H2Error as error:
-            events += self.lose(f"not HTTP/2: {error}")
-        return events
+        return self._link.receive(received, now, self._on, self.lose)
 
     def _on(self, event: h2.Event) -> list[ConnectorEvent]:
         match event:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import h2.events as h2
-from h2.exceptions import H2Error
 
 from halfopen.errors import WireError
 from halfopen.tunnelwire.configuration import Applied, NotApplied
@@ -164,15 +163,7 @@ class EdgeConnection:
 
     def receive(self, received: bytes, now: float) -> list[EdgeEvent]:
         """Take in what the connector sent."""
-        events: list[EdgeEvent] = []
-        if self._link.lost is not None:
-            return events
-        try:
-            for event in self._link.parse(received, now):
-                events += self._on(event)
-        except H2Error as error:
-            events += self.lose(f"not HTTP/2: {error}")
-        return events
+        return self._link.receive(received, now, self._on, self.lose)
 
     def _on(self, event: h2.Event) -> list[EdgeEvent]:
         match event:

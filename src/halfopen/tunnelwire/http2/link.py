@@ -6,9 +6,9 @@ and no stream has more bytes here than its window.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import h2.events
 from h2.config import H2Configuration
@@ -20,6 +20,8 @@ from hpack import Decoder, Encoder
 
 from halfopen.tunnelwire.headers import MOST, Header
 from halfopen.tunnelwire.http2.frames import PREFACE, FrameLengths
+
+Told = TypeVar("Told")
 
 STREAM_WINDOW: Final = 1 << 19
 """Bytes that may wait here for each stream."""
@@ -118,6 +120,24 @@ class Link:
         return False
 
     # --- bytes in
+
+    def receive(
+        self,
+        received: bytes,
+        now: float,
+        on: Callable[[h2.events.Event], list[Told]],
+        lose: Callable[[str], list[Told]],
+    ) -> list[Told]:
+        """What `on` tells of the events in bytes; where they are not HTTP/2 what `lose` tells, too, and nothing once the connection is lost."""
+        told: list[Told] = []
+        if self.lost is not None:
+            return told
+        try:
+            for event in self.parse(received, now):
+                told += on(event)
+        except H2Error as error:
+            told += lose(f"not HTTP/2: {error}")
+        return told
 
     def parse(self, received: bytes, now: float) -> Iterator[h2.events.Event]:
         """What bytes amount to. Raises H2Error where they are not HTTP/2, which ends the connection."""

@@ -136,12 +136,9 @@ class Holdings:
 
     async def leave(self) -> None:
         """Say that nothing is held any more: the edge ends."""
-        held, self._held = self._held, {}
-        self._of_tunnel.clear()
-        try:
-            await self._registry.depart(held, lost=False)
-        except AwayError as error:
-            LOG.warning("what was connected is pending for a while: %s", error)
+        for holding in list(self._held.values()):
+            self.left(holding, lost=False)
+        await self._departures()
 
     async def _beat(self) -> None:
         while True:
@@ -187,7 +184,9 @@ class Holdings:
                 try:
                     await self._registry.depart(gone, lost)
                 except AwayError as error:
-                    LOG.warning("departures are told by the next heartbeat: %s", error)
+                    LOG.warning(
+                        "departures are not told, the next heartbeat or the end of the lease does: %s", error
+                    )
 
     async def _route(self) -> None:
         while True:

@@ -133,13 +133,13 @@ class Link:
         if self.lost is not None:
             return told
         try:
-            for event in self.parse(received, now):
+            for event in self._parse(received, now):
                 told += on(event)
         except H2Error as error:
             told += lose(f"not HTTP/2: {error}")
         return told
 
-    def parse(self, received: bytes, now: float) -> Iterator[h2.events.Event]:
+    def _parse(self, received: bytes, now: float) -> Iterator[h2.events.Event]:
         """What bytes amount to. Raises H2Error where they are not HTTP/2, which ends the connection."""
         self._heard, self._asked = now, None
         self._lengths.watch(received)

@@ -16,6 +16,7 @@ from halfopen.edge import holdings, registry
 from halfopen.edge.exchange import Exchange
 from halfopen.edge.holdings import AWAY, Holding, Holdings
 from halfopen.edge.registry import AwayError, FarRegistry, OwnRegistry, Registry
+from halfopen.errors import DatabaseError
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registrations import Refused, Registered, Registration
 from halfopen.tunnels.sessions import SessionError
@@ -335,3 +336,18 @@ def test_a_server_that_is_not_there_and_a_key_that_is_none() -> None:
         await far.close()
 
     asyncio.run(whole())
+
+
+def test_a_database_that_fails_is_a_registry_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise DatabaseError("halfopen", "database is locked")
+
+    async def whole(reached: Registry) -> None:
+        with pytest.raises(AwayError, match="database is locked"):
+            await reached.begin()
+
+    with installed(tmp_path / "data", far=False) as (here, own):
+        monkeypatch.setattr(here.registry, "begin", fail)
+        asyncio.run(whole(own()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from types import NoneType
 from typing import Any, Final, Protocol, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 import httpx
 import msgspec
 
-from halfopen.errors import HalfopenError
+from halfopen.errors import DatabaseError, HalfopenError
 from halfopen.tunnels.desk import RoutingResult
 from halfopen.tunnels.edge_routes import (
     Departures,
@@ -30,6 +30,7 @@ from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registrations import Refused, Registered, Registration
 from halfopen.tunnels.sessions import Session, SessionError
 
+Answer = TypeVar("Answer")
 Told = TypeVar("Told")
 
 WAIT: Final = 30
@@ -87,36 +88,42 @@ class OwnRegistry:
 
     async def begin(self) -> str:
         """As `Registry.begin`."""
-        self._session = await asyncio.to_thread(self._here.registry.begin, self._edge.id)
+        self._session = await self._ask(self._here.registry.begin, self._edge.id)
         return self._edge.colo
 
     async def heartbeat(self, held: Collection[str]) -> list[str]:
         """As `Registry.heartbeat`."""
-        return await asyncio.to_thread(self._here.registry.heartbeat, self._session, held)
+        return await self._ask(self._here.registry.heartbeat, self._session, held)
 
     async def register(self, asked: Sequence[Registration]) -> list[Registered | Refused]:
         """As `Registry.register`."""
-        return await asyncio.to_thread(self._here.registry.register, self._session, asked)
+        return await self._ask(self._here.registry.register, self._session, asked)
 
     async def depart(self, ids: Collection[str], lost: bool) -> None:
         """As `Registry.depart`."""
-        await asyncio.to_thread(self._here.registry.unregister, self._session, ids, lost)
+        await self._ask(self._here.registry.unregister, self._session, ids, lost)
 
     async def report(
         self, connection: str, applied: int | None = None, configuration: dict[str, Any] | None = None
     ) -> None:
         """As `Registry.report`."""
-        await asyncio.to_thread(self._here.desk.report, self._session, connection, applied, configuration)
+        await self._ask(self._here.desk.report, self._session, connection, applied, configuration)
 
     async def news(self, routing: int) -> NewsResult:
         """As `Registry.news`."""
         until = time.monotonic() + _OWN_WAIT
-        found = await asyncio.to_thread(self._here.registry.news, self._session, routing, until)
+        found = await self._ask(self._here.registry.news, self._session, routing, until)
         return NewsResult(found.close, found.routing)
 
     async def routing(self) -> RoutingResult:
         """As `Registry.routing`."""
-        return await asyncio.to_thread(self._here.desk.routing, self._session)
+        return await self._ask(self._here.desk.routing, self._session)
+
+    async def _ask(self, do: Callable[..., Answer], *given: Any) -> Answer:
+        try:
+            return await asyncio.to_thread(do, *given)
+        except DatabaseError as error:
+            raise AwayError(str(error)) from error
 
 
 class FarRegistry:

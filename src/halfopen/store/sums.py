@@ -114,7 +114,7 @@ def _between(columns: Columns, start: int, end: int | None, name: str = "bucket"
 
 
 def in_buckets(columns: Columns, step: int | None, start: int) -> Columns:
-    """The sums by bucket of `step` seconds (as `query.Dataset.counts`) and by key; none where nothing was counted."""
+    """The sums by bucket of `step` seconds (as `query.Snapshot.counts`) and by key; none where nothing was counted."""
     bucket = questions.bucket_of(columns["bucket"], step, start)
     keys = columns["key"].astype(np.int64)
     span = int(keys.max(initial=0)) + 1

@@ -12,7 +12,7 @@ import pytest
 from halfopen.edge import visitors
 from halfopen.edge.exchange import Exchange
 from halfopen.edge.front import Front
-from halfopen.edge.visitors import Visitor
+from halfopen.edge.visitors.http1 import Visitor
 from halfopen.tunnelwire.exchange import Answered, Broken, End, Kind, Refused, Request
 from halfopen.tunnelwire.headers import Header
 

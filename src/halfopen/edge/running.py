@@ -12,10 +12,10 @@ from typing import Final
 
 from halfopen.edge.front import Front, Network
 from halfopen.edge.holdings import Holdings
-from halfopen.edge.http2 import Http2Link
+from halfopen.edge.connectors.http2 import Http2Link
 from halfopen.edge.registry import Registry
 from halfopen.edge.trust import Trust
-from halfopen.edge.visitors import Visitor
+from halfopen.edge.visitors.http1 import Visitor
 
 LOG: Final = logging.getLogger("halfopen.edge")
 

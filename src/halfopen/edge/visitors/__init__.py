@@ -1,0 +1,1 @@
+"""Visitors: their connections, requests in and answers out."""

@@ -32,15 +32,17 @@ pytestmark = pytest.mark.skipif(CLOUDFLARED is None, reason="missing: cloudflare
 
 
 class Place(Installed):
-    """One with cloudflared."""
+    """One with cloudflared, over either transport."""
+
+    transport = "http2"
 
     @contextmanager
     def cloudflared(self, token: RunToken) -> Iterator[subprocess.Popen[bytes]]:
-        """`cloudflared tunnel run` over HTTP/2."""
+        """`cloudflared tunnel run`."""
         edges = [word for _ in range(4) for word in ("--edge", self.connectors)]
         argv = [
             str(CLOUDFLARED), "tunnel", "--no-autoupdate", "--no-prechecks", "--metrics", "127.0.0.1:0",
-            "--cacert", str(self.data / "edge" / "ca.pem"), *edges, "--protocol", "http2", "--grace-period", "5s",
+            "--cacert", str(self.data / "edge" / "ca.pem"), *edges, "--protocol", self.transport, "--grace-period", "5s",
             "run", "--token", str(token),
         ]  # fmt: skip
         log = self.folder / "cloudflared.log"
@@ -55,10 +57,11 @@ class Place(Installed):
         until(lambda: len(self.live(tunnel)) == 4, lambda: (self.folder / "cloudflared.log").read_text())
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+@pytest.fixture(params=["http2", "quic"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     with origin() as port:
         made = Place(tmp_path, port)
+        made.transport = request.param
         with closing(made.here):
             yield made
 

@@ -32,9 +32,7 @@ pytestmark = pytest.mark.skipif(CLOUDFLARED is None, reason="missing: cloudflare
 
 
 class Place(Installed):
-    """One with cloudflared, over either transport."""
-
-    transport = "http2"
+    """One with cloudflared."""
 
     @contextmanager
     def cloudflared(self, token: RunToken) -> Iterator[subprocess.Popen[bytes]]:
@@ -60,8 +58,7 @@ class Place(Installed):
 @pytest.fixture(params=["http2", "quic"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     with origin() as port:
-        made = Place(tmp_path, port)
-        made.transport = request.param
+        made = Place(tmp_path, port, request.param)
         with closing(made.here):
             yield made
 

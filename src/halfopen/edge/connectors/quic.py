@@ -32,6 +32,7 @@ LOG: Final = logging.getLogger("halfopen.edge")
 STREAMS: Final = 1_000
 """Requests that are under way at once on one connection."""
 
+_SAID: Final = 1.0  # s for which the end waits until what was said last is sent
 _CONTROL: Final = 0  # number of the control stream
 _NOTHING: Final = 0  # the error that is none
 
@@ -54,6 +55,7 @@ class QuicLink(QuicConnectionProtocol):
         self._calls: dict[int, EdgeCallStream] = {}
         self._full: set[_Stream] = set()  # of which more waits than is welcome
         self._session = Session(holdings, arrivals, self)
+        self._ending = False
         links.add(self)
 
     # --- the connection
@@ -72,6 +74,8 @@ class QuicLink(QuicConnectionProtocol):
         for stream in [each for each in self._full if each.unsent <= BACKLOG]:
             self._full.discard(stream)
             stream.exchange.drained()
+        if self._ending and self.quic.is_sent(_CONTROL):
+            self._close()
 
     def quic_event_received(self, event: QuicEvent) -> None:
         """What the connection tells."""
@@ -86,7 +90,8 @@ class QuicLink(QuicConnectionProtocol):
             case StopSendingReceived(stream_id=number):
                 if (stream := self._streams.get(number)) is not None:
                     stream.unwanted()
-            case ConnectionTerminated():
+            case ConnectionTerminated(error_code=code, reason_phrase=reason):
+                LOG.debug("the connection to %s is lost: %s (%#x)", self.peer, reason, code)
                 self._gone("the connection to the connector was lost")
 
     # --- what the session, the registry and visitors want of it
@@ -99,12 +104,11 @@ class QuicLink(QuicConnectionProtocol):
 
     def end(self, reason: str) -> None:
         """As `session.Carrier`."""
-        if self in self._links:
+        if not self._ending and self in self._links:
             LOG.debug("the connection to %s ends: %s", self.peer, reason)
-            self.transmit()
-            self.quic.close(_NOTHING)
-            self.transmit()
-            self._gone(reason)
+            self._ending = True
+            self._loop.call_later(_SAID, self._close)
+            self.transmit()  # which sends what was said last, at once or when the library's pace allows it
 
     def close(self) -> None:
         """As `holdings.Link`."""
@@ -117,7 +121,7 @@ class QuicLink(QuicConnectionProtocol):
 
     def open(self, request: Request, exchange: Exchange) -> _Stream | None:
         """As `holdings.Link`."""
-        if self not in self._links or len(self._streams) >= STREAMS:
+        if self._ending or self not in self._links or len(self._streams) >= STREAMS:
             return None
         number = self.quic.get_next_available_stream_id()
         stream = self._streams[number] = _Stream(self, number, request, exchange)
@@ -196,6 +200,12 @@ class QuicLink(QuicConnectionProtocol):
                     stream.exchange.reply(reply)
                 case _:
                     stream.exchange.reply(reply)
+
+    def _close(self) -> None:
+        if self in self._links:
+            self.quic.close(_NOTHING)
+            super().transmit()
+            self._gone("closed by the edge")
 
     def _gone(self, reason: str) -> None:
         """Once: the connection is over, whoever ended it."""

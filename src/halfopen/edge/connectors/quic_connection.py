@@ -115,6 +115,10 @@ class BoundedConnection(QuicConnection):
         """Whether a stream is there, and not over at both ends."""
         return number in self._streams
 
+    def is_sent(self, number: int) -> bool:
+        """Whether all that was to be sent on a stream has been sent."""
+        return (stream := self._streams.get(number)) is None or stream.sender.buffer_is_empty
+
     def stream(self, number: int) -> BoundedStream:
         """A stream that is open, or that this end opens."""
         return self._get_or_create_stream_for_send(number)

@@ -37,19 +37,18 @@ class Exchange:
 
     async def send(self, data: bytes, end: bool = False) -> None:
         """Send a piece of the answer as there is room."""
-        while data and not self.broken.is_set():
-            if not (room := self._connection.room(self._stream)):
+        rest = memoryview(data)
+        while (rest or end) and not self.broken.is_set():
+            room = self._connection.room(self._stream) if rest else 0
+            if rest and not room:
                 self.roomy.clear()
                 await self.roomy.wait()
                 continue
-            piece, data = data[:room], data[room:]
-            self._connection.send(self._stream, piece, end and not data)
+            piece, rest = bytes(rest[:room]), rest[room:]
+            self._connection.send(self._stream, piece, end and not rest)
             self._connection.flush()
-            if end and not data:
+            if not rest:
                 return
-        if end:
-            self._connection.send(self._stream, b"", end=True)
-            self._connection.flush()
 
     def end(self, trailers: Sequence[Header] = ()) -> None:
         """End the answer, with trailers where the transport has them."""

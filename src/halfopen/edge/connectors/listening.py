@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from halfopen.edge.connectors.arrivals import Arrivals
+from halfopen.edge.connectors.greeting import Greeting
 from halfopen.edge.connectors.http2 import Http2Link
 from halfopen.edge.connectors.quic import QuicLink
 from halfopen.edge.connectors.quic_connection import configuration
@@ -16,7 +17,6 @@ from halfopen.edge.trust import Trust
 RENEWAL: Final = 86_400.0
 """Seconds between two looks at the certificate."""
 
-_HANDSHAKE: Final = 10.0  # s that TLS may take
 _TRIES: Final = 5  # ports that are looked at where any will do: one has to be free for both transports
 
 Address = tuple[str, int]
@@ -48,10 +48,7 @@ class Connectors:
             bound = await listen(self._quic, host, port)
             try:
                 self._tcp = await asyncio.get_running_loop().create_server(
-                    lambda: Http2Link(self._holdings, self._arrivals, self._links),
-                    *bound,
-                    ssl=self._context,
-                    ssl_handshake_timeout=_HANDSHAKE,
+                    lambda: Greeting(self._context, self._arrivals, self._link), *bound
                 )
             except OSError:
                 self._quic.close()
@@ -60,6 +57,9 @@ class Connectors:
             else:
                 self._renewed = asyncio.create_task(self._renew())
                 return bound
+
+    def _link(self) -> Http2Link:
+        return Http2Link(self._holdings, self._arrivals, self._links)
 
     def stop_listening(self) -> None:
         """Let nobody in any more."""

@@ -26,8 +26,7 @@ from qh3.quic.packet import (
 )
 
 from halfopen.edge.connectors.quic_connection import BoundedConnection
-
-LOG: Final = logging.getLogger("halfopen.edge")
+from halfopen.edge.seldom import SELDOM
 
 _SHORTEST: Final = 1200  # bytes of a datagram that may begin a connection (RFC 9000, section 14.1)
 _CID: Final = 8  # bytes of a connection id of ours
@@ -101,7 +100,9 @@ class QuicListener(asyncio.DatagramProtocol):
             except (
                 Exception
             ) as error:  # whatever it was that the library did not expect: the other connections go on
-                LOG.warning("a connection over QUIC from %s ends: %r", addr[0], error)
+                SELDOM.tell(
+                    logging.WARNING, addr[0], f"a connection over QUIC from {addr[0]} ends: {error!r}"
+                )
                 protocol.close()
 
     def stop_listening(self) -> None:

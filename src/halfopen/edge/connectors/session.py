@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from halfopen.edge.connectors.arrivals import Arrivals
 from halfopen.edge.holdings import Holding, Holdings, Link
+from halfopen.edge.seldom import SELDOM
 from halfopen.tunnels.registrations import Refused, Registration
 from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.rpc.edge_control import (
@@ -127,7 +128,7 @@ class Session:
                 self._let_go(lost=False)
                 self._end_in(DRAINING if self._carrier.load else 0, "it has left")
             case RegistrationImpossible(reason=reason):
-                LOG.info("a registration from %s cannot be one: %s", peer, reason)
+                SELDOM.tell(logging.INFO, peer, f"a registration from {peer} cannot be one: {reason}")
                 self._end_in(REFUSED, "refused")
             case RegistrationWithdrawn() | Aborted():
                 self._end_in(0, "withdrawn")
@@ -135,7 +136,11 @@ class Session:
     async def _register(self, asked: Registration) -> None:
         answer, holding = await self._holdings.register(asked, self._carrier)
         if isinstance(answer, Refused):
-            LOG.info("a connector at %s is refused: %s", self._carrier.peer, answer.cause)
+            SELDOM.tell(
+                logging.INFO,
+                f"{self._carrier.peer} {answer.cause}",
+                f"a connector at {self._carrier.peer} is refused: {answer.cause}",
+            )
             self._control.refused(answer.cause)
             self._answer()
             # cloudflared would wait for ever; at once it would take the end for the answer, and give up.

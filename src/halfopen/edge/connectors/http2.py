@@ -7,7 +7,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from halfopen.edge.connectors.arrivals import Arrivals
 from halfopen.edge.connectors.session import CONFIGURED, Session
@@ -42,7 +42,7 @@ class Http2Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody has connected, and agreed on TLS."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's are none by name
         self._tcp = transport
         self._links.add(self)
         self.peer = transport.get_extra_info("peername")[0]

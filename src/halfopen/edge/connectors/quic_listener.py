@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from qh3._hazmat import Buffer
 from qh3.asyncio._transport import create_optimized_datagram_transport
@@ -79,7 +79,7 @@ class QuicListener(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
-        assert isinstance(transport, asyncio.DatagramTransport)
+        transport = cast(asyncio.DatagramTransport, transport)  # uvloop's are none by name
         self._transport = transport
 
     def error_received(self, exc: Exception) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from halfopen.tunnels.vault import RunToken
-from tests.tunnelwire.recording.live import HOST, PATIENCE, PORT, Connector, LivePlay
+from tests.tunnelwire.recording.live import PATIENCE, Connector, LivePlay
+from tests.tunnelwire.recording.origin import HOST
 
 TOKEN: Final = RunToken("699d98642c564d2e855e9661899b7252", "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415", b"s" * 32)
 _METRICS: Final = 9_000
@@ -20,17 +21,19 @@ _WATCHED: Final = 4.0  # s for which a process is watched that does nothing
 class Cloudflared(Connector):
     """`cloudflared tunnel run`, with one connection."""
 
+    host = HOST
+
     def __init__(self, program: str, *options: str) -> None:
         """`options` of ``tunnel``."""
         self._program, self._options = program, options
         self._process: Process | None = None
         self._log = b""
 
-    async def start(self, play: LivePlay, authority: Path) -> None:
+    async def start(self, play: LivePlay, port: int, authority: Path) -> None:
         """As `Connector`."""
         argv = [
             self._program, "tunnel", "--no-autoupdate", "--no-prechecks", "--metrics", f"{HOST}:{_METRICS}", "--output", "json",
-            "--loglevel", "debug", "--cacert", str(authority), *["--edge", f"{HOST}:{PORT}"] * 2, "--ha-connections", "1",
+            "--loglevel", "debug", "--cacert", str(authority), *["--edge", f"{HOST}:{port}"] * 2, "--ha-connections", "1",
             "--protocol", play.transport, "--grace-period", "3s", *self._options, "run", "--token", str(TOKEN),
         ]  # fmt: skip
         self._process = await asyncio.create_subprocess_exec(*argv, stdout=DEVNULL, stderr=PIPE)

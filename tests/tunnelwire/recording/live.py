@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,23 +23,23 @@ from qh3.quic.events import (
 
 from halfopen.edge.connectors.quic_connection import BoundedConnection, configuration
 from halfopen.edge.connectors.quic_listener import QuicListener, listen
-from halfopen.edge.trust import Trust
+from halfopen.edge.trust import AUTHORITY, Trust
 from tests.tunnelwire.recording.http2_end import Http2End
 from tests.tunnelwire.recording.play import Play, Script
 from tests.tunnelwire.recording.quic_end import QuicEnd
 from tests.tunnelwire.recording.turns import Came, Closed, Noted, Opened, Reset, Stopped
 
-HOST: Final = "127.83.0.1"
-PORT: Final = 7844
 PATIENCE: Final = 40.0  # s for what is waited for
 
 
 class Connector(ABC):
-    """Who connects."""
+    """Who connects, to an edge at `host`."""
+
+    host = "127.0.0.1"
 
     @abstractmethod
-    async def start(self, play: LivePlay, authority: Path) -> None:
-        """Connect to HOST and PORT."""
+    async def start(self, play: LivePlay, port: int, authority: Path) -> None:
+        """Connect to a port of the host."""
 
     @abstractmethod
     async def leave(self) -> None:
@@ -212,21 +212,26 @@ def _parameters(quic: BoundedConnection) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def listening(play: LivePlay, folder: Path, datagrams: bool = True) -> AsyncIterator[Path]:
-    """Sockets for connectors, and the certificate of their authority."""
-    trust = Trust(folder)
-    context: ssl.SSLContext = trust.context()
+async def listening(play: LivePlay, trust: Trust, host: str, datagrams: bool) -> AsyncIterator[int]:
+    """A socket for connectors, and its port."""
+    if play.transport == "http2":
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Http2(play), host, 0, ssl=trust.context())
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+        return
     wanted = configuration(is_client=False)
     if not datagrams:
         wanted = replace(wanted, max_datagram_frame_size=None)
+    trust.renew(datetime.now(UTC))
     trust.load(wanted)
     quic = QuicListener(wanted, lambda made: _Quic(made, play))
-    await listen(quic, HOST, PORT)
-    server = await asyncio.get_running_loop().create_server(lambda: _Http2(play), HOST, PORT, ssl=context)
+    _, port = await listen(quic, host, 0)
     try:
-        yield folder / "ca.pem"
+        yield port
     finally:
-        server.close()
         quic.close()
 
 
@@ -238,11 +243,12 @@ async def play(
     preface: bool = True,
     datagrams: bool = True,
 ) -> LivePlay:
-    """Play a scenario."""
+    """Play a scenario, with certificates in a folder."""
     made = LivePlay(transport, connector, preface)
+    trust = Trust(folder)
     async with AsyncExitStack() as open_:
-        authority = await open_.enter_async_context(listening(made, folder, datagrams))
-        await connector.start(made, authority)
+        port = await open_.enter_async_context(listening(made, trust, connector.host, datagrams))
+        await connector.start(made, port, folder / AUTHORITY)
         open_.push_async_callback(connector.stop)
         await script(made)
         made.over = True

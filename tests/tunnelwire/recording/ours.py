@@ -13,20 +13,20 @@ from halfopen.testing.connectors.connector import Connector as OurConnector
 from halfopen.tunnelwire.rpc.connector_control import Accepted
 from tests.tunnelwire.recording import origin
 from tests.tunnelwire.recording.cloudflared import TOKEN
-from tests.tunnelwire.recording.live import HOST, PORT, Connector, LivePlay
+from tests.tunnelwire.recording.live import Connector, LivePlay
 
 
 class Ours(Connector):
     """One connection of it."""
 
-    async def start(self, play: LivePlay, authority: Path) -> None:
+    async def start(self, play: LivePlay, port: int, authority: Path) -> None:
         """As `Connector`."""
         self._tasks: set[asyncio.Task[None]] = set()
 
         async def serve(exchange: Exchange) -> None:
             await origin.ours(exchange, play.happened)
 
-        made = OurConnector(TOKEN, serve, HOST, PORT, authority.read_text(), play.transport)
+        made = OurConnector(TOKEN, serve, self.host, port, authority.read_text(), play.transport)
         self._connection = await made.connect()
         self._tasks.add(asyncio.create_task(_tell(self._connection)))
 

@@ -1,6 +1,11 @@
 """What the recordings show, as a table: each row is a test of one fact, which says in its first line what the fact is.
 
-Facts that no recording shows are listed with the reason.
+No recording shows
+
+- flows of UDP and pings in datagrams, of either version, and flows that are registered in datagrams: an edge carries neither yet;
+- thousands of registrations of a connector that knows one address and is told that it is connected there already: an edge never says that;
+- a connector before an edge that speaks by another library for Cap'n Proto: the codec is compared with that one by itself;
+- for how long a connector waits, for a preface, an answer, or the end of its time of grace: a recording is an order without times.
 """
 
 from __future__ import annotations
@@ -15,13 +20,6 @@ import pytest
 from tests.tunnelwire.recording.play import Replay
 from tests.tunnelwire.recording.scenarios import SCENARIOS
 from tests.tunnelwire.recording.turns import Turn, path, read
-
-NOT_SHOWN: Final = {
-    "flows of UDP and pings in datagrams, of either version, and flows that are registered in datagrams": "an edge carries neither yet",
-    "thousands of registrations by a connector that knows one address and is told that it is there already": "an edge never says that",
-    "a connector before an end of pycapnp's": "that library is what the codec is compared with, and no end of a tunnel",
-    "how long a connector waits for a preface, an answer, or the end of its time of grace": "a recording knows an order, and no time",
-}
 
 USED: Final[set[tuple[str, str]]] = set()
 """Recordings that some row is shown by."""

@@ -244,7 +244,7 @@ def test_what_comes_at_once_is_told_apart_by_who_sent_it() -> None:
     came: list[tuple[bytes, tuple[str, int]]] = []
 
     class Noting(QuicListener):
-        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:  # type: ignore[override]
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
             came.append((data, addr))
 
     async def scene(one: socket.socket, other: socket.socket) -> None:

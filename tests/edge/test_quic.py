@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ from halfopen.edge.connectors.quic_connection import (
     _Finished,
     configuration,
 )
+from halfopen.edge.connectors.quic_listener import QuicListener, listen
 from halfopen.edge.trust import NAMES, Trust
 from tests.edge.place import Place
 from tests.edge.test_edge import connector, play, routed, visiting
@@ -236,3 +238,34 @@ def test_who_goes_away_in_the_middle_is_forgotten(place: Place) -> None:
 
     play(place, scene)
     assert "Traceback" not in (place.folder / "edge.log").read_text()
+
+
+def test_what_comes_at_once_is_told_apart_by_who_sent_it() -> None:
+    came: list[tuple[bytes, tuple[str, int]]] = []
+
+    class Noting(QuicListener):
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            came.append((data, addr))
+
+    async def scene(one: socket.socket, other: socket.socket) -> None:
+        listener = Noting(configuration(is_client=False), lambda _: pytest.fail("nobody has come"))
+        address = await listen(listener, "127.0.0.1", 0)
+        for each in (one, other):
+            each.connect(address)
+        sent = []
+        for number in range(20):
+            for each in (one, other):
+                data = bytes([number]) * (100 + number % 3)
+                each.send(data)
+                sent.append((data, each.getsockname()))
+        async with asyncio.timeout(10):
+            while len(came) < len(sent):
+                await asyncio.sleep(0.01)
+        assert came == sent
+        listener.close()
+
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as a,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as b,
+    ):
+        asyncio.run(scene(a, b))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from halfopen.tunnelwire.exchange import Body, Broken, End, Refused, Request
@@ -71,10 +70,9 @@ class EdgeEnd(ABC):
         """Wait for so much of an answer's body."""
         await self.until(lambda: len(self.body(stream)) >= size)
 
-    async def over(self, *streams: int) -> None:
-        """Wait until requests have been answered, one way or the other."""
-        for stream in streams:
-            await self.until(partial(self._over.__contains__, stream))
+    async def over(self, stream: int) -> None:
+        """Wait until a request has been answered, one way or the other."""
+        await self.until(lambda: stream in self._over)
 
     async def heard(self, kind: type[Any], count: int = 1) -> Any:
         """Wait for something on the control stream; gives it."""

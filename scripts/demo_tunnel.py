@@ -205,11 +205,11 @@ def connected(stage: Stage, token: str, origin: str) -> Iterator[None]:
             yield
             process.terminate()
         return
-    print("  our own, over HTTP/2 (with cloudflared: HALFOPEN_CLOUDFLARED=... make demo-tunnel)")
+    print("  our own, over QUIC (with cloudflared: HALFOPEN_CLOUDFLARED=... make demo-tunnel)")
     host, _, port = stage.connectors.rpartition(":")
     read = RunToken.parse(token)
     assert read is not None
-    connector = Connector(read, forward(origin), host, int(port), stage.authority.read_text())
+    connector = Connector(read, forward(origin), host, int(port), stage.authority.read_text(), "quic")
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(stay(connector, stop),))
     thread.start()

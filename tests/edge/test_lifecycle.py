@@ -220,8 +220,9 @@ async def _refused(address: str) -> None:
     host, _, port = address.rpartition(":")
     with suppress(ConnectionRefusedError):
         while True:
-            _, late = await asyncio.open_connection(host, int(port))
-            late.close()
+            with suppress(ConnectionResetError):  # it had come in just before the end
+                _, late = await asyncio.open_connection(host, int(port))
+                late.close()
             await asyncio.sleep(0.05)
 
 

@@ -61,6 +61,7 @@ class LivePlay(Play):
         super().__init__(transport)
         self._connector, self.preface = connector, preface
         self._news = asyncio.Event()
+        self.sockets: set[asyncio.Transport] = set()  # of HTTP/2
         self.silent = self.over = False
 
     def happened(self, turn: Any) -> None:
@@ -98,6 +99,7 @@ class _Http2(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._play.sockets.add(transport)
         tls = transport.get_extra_info("ssl_object")
         facts = {"alpn": tls.selected_alpn_protocol(), "tls": tls.version()}
         self._number = len(self._play.ends)
@@ -114,6 +116,7 @@ class _Http2(asyncio.Protocol):
         self._play.happened(Came(self._number, data))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._play.sockets.discard(self._transport)
         if not self._end.closed:
             self._play.happened(Closed(self._number))
 
@@ -221,6 +224,10 @@ async def listening(play: LivePlay, trust: Trust, host: str, datagrams: bool) ->
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+            for each in play.sockets:
+                each.abort()
+            while play.sockets:
+                await asyncio.sleep(0)
         return
     wanted = configuration(is_client=False)
     if not datagrams:
@@ -233,6 +240,7 @@ async def listening(play: LivePlay, trust: Trust, host: str, datagrams: bool) ->
         yield port
     finally:
         quic.close()
+        await asyncio.sleep(0)  # which it takes
 
 
 async def play(

@@ -40,6 +40,7 @@ class Ours(Connector):
     async def stop(self) -> None:
         """As `Connector`."""
         self._connection.close()
+        await self._connection.lost.wait()
         for task in self._tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -1,0 +1,336 @@
+"""What an edge carries, and what its connections cost, beside nginx as a reverse proxy and a tunnel of OpenSSH to the same origin."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from measure import MIB, CommandError, cores
+from report import Report, mib
+from tests.edge.place import HOST, Place
+from ways import (
+    HUGE,
+    LARGE,
+    REST,
+    SMALL,
+    Way,
+    connector,
+    connectors,
+    forwarded,
+    origin,
+    program,
+    proxied,
+    tunnelled,
+)
+
+PROTOCOLS: Final = {"http2": "HTTP/2", "quic": "QUIC"}
+CLIENTS: Final = (1, 32, 256)
+IDLE: Final = 250
+"""Connectors, of four connections each, whose memory is taken."""
+
+CROWD: Final = 2_000
+"""Connectors of the whole crowd, of four connections each."""
+
+EACH: Final = 4
+
+RATE: Final = 2_500
+"""Small requests a second over HTTP/2 that a core of the edge is to carry."""
+
+BULK: Final = {"http2": (100, 100), "quic": (30, 15)}
+"""MB/s from origin to visitor, and the other way."""
+
+MEMORY: Final = 100 << 10
+"""Bytes of an idle connection over HTTP/2."""
+
+NGINX: Final = "nginx"
+SSH: Final = "ssh -R"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Requests of one kind over one way."""
+
+    rate: float  # a second
+    p99: float  # s
+    cpu: float  # s of the middle for each request
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """One large body."""
+
+    rate: float  # bytes/s
+    cpu: float  # s of the middle for a GB
+
+
+def edge(cache: Path, rounds: int, quick: bool, report: Report) -> None:
+    """Requests and bulk over each way, then many connections that do nothing."""
+    if program("wrk") is None:
+        raise CommandError("left out, not installed: wrk (Debian: wrk)")
+    if len(os.sched_getaffinity(0)) < 2:
+        raise CommandError("left out: it takes two cores to tell an edge from its load")
+    memory = Path("/dev/shm")  # so that no disk is measured
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else cache) as name, cores(REST):
+        folder = Path(name)
+        folder.chmod(0o700)
+        with origin(folder, (64 if quick else 512) * MIB) as port:
+            ways: dict[str, Callable[[], AbstractContextManager[Way]]] = {
+                NGINX: partial(proxied, folder / "proxy", port),
+                SSH: partial(forwarded, folder / "ssh", port),
+            }
+            places = {each: Place(_new(folder / each), port) for each in PROTOCOLS}
+            for protocol, place in places.items():
+                ways[_ours(protocol)] = partial(tunnelled, place, protocol)
+            with _opened(ways, report) as opened:
+                _requests(opened, 1 if quick else rounds, 1 if quick else 4, report)
+                _bulk(opened, 1 if quick else rounds, folder, report)
+            for protocol in PROTOCOLS:
+                if _ours(protocol) in opened:
+                    where = Place(_new(folder / f"crowd-{protocol}"), port)
+                    _crowd(where, protocol, quick, report)
+
+
+def _new(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _ours(protocol: str) -> str:
+    return f"halfopen edge, {PROTOCOLS[protocol]}"
+
+
+@contextmanager
+def _opened(
+    ways: Mapping[str, Callable[[], AbstractContextManager[Way]]], report: Report
+) -> Iterator[dict[str, Way]]:
+    """Those of the ways that can be."""
+    with ExitStack() as open_:
+        found = {}
+        for name, way in ways.items():
+            try:
+                found[name] = open_.enter_context(way())
+            except CommandError as error:
+                report.say(f"- {name}: {error}")
+        report.say(f"The connector is {connector()}.")
+        yield found
+
+
+def _requests(ways: Mapping[str, Way], rounds: int, seconds: int, report: Report) -> None:
+    taken: dict[tuple[str, int, str], list[Taken]] = {}
+    failed: set[tuple[str, int, str]] = set()
+    for way in ways.values():
+        ask(way, SMALL, CLIENTS[1], 1)  # warm
+    for _ in range(rounds):
+        for file in (SMALL, LARGE):
+            for clients in CLIENTS:
+                for name, way in ways.items():
+                    key = (file, clients, name)
+                    if key in failed:
+                        continue
+                    try:
+                        taken.setdefault(key, []).append(ask(way, file, clients, seconds))
+                    except CommandError as error:
+                        report.say(f"- failed: {name}, {clients} clients, /{file}: {error}")
+                        failed.add(key)
+    rows, medians = [], {}
+    for (file, clients, name), each in taken.items():
+        mid = medians[file, clients, name] = Taken(
+            median(one.rate for one in each),
+            median(one.p99 for one in each),
+            median(one.cpu for one in each),
+        )
+        rows.append(
+            (
+                name, {SMALL: "1 KiB", LARGE: "1 MiB"}[file], str(clients), f"{mid.rate:,.0f}", f"{mid.p99 * 1e3:.1f}",
+                f"{mid.cpu * 1e6:,.0f}", f"{1 / mid.cpu:,.0f}" if mid.cpu else "-",
+            )
+        )  # fmt: skip
+    report.table(
+        ("way", "body", "clients", "requests/s", "p99 ms", "CPU us a request", "of a whole core: per s"), rows
+    )
+    _request_targets(medians, report)
+    report.data["edge: requests"] = {" ".join(map(str, key)): asdict(each) for key, each in medians.items()}
+
+
+def _request_targets(medians: Mapping[tuple[str, int, str], Taken], report: Report) -> None:
+    ours = medians.get((SMALL, 32, _ours("http2")))
+    if ours is None:
+        return
+    core = 1 / ours.cpu
+    report.target("edge: small requests/s of a core, HTTP/2", f">= {RATE:,}", f"{core:,.0f}", core >= RATE)
+    for clients in CLIENTS:
+        mine, ssh = (medians.get((SMALL, clients, name)) for name in (_ours("http2"), SSH))
+        if mine and ssh:
+            ratio = mine.rate / ssh.rate
+            report.target(
+                f"edge: small requests/s beside {SSH}, {clients} clients",
+                ">= 1 x",
+                f"{ratio:.2f} x",
+                ratio >= 1,
+            )
+
+
+def ask(way: Way, file: str, clients: int, seconds: int) -> Taken:
+    """Ask for a file by so many clients at once, each again and again; raises CommandError where an answer is none."""
+    wrk = program("wrk")
+    assert wrk is not None
+    before = way.middle.cpu()
+    argv = [
+        wrk,
+        "-t1",
+        f"-c{clients}",
+        f"-d{seconds}s",
+        "--timeout",
+        "30s",
+        "--latency",
+        "-H",
+        f"Host: {HOST}",
+    ]
+    done = subprocess.run(
+        [*argv, f"http://127.0.0.1:{way.port}/{file}"], capture_output=True, text=True, check=False
+    )
+    spent = way.middle.cpu() - before
+    told = done.stdout
+    for wrong in ("Socket errors", "Non-2xx"):
+        if line := re.search(rf"{wrong}.*", told):
+            raise CommandError(line[0])
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
+    count = re.search(r"(\d+) requests in", told)
+    slow = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", told)
+    if not rate or not count or not slow or not int(count[1]):
+        raise CommandError(f"wrk: {done.stderr.strip() or 'no answer'}")
+    unit = {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}[slow[2]]
+    return Taken(float(rate[1]), float(slow[1]) * unit, spent / int(count[1]))
+
+
+def _bulk(ways: Mapping[str, Way], rounds: int, folder: Path, report: Report) -> None:
+    size = (folder / "files" / HUGE).stat().st_size
+    kinds = {"origin to visitor": download, "visitor to origin": upload}
+    taken: dict[tuple[str, str], list[Carried]] = {}
+    for _ in range(rounds):
+        for kind, carry in kinds.items():
+            for name, way in ways.items():
+                before, begin = way.middle.cpu(), time.perf_counter()
+                try:
+                    carry(way, size)
+                except (CommandError, OSError) as error:
+                    report.say(f"- failed: {name}, {kind}: {error}")
+                    continue
+                lasted, spent = time.perf_counter() - begin, way.middle.cpu() - before
+                taken.setdefault((kind, name), []).append(Carried(size / lasted, spent / size * 1e9))
+                (folder / "files" / "put" / HUGE).unlink(missing_ok=True)
+    rows, medians = [], {}
+    for (kind, name), each in taken.items():
+        mid = medians[kind, name] = Carried(median(one.rate for one in each), median(one.cpu for one in each))
+        rows.append((name, kind, f"{mid.rate / 1e6:,.0f}", f"{mid.cpu:.2f}"))
+    report.table(("way", f"one body of {size // MIB} MiB", "MB/s", "CPU s a GB"), rows)
+    for protocol, wanted in BULK.items():
+        for kind, least in zip(kinds, wanted, strict=True):
+            if found := medians.get((kind, _ours(protocol))):
+                rate = found.rate / 1e6
+                report.target(
+                    f"edge: MB/s {kind}, {PROTOCOLS[protocol]}", f">= {least}", f"{rate:,.0f}", rate >= least
+                )
+    report.data["edge: bulk"] = {" ".join(key): asdict(each) for key, each in medians.items()}
+
+
+def download(way: Way, size: int) -> None:
+    """Fetch the large file, which is of so many bytes."""
+    with socket.create_connection(("127.0.0.1", way.port), 60) as link:
+        link.sendall(f"GET /{HUGE} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        head, body = _head(link)
+        if b" 200 " not in head[:20]:
+            raise CommandError(head.partition(b"\r\n")[0].decode(errors="replace"))
+        buffer = bytearray(1 << 18)
+        left = size - len(body)
+        while left > 0:
+            if not (count := link.recv_into(buffer)):
+                raise CommandError(f"{left:,} bytes are missing")
+            left -= count
+
+
+def upload(way: Way, size: int) -> None:
+    """Send so many bytes, until the origin has them."""
+    piece = bytes(1 << 18)
+    with socket.create_connection(("127.0.0.1", way.port), 60) as link:
+        link.sendall(f"PUT /put/{HUGE} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {size}\r\n\r\n".encode())
+        for start in range(0, size, len(piece)):
+            link.sendall(piece[: size - start])
+        head, _ = _head(link)
+        if b" 201 " not in head[:20]:
+            raise CommandError(head.partition(b"\r\n")[0].decode(errors="replace"))
+
+
+def _head(link: socket.socket) -> tuple[bytes, bytes]:
+    came = b""
+    while b"\r\n\r\n" not in came:
+        if not (piece := link.recv(1 << 16)):
+            raise CommandError("the connection ended before there was an answer")
+        came += piece
+    head, _, body = came.partition(b"\r\n\r\n")
+    return head, body
+
+
+def _crowd(place: Place, protocol: str, quick: bool, report: Report) -> None:
+    """Connectors that stay, first some, then all; and a visitor of one of them."""
+    rows: list[tuple[str, ...]] = []
+    found: dict[str, float] = {}
+    waited = 2 if quick else 30
+    with ExitStack() as open_:
+        try:
+            way = open_.enter_context(tunnelled(place, protocol))
+            ask(way, SMALL, 32, 1)
+            fresh, there = way.middle.memory(), 0
+            for wanted in (IDLE // 10, CROWD // 40) if quick else (IDLE, CROWD):
+                tokens = [  # of tunnels that lead nowhere
+                    place.tunnel(f"idle-{number}", remote=False)[1] for number in range(there, wanted)
+                ]
+                begin, before = time.perf_counter(), way.middle.cpu()
+                open_.enter_context(connectors(place, protocol, tokens))
+                lasted, spent = time.perf_counter() - begin, way.middle.cpu() - before
+                came = (wanted - there) * EACH
+                there = wanted
+                time.sleep(waited / 10)
+                each = (way.middle.memory() - fresh) / (wanted * EACH)
+                before = way.middle.cpu()
+                time.sleep(waited)
+                idle = (way.middle.cpu() - before) / waited
+                visitors = ask(way, SMALL, 32, 1 if quick else 5)
+                found[f"{wanted * EACH} bytes"], found[f"{wanted * EACH} idle"] = each, idle
+                rows.append(
+                    (
+                        f"{wanted:,}", f"{wanted * EACH:,}", f"{came / lasted:,.0f}", f"{spent / came * 1e3:.2f}",
+                        mib(way.middle.memory()), f"{each / 1024:.0f}", f"{idle * 100:.1f}", f"{visitors.rate:,.0f}",
+                        f"{visitors.p99 * 1e3:.1f}",
+                    )
+                )  # fmt: skip
+        except CommandError as error:
+            report.say(f"- failed: {_ours(protocol)}, many connectors: {error}")
+    if not rows:
+        return
+    report.say("", f"Idle connectors, {PROTOCOLS[protocol]}:")
+    report.table(
+        (
+            "connectors", "connections", "registered/s", "CPU ms each", "edge, MiB", "KiB a connection", "CPU % while idle",
+            "32 visitors beside: requests/s", "p99 ms",
+        ),
+        rows,
+    )  # fmt: skip
+    kib = next(iter(found.values())) / 1024
+    if protocol == "http2":
+        most = MEMORY / 1024
+        report.target(
+            "edge: memory of an idle connection, HTTP/2", f"< {most:.0f} KiB", f"{kib:.0f} KiB", kib < most
+        )
+    report.data[f"edge: idle, {protocol}"] = found

@@ -6,9 +6,9 @@ and no stream has more bytes here than its window.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import h2.events
 from h2.config import H2Configuration
@@ -16,9 +16,9 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
-from hpack import Decoder, Encoder
 
-from halfopen.tunnelwire.headers import MOST, Header
+from halfopen.tunnelwire.headers import MOST
+from halfopen.tunnelwire.http2.blocks import LengthlessDecoder, PlainEncoder
 from halfopen.tunnelwire.http2.frames import PREFACE, FrameLengths
 
 Told = TypeVar("Told")
@@ -43,22 +43,6 @@ QUIET: Final = 15.0
 
 PATIENCE: Final = 10.0
 """Seconds for which the answer is waited for."""
-
-
-class PlainEncoder(Encoder):
-    """Writes headers without Huffman's code: hpack takes time with the square of a value's length for it, 0.3 s for 60 kB."""
-
-    def encode(self, headers: Any, huffman: bool = False) -> bytes:
-        """As hpack does, but plainly."""
-        return super().encode(headers, huffman)
-
-
-class LengthlessDecoder(Decoder):
-    """Keeps Content-Length from h2, which ends the connection where a body is not as long, be it a 304's that has none."""
-
-    def decode(self, data: bytes, raw: bool = False) -> Any:
-        """As hpack does, without that header."""
-        return [header for header in super().decode(data, raw) if bytes(header[0]) != b"content-length"]
 
 
 class Link:
@@ -244,8 +228,3 @@ class Link:
         self._waiting.pop(stream, None)
         self._sending.discard(stream)
         self._ending.discard(stream)
-
-
-def plain(headers: Iterable[tuple[object, object]]) -> list[Header]:
-    """Headers of an event of h2, which are in bytes here."""
-    return [(bytes(name), bytes(value)) for name, value in headers]  # type: ignore[call-overload]

@@ -12,7 +12,6 @@ from typing import Final, TypeVar
 
 import h2.events
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
@@ -20,6 +19,7 @@ from h2.settings import SettingCodes, Settings
 from halfopen.tunnelwire.headers import MOST
 from halfopen.tunnelwire.http2.blocks import LengthlessDecoder, PlainEncoder
 from halfopen.tunnelwire.http2.frames import PREFACE, FrameLengths
+from halfopen.tunnelwire.http2.streams import BusyConnection
 
 Told = TypeVar("Told")
 
@@ -50,7 +50,7 @@ class Link:
 
     def __init__(self, client: bool, now: float) -> None:
         # Headers are checked before they come here (exchange.Request, headers.check), and those of an answer by who reads them (marks).
-        self.h2 = H2Connection(
+        self.h2 = BusyConnection(
             H2Configuration(
                 client_side=client,
                 header_encoding=None,

@@ -43,6 +43,8 @@ CROWD: Final = 2_000
 """Connectors of the whole crowd, of four connections each."""
 
 EACH: Final = 4
+REPLICAS: Final = 5
+"""Connectors of a tunnel in the crowd."""
 
 RATE: Final = 2_500
 """Small requests a second over HTTP/2 that a core of the edge is to carry."""
@@ -293,9 +295,11 @@ def _crowd(place: Place, protocol: str, quick: bool, report: Report) -> None:
             ask(way, SMALL, 32, 1)
             fresh, there = way.middle.memory(), 0
             for wanted in (IDLE // 10, CROWD // 40) if quick else (IDLE, CROWD):
-                tokens = [  # of tunnels that lead nowhere
-                    place.tunnel(f"idle-{number}", remote=False)[1] for number in range(there, wanted)
+                made = [  # of tunnels that lead nowhere
+                    place.tunnel(f"idle-{number}", remote=False)[1]
+                    for number in range(there, wanted, REPLICAS)
                 ]
+                tokens = [token for token in made for _ in range(REPLICAS)]
                 begin, before = time.perf_counter(), way.middle.cpu()
                 open_.enter_context(connectors(place, protocol, tokens))
                 lasted, spent = time.perf_counter() - begin, way.middle.cpu() - before

@@ -27,15 +27,15 @@ def until(true: Callable[[], bool], words: Callable[[], str] = str) -> None:
 
 
 class Place:
-    """An installation, an edge of it that runs in a process of its own, and the port of an origin."""
+    """An installation, an edge of it that runs in a process of its own, the port of an origin, and how connectors are to connect."""
 
-    def __init__(self, folder: Path, origin: int) -> None:
+    def __init__(self, folder: Path, origin: int, transport: str = "http2") -> None:
         self.folder, self.data = folder, folder / "data"
         self.data.mkdir(mode=0o700)
         self.here = Installation(self.data)
         self.account = self.here.accounts.every_account()[0].id
         self.here.hostnames.add_zone(self.account, "example.com")
-        self.origin = origin
+        self.origin, self.transport = origin, transport
         self.connectors = self.visitors = ""
 
     @contextmanager

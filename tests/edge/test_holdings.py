@@ -39,6 +39,8 @@ Place = tuple[Installation, Callable[[], Registry]]
 class Wire:
     """A connection of a connector that notes what is done to it."""
 
+    transport = "http2"
+
     def __init__(self) -> None:
         self.closed = asyncio.Event()
         self.pushed: list[int] = []

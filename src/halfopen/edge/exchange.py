@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from halfopen.tunnelwire.exchange import Answered, Broken, End, Refused
+
+BACKLOG: Final = 1 << 18
+"""Bytes of one request that wait for the connector before no more are welcome."""
 
 
 class Stream(Protocol):

@@ -32,6 +32,11 @@ class Link(Protocol):
     """One connection of a connector, whatever it is carried by."""
 
     @property
+    def transport(self) -> str:
+        """What carries it: ``http2`` or ``quic``."""
+        ...
+
+    @property
     def load(self) -> int:
         """How many requests are under way."""
         ...

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from halfopen.edge.connectors.listening import Connectors
 from halfopen.edge.front import Front, Network
 from halfopen.edge.holdings import Holdings
-from halfopen.edge.connectors.http2 import Http2Link
 from halfopen.edge.registry import Registry
 from halfopen.edge.trust import Trust
 from halfopen.edge.visitors.http1 import Visitor
@@ -21,9 +20,6 @@ LOG: Final = logging.getLogger("halfopen.edge")
 
 DRAINING: Final = 30.0
 """Seconds for which requests under way may go on once the edge is to end."""
-
-RENEWAL: Final = 86_400.0
-"""Seconds between two looks at the certificate."""
 
 Address = tuple[str, int]
 
@@ -46,34 +42,28 @@ async def run(registry: Registry, trust: Trust, places: Places, listening: Calla
     loop = asyncio.get_running_loop()
     holdings = Holdings(registry)
     front = Front(holdings, places.trusted)
-    links: set[Http2Link] = set()
+    connectors = Connectors(holdings, trust)
     visitors: set[Visitor] = set()
-    context = trust.context()
     await holdings.begin()
-    for_connectors = await loop.create_server(
-        lambda: Http2Link(holdings, links), *places.connectors, ssl=context, ssl_handshake_timeout=10
-    )
+    bound = await connectors.listen(*places.connectors)
     for_visitors = await loop.create_server(lambda: Visitor(front, visitors), *places.visitors)
     told = asyncio.create_task(holdings.run())
-    renewed = asyncio.create_task(_renew(trust, context))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    listening(Places(_bound(for_connectors), _bound(for_visitors), places.trusted))
+    listening(Places(bound, _bound(for_visitors), places.trusted))
     stopped = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((told, stopped), return_when=asyncio.FIRST_COMPLETED)
-        for server in (for_visitors, for_connectors):
-            server.close()
+        for_visitors.close()
+        connectors.stop_listening()
         if not told.done():
             await _drain(visitors, stop)
     finally:
-        renewed.cancel()
         stopped.cancel()
         told.cancel()
-        for link in list(links):
-            link.close()  # connectors come back to whoever listens then
-        await asyncio.gather(told, renewed, stopped, return_exceptions=True)
+        connectors.close()
+        await asyncio.gather(told, stopped, return_exceptions=True)
     if not told.cancelled() and (error := told.exception()) is not None:
         raise error
     await holdings.leave()
@@ -89,12 +79,6 @@ async def _drain(visitors: set[Visitor], stop: asyncio.Event) -> None:
         await asyncio.sleep(0.05)
     if visitors:
         LOG.warning("%d visitors are cut off", len(visitors))
-
-
-async def _renew(trust: Trust, context: ssl.SSLContext) -> None:
-    while True:
-        await asyncio.sleep(RENEWAL)
-        trust.reload(context)
 
 
 def _bound(server: asyncio.Server) -> Address:

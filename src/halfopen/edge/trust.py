@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from qh3.quic.configuration import QuicConfiguration
 
 from halfopen.errors import UsageError
 
@@ -68,6 +69,11 @@ class Trust:
         """Let a context that is in use go on with a certificate that is good for a month at least."""
         self.renew(now or datetime.now(UTC))
         context.load_cert_chain(self.folder / _EDGE)
+
+    def load(self, configuration: QuicConfiguration) -> None:
+        """Let connections over QUIC that begin from now on go by the certificate."""
+        certificate, mark, key = (self.folder / _EDGE).read_bytes().partition(b"-----BEGIN PRIVATE KEY-----")
+        configuration.load_cert_chain(certificate, mark + key)  # it misreads files that hold both
 
     def renew(self, now: datetime) -> bool:
         """Make the certificate of the edge where there is none that is good for another month; whether it was made."""

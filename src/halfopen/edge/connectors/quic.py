@@ -1,0 +1,311 @@
+"""Connectors over QUIC: one connection from its handshake until the connector leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from qh3.asyncio.protocol import QuicConnectionProtocol
+from qh3.quic.events import (
+    ConnectionTerminated,
+    QuicEvent,
+    StopSendingReceived,
+    StreamDataReceived,
+    StreamReset,
+)
+
+from halfopen.edge.connectors.arrivals import Arrivals
+from halfopen.edge.connectors.quic_connection import STREAM_WINDOW, BoundedConnection
+from halfopen.edge.connectors.session import CONFIGURED, Session
+from halfopen.edge.exchange import BACKLOG, Exchange
+from halfopen.edge.holdings import Holdings
+from halfopen.errors import WireError
+from halfopen.tunnelwire.configuration import Applied, NotApplied
+from halfopen.tunnelwire.exchange import Body, Broken, End, Refused, Reply, Request
+from halfopen.tunnelwire.quic.edge_streams import ConfigurationStream, EdgeCallStream, EdgeDataStream
+
+LOG: Final = logging.getLogger("halfopen.edge")
+
+STREAMS: Final = 1_000
+"""Requests that are under way at once on one connection."""
+
+_SAID: Final = 1.0  # s for which the end waits until what was said last is sent
+_CONTROL: Final = 0  # number of the control stream
+_NOTHING: Final = 0  # the error that is none
+
+
+class QuicLink(QuicConnectionProtocol):
+    """One connection of a connector: a `session.Carrier`."""
+
+    transport: Final = "quic"
+
+    def __init__(
+        self, quic: BoundedConnection, holdings: Holdings, arrivals: Arrivals, links: set[QuicLink]
+    ) -> None:
+        """A link that is in `links` while it is open."""
+        super().__init__(quic)
+        self.quic = quic
+        self.peer = ""
+        self._links = links
+        self._streams: dict[int, _Stream] = {}
+        self._configuring: dict[int, _Configuring] = {}
+        self._calls: dict[int, EdgeCallStream] = {}
+        self._full: set[_Stream] = set()  # of which more waits than is welcome
+        self._session = Session(holdings, arrivals, self)
+        self._ending = False
+        links.add(self)
+
+    # --- the connection
+
+    def datagram_received(self, data: Any, addr: Any) -> None:
+        """A datagram of the connector; what is to be sent is sent behind all that have come."""
+        if not self.peer:
+            self.peer = addr[0]
+        self.quic.receive_datagram(data, addr, now=self._loop.time())
+        self._process_events()
+        self.flush()
+
+    def transmit(self) -> None:
+        """Send what is to be sent."""
+        super().transmit()
+        for stream in [each for each in self._full if each.unsent <= BACKLOG]:
+            self._full.discard(stream)
+            stream.exchange.drained()
+        if self._ending and self.quic.is_sent(_CONTROL):
+            self._close()
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        """What the connection tells."""
+        match event:
+            case StreamDataReceived(data=data, end_stream=end, stream_id=number):
+                self._on_data(number, data, end)
+            case StreamReset(stream_id=number):
+                if (stream := self._streams.get(number)) is not None:
+                    self._on_replies(number, stream, stream.wire.reset())
+                elif (configuring := self._configuring.pop(number, None)) is not None:
+                    configuring.tell(NotApplied("broken off by the connector"))
+            case StopSendingReceived(stream_id=number):
+                if (stream := self._streams.get(number)) is not None:
+                    stream.unwanted()
+            case ConnectionTerminated(error_code=code, reason_phrase=reason):
+                LOG.debug("the connection to %s is lost: %s (%#x)", self.peer, reason, code)
+                self._gone("the connection to the connector was lost")
+
+    # --- what the session, the registry and visitors want of it
+
+    def say(self, data: bytes) -> None:
+        """As `session.Carrier`."""
+        if self in self._links and self.quic.is_open(_CONTROL):
+            self.quic.send_stream_data(_CONTROL, data)
+            self.flush()
+
+    def end(self, reason: str) -> None:
+        """As `session.Carrier`."""
+        if not self._ending and self in self._links:
+            LOG.debug("the connection to %s ends: %s", self.peer, reason)
+            self._ending = True
+            self._loop.call_later(_SAID, self._close)
+            self.transmit()  # which sends what was said last, at once or when the library's pace allows it
+
+    def close(self) -> None:
+        """As `holdings.Link`."""
+        self._session.cleaned_up()
+
+    @property
+    def load(self) -> int:
+        """As `holdings.Link`."""
+        return len(self._streams)
+
+    def open(self, request: Request, exchange: Exchange) -> _Stream | None:
+        """As `holdings.Link`."""
+        if self._ending or self not in self._links or len(self._streams) >= STREAMS:
+            return None
+        number = self.quic.get_next_available_stream_id()
+        stream = self._streams[number] = _Stream(self, number, request, exchange)
+        self.flush()
+        return stream
+
+    async def push(self, version: int, config: Mapping[str, Any]) -> int | None:
+        """As `holdings.Link` (edge protocol, section 6)."""
+        if self not in self._links:
+            return None
+        number = self.quic.get_next_available_stream_id()
+        configuring = self._configuring[number] = _Configuring(version, json.dumps(config).encode())
+        self.quic.send_stream_data(number, configuring.wire.take_outgoing())
+        self.flush()
+        async with asyncio.timeout(CONFIGURED):
+            return self._session.applied(version, await configuring.told)
+
+    def flush(self) -> None:
+        """Send what is to be sent, once for all that is said meanwhile."""
+        self._transmit_soon()
+
+    def fill(self, stream: _Stream) -> None:
+        """A stream has more to send than is welcome: tell it once it has not."""
+        self._full.add(stream)
+
+    def done(self, number: int) -> None:
+        """A request is over."""
+        if (stream := self._streams.pop(number, None)) is not None:
+            self._full.discard(stream)
+            if not self._streams:
+                self._session.emptied()
+
+    # --- inside
+
+    def _on_data(self, number: int, data: bytes, end: bool) -> None:
+        if (stream := self._streams.get(number)) is not None:
+            stream.came(len(data))
+            self._on_replies(number, stream, stream.wire.receive(data, end))
+            stream.taken()
+        elif number == _CONTROL:
+            self._take(number, len(data))
+            self._session.receive(data)
+        elif (configuring := self._configuring.get(number)) is not None:
+            if (outcome := configuring.receive(data, end)) is not None:
+                del self._configuring[number]
+                self.quic.send_stream_data(number, b"", end_stream=True)
+                self.quic.stop_stream(number, _NOTHING)
+                configuring.tell(outcome)
+        elif number % 4 == 0:
+            self._on_call(number, data, end)
+
+    def _on_call(self, number: int, data: bytes, end: bool) -> None:
+        call = self._calls.setdefault(number, EdgeCallStream())
+        self._take(number, len(data))
+        try:
+            call.receive(data)
+            self.quic.send_stream_data(number, call.take_outgoing(), end_stream=end)
+        except WireError:
+            end = True
+            self.quic.reset_stream(number, _NOTHING)
+            self.quic.stop_stream(number, _NOTHING)
+        if end:
+            self._calls.pop(number)
+
+    def _take(self, number: int, size: int) -> None:
+        self.quic.take(self.quic.stream(number), size)
+
+    def _on_replies(self, number: int, stream: _Stream, replies: list[Reply]) -> None:
+        for reply in replies:
+            match reply:
+                case Body(data=data):
+                    stream.received(data)
+                case Refused() | End() | Broken():
+                    self.done(number)
+                    stream.close(broken=not isinstance(reply, End))
+                    stream.exchange.reply(reply)
+                case _:
+                    stream.exchange.reply(reply)
+
+    def _close(self) -> None:
+        if self in self._links:
+            self.quic.close(_NOTHING)
+            super().transmit()
+            self._gone("closed by the edge")
+
+    def _gone(self, reason: str) -> None:
+        """Once: the connection is over, whoever ended it."""
+        if self not in self._links:
+            return
+        self._links.discard(self)
+        self._session.over()
+        for configuring in self._configuring.values():
+            configuring.tell(NotApplied(reason))
+        self._configuring.clear()
+        for number, stream in list(self._streams.items()):
+            self._on_replies(number, stream, stream.wire.reset())
+
+
+class _Configuring:
+    """A configuration on its way, of which `told` becomes the outcome."""
+
+    def __init__(self, version: int, config: bytes) -> None:
+        self.wire = ConfigurationStream(version, config)
+        self.told: asyncio.Future[Applied | NotApplied] = asyncio.get_running_loop().create_future()
+
+    def receive(self, data: bytes, end: bool) -> Applied | NotApplied | None:
+        outcome = self.wire.receive(data)
+        return NotApplied("ended without an answer") if end and outcome is None else outcome
+
+    def tell(self, outcome: Applied | NotApplied) -> None:
+        if not self.told.done():
+            self.told.set_result(outcome)
+
+
+class _Stream:
+    """As `exchange.Stream`."""
+
+    __slots__ = ("_ended", "_link", "_number", "_owed", "_quic", "_willing", "_written", "exchange", "wire")
+
+    def __init__(self, link: QuicLink, number: int, request: Request, exchange: Exchange) -> None:
+        self._link, self._number = link, number
+        self.exchange = exchange
+        self.wire = EdgeDataStream(request)
+        self._owed = 0  # bytes of the answer that were not taken yet
+        self._willing = True  # the visitor takes more
+        self._written = 0
+        self._ended = False  # the request, one way or the other
+        self._quic = link.quic.stream(number)
+        self._write(self.wire.opening, ends=not request.body)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the connector."""
+        return 0 if self._ended else self._written - int(self._quic.sender.highest_offset)
+
+    def send(self, data: bytes, ends: bool = False) -> bool:
+        if self._ended:
+            return True
+        self._write(data, ends)
+        self._link.flush()
+        if self.unsent > BACKLOG:
+            self._link.fill(self)
+            return False
+        return True
+
+    def _write(self, data: bytes, ends: bool) -> None:
+        self._written += len(data)
+        self._ended = ends
+        self._link.quic.send_stream_data(self._number, data, ends)
+
+    def unwanted(self) -> None:
+        """The connector takes no more of the request."""
+        if not self._ended:
+            self._ended = True
+            self.exchange.drained()
+
+    def came(self, size: int) -> None:
+        """So much of the answer has come."""
+        self._owed += size
+
+    def received(self, data: bytes) -> None:
+        """A piece of the answer."""
+        self._willing = self.exchange.received(data)
+
+    def taken(self) -> None:
+        """Let more come, where the visitor has taken what came."""
+        if self._willing and self._owed >= STREAM_WINDOW // 4:
+            self._link.quic.take(self._quic, self._owed)
+            self._owed = 0
+
+    def resume(self) -> None:
+        self._willing = True
+        self.taken()
+        self._link.flush()
+
+    def cancel(self) -> None:
+        self._link.done(self._number)
+        self.close(broken=True)
+        self._link.flush()
+
+    def close(self, broken: bool) -> None:
+        """Be done with it: what either side would still send is of no use."""
+        if not self._ended:
+            self._ended = True
+            self._link.quic.reset_stream(self._number, _NOTHING)
+        if broken and not self._quic.receiver.is_finished:
+            self._quic.receiver.stop(_NOTHING)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from halfopen.edge.connectors.quic_connection import (
     _Finished,
     configuration,
 )
+from halfopen.edge.connectors.quic_listener import QuicListener, listen
 from halfopen.edge.trust import NAMES, Trust
 from tests.edge.place import Place
 from tests.edge.test_edge import connector, play, routed, visiting
@@ -236,3 +238,28 @@ def test_who_goes_away_in_the_middle_is_forgotten(place: Place) -> None:
 
     play(place, scene)
     assert "Traceback" not in (place.folder / "edge.log").read_text()
+
+
+def test_everybody_who_comes_at_once_is_answered(tmp_path: Path) -> None:
+    async def come() -> None:
+        trust = Trust(tmp_path)
+        trust.context()
+        ours = configuration(is_client=False)
+        trust.load(ours)
+        listener = QuicListener(ours, lambda _: pytest.fail("nobody has shown an address"))
+        where = await listen(listener, "127.0.0.1", 0)
+        with ExitStack() as open_:
+            all_ = [open_.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(20)]
+            for each in all_:
+                each.setblocking(False)
+                stranger = QuicConnection(configuration=_stranger(trust))
+                stranger.connect(where, now=0)
+                for data, _ in stranger.datagrams_to_send(now=0):
+                    each.sendto(data, where)
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(10):
+                for each in all_:
+                    assert await loop.sock_recv(each, 2000)
+        listener.close()
+
+    asyncio.run(come())

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import Any, Final, cast
 
 from qh3._hazmat import Buffer
-from qh3.asyncio._transport import create_optimized_datagram_transport
+from qh3.asyncio._transport import OptimizedDatagramTransport, enable_gro, has_gso
 from qh3.asyncio.protocol import QuicConnectionProtocol
 from qh3.quic.configuration import QuicConfiguration
 from qh3.quic.packet import (
@@ -63,6 +63,13 @@ class _Tokens:
 
     def _cid(self, mark: bytes) -> bytes:
         return hmac.digest(self._key, mark, "sha256")[:_CID]
+
+
+class _Datagrams(OptimizedDatagramTransport):
+    """Datagrams with the address of each: what the library reads many at once by gives them all the first one's."""
+
+    def _recv_rust(self, state: Any) -> None:
+        self._recv_gro_python()
 
 
 class QuicListener(asyncio.DatagramProtocol):
@@ -183,6 +190,9 @@ async def listen(listener: QuicListener, host: str, port: int) -> tuple[str, int
     except OSError:
         opened.close()
         raise
-    await create_optimized_datagram_transport(loop, lambda: listener, opened)
+    opened.setblocking(False)
+    begun = loop.create_future()
+    _Datagrams(loop, opened, listener, None, enable_gro(opened), has_gso(opened), _SHORTEST)._start(begun)
+    await begun
     bound: tuple[str, int] = opened.getsockname()[:2]
     return bound

@@ -12,7 +12,8 @@ from typing import Final
 
 import uvloop
 
-from halfopen.testing.connector import Connector, Exchange
+from halfopen.testing.connectors.connection import Exchange
+from halfopen.testing.connectors.connector import Connector
 from halfopen.tunnels.vault import RunToken
 from halfopen.tunnelwire.exchange import Answered
 from halfopen.tunnelwire.rpc.connector_control import Rejected
@@ -23,32 +24,31 @@ AT_ONCE: Final = 32
 EACH: Final = 4
 """Connections of a connector."""
 
-SIZES: Final = {b"/1k": 1 << 10, b"/1m": 1 << 20}
 PIECE: Final = bytes(1 << 16)
 
 
 async def origin(exchange: Exchange) -> None:
-    """Sends as many bytes as the path says, or takes all that comes."""
-    path = exchange.request.path
+    """Takes what comes, or sends as many bytes as the path says."""
     if exchange.request.body:
         async for _ in exchange.body():
             pass
-    size = SIZES[path] if path in SIZES else int(path.rpartition(b"/")[2] or 0)
+        exchange.answer(Answered(201, ((b"Content-Length", b"0"),)))
+        exchange.end()
+        return
+    size = int(exchange.request.path[1:])
     exchange.answer(Answered(200, ((b"Content-Length", b"%d" % size),)))
     for start in range(0, size, len(PIECE)):
         await exchange.send(PIECE[: size - start], end=start + len(PIECE) >= size)
-    if not size:
-        exchange.end()
 
 
-async def main(edge: str, authority: str, tokens: list[RunToken]) -> None:
+async def main(edge: str, authority: str, protocol: str, tokens: list[RunToken]) -> None:
     """Connect all of them, and stay."""
     host, _, port = edge.rpartition(":")
     few = asyncio.Semaphore(AT_ONCE)
     kept = []
 
     async def one(token: RunToken) -> None:
-        connector = Connector(token, origin, host, int(port), authority)
+        connector = Connector(token, origin, host, int(port), authority, protocol)
         async with few:
             for index in range(EACH):
                 connection = await connector.connect(index)
@@ -62,6 +62,6 @@ async def main(edge: str, authority: str, tokens: list[RunToken]) -> None:
 
 
 if __name__ == "__main__":
-    _, edge, ca, _, file = sys.argv
+    _, edge, ca, protocol, file = sys.argv
     given = [RunToken.parse(line) for line in Path(file).read_text().split()]
-    uvloop.run(main(edge, Path(ca).read_text(), [each for each in given if each is not None]))
+    uvloop.run(main(edge, Path(ca).read_text(), protocol, [each for each in given if each is not None]))

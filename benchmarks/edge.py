@@ -20,7 +20,6 @@ from measure import MIB, CommandError, cores
 from report import Report, mib
 from tests.edge.place import HOST, Place
 from ways import (
-    HUGE,
     LARGE,
     REST,
     SMALL,
@@ -35,6 +34,7 @@ from ways import (
 )
 
 PROTOCOLS: Final = {"http2": "HTTP/2", "quic": "QUIC"}
+KINDS: Final = {SMALL: "1 KiB", LARGE: "1 MiB"}
 CLIENTS: Final = (1, 32, 256)
 IDLE: Final = 250
 """Connectors, of four connections each, whose memory is taken."""
@@ -86,7 +86,8 @@ def edge(cache: Path, rounds: int, quick: bool, report: Report) -> None:
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else cache) as name, cores(REST):
         folder = Path(name)
         folder.chmod(0o700)
-        with origin(folder, (64 if quick else 512) * MIB) as port:
+        huge = (64 if quick else 512) * MIB
+        with origin(folder, huge) as port:
             ways: dict[str, Callable[[], AbstractContextManager[Way]]] = {
                 NGINX: partial(proxied, folder / "proxy", port),
                 SSH: partial(forwarded, folder / "ssh", port),
@@ -96,7 +97,7 @@ def edge(cache: Path, rounds: int, quick: bool, report: Report) -> None:
                 ways[_ours(protocol)] = partial(tunnelled, place, protocol)
             with _opened(ways, report) as opened:
                 _requests(opened, 1 if quick else rounds, 1 if quick else 4, report)
-                _bulk(opened, 1 if quick else rounds, folder, report)
+                _bulk(opened, 1 if quick else rounds, huge, folder / "files" / "put" / str(huge), report)
             for protocol in PROTOCOLS:
                 if _ours(protocol) in opened:
                     where = Place(_new(folder / f"crowd-{protocol}"), port)
@@ -129,32 +130,34 @@ def _opened(
 
 
 def _requests(ways: Mapping[str, Way], rounds: int, seconds: int, report: Report) -> None:
-    taken: dict[tuple[str, int, str], list[Taken]] = {}
-    failed: set[tuple[str, int, str]] = set()
+    taken: dict[tuple[int, int, str], list[Taken]] = {}
+    failed: set[tuple[int, int, str]] = set()
     for way in ways.values():
         ask(way, SMALL, CLIENTS[1], 1)  # warm
     for _ in range(rounds):
-        for file in (SMALL, LARGE):
+        for size in (SMALL, LARGE):
             for clients in CLIENTS:
                 for name, way in ways.items():
-                    key = (file, clients, name)
+                    key = (size, clients, name)
                     if key in failed:
                         continue
                     try:
-                        taken.setdefault(key, []).append(ask(way, file, clients, seconds))
+                        found = ask(way, size, clients, seconds)
                     except CommandError as error:
-                        report.say(f"- failed: {name}, {clients} clients, /{file}: {error}")
+                        report.say(f"- failed: {name}, {clients} clients, {KINDS[size]}: {error}")
                         failed.add(key)
+                    else:
+                        taken.setdefault(key, []).append(found)
     rows, medians = [], {}
-    for (file, clients, name), each in taken.items():
-        mid = medians[file, clients, name] = Taken(
+    for (size, clients, name), each in taken.items():
+        mid = medians[size, clients, name] = Taken(
             median(one.rate for one in each),
             median(one.p99 for one in each),
             median(one.cpu for one in each),
         )
         rows.append(
             (
-                name, {SMALL: "1 KiB", LARGE: "1 MiB"}[file], str(clients), f"{mid.rate:,.0f}", f"{mid.p99 * 1e3:.1f}",
+                name, KINDS[size], str(clients), f"{mid.rate:,.0f}", f"{mid.p99 * 1e3:.1f}",
                 f"{mid.cpu * 1e6:,.0f}", f"{1 / mid.cpu:,.0f}" if mid.cpu else "-",
             )
         )  # fmt: skip
@@ -165,7 +168,7 @@ def _requests(ways: Mapping[str, Way], rounds: int, seconds: int, report: Report
     report.data["edge: requests"] = {" ".join(map(str, key)): asdict(each) for key, each in medians.items()}
 
 
-def _request_targets(medians: Mapping[tuple[str, int, str], Taken], report: Report) -> None:
+def _request_targets(medians: Mapping[tuple[int, int, str], Taken], report: Report) -> None:
     ours = medians.get((SMALL, 32, _ours("http2")))
     if ours is None:
         return
@@ -183,8 +186,8 @@ def _request_targets(medians: Mapping[tuple[str, int, str], Taken], report: Repo
             )
 
 
-def ask(way: Way, file: str, clients: int, seconds: int) -> Taken:
-    """Ask for a file by so many clients at once, each again and again; raises CommandError where an answer is none."""
+def ask(way: Way, size: int, clients: int, seconds: int) -> Taken:
+    """Ask for the file of this size by so many clients at once, each again and again; raises CommandError where an answer is none."""
     wrk = program("wrk")
     assert wrk is not None
     before = way.middle.cpu()
@@ -200,7 +203,7 @@ def ask(way: Way, file: str, clients: int, seconds: int) -> Taken:
         f"Host: {HOST}",
     ]
     done = subprocess.run(
-        [*argv, f"http://127.0.0.1:{way.port}/{file}"], capture_output=True, text=True, check=False
+        [*argv, f"http://127.0.0.1:{way.port}/{size}"], capture_output=True, text=True, check=False
     )
     spent = way.middle.cpu() - before
     told = done.stdout
@@ -216,8 +219,7 @@ def ask(way: Way, file: str, clients: int, seconds: int) -> Taken:
     return Taken(float(rate[1]), float(slow[1]) * unit, spent / int(count[1]))
 
 
-def _bulk(ways: Mapping[str, Way], rounds: int, folder: Path, report: Report) -> None:
-    size = (folder / "files" / HUGE).stat().st_size
+def _bulk(ways: Mapping[str, Way], rounds: int, size: int, put: Path, report: Report) -> None:
     kinds = {"origin to visitor": download, "visitor to origin": upload}
     taken: dict[tuple[str, str], list[Carried]] = {}
     for _ in range(rounds):
@@ -231,7 +233,7 @@ def _bulk(ways: Mapping[str, Way], rounds: int, folder: Path, report: Report) ->
                     continue
                 lasted, spent = time.perf_counter() - begin, way.middle.cpu() - before
                 taken.setdefault((kind, name), []).append(Carried(size / lasted, spent / size * 1e9))
-                (folder / "files" / "put" / HUGE).unlink(missing_ok=True)
+                put.unlink(missing_ok=True)
     rows, medians = [], {}
     for (kind, name), each in taken.items():
         mid = medians[kind, name] = Carried(median(one.rate for one in each), median(one.cpu for one in each))
@@ -248,9 +250,9 @@ def _bulk(ways: Mapping[str, Way], rounds: int, folder: Path, report: Report) ->
 
 
 def download(way: Way, size: int) -> None:
-    """Fetch the large file, which is of so many bytes."""
+    """Fetch the file of so many bytes."""
     with socket.create_connection(("127.0.0.1", way.port), 60) as link:
-        link.sendall(f"GET /{HUGE} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        link.sendall(f"GET /{size} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         head, body = _head(link)
         if b" 200 " not in head[:20]:
             raise CommandError(head.partition(b"\r\n")[0].decode(errors="replace"))
@@ -266,7 +268,7 @@ def upload(way: Way, size: int) -> None:
     """Send so many bytes, until the origin has them."""
     piece = bytes(1 << 18)
     with socket.create_connection(("127.0.0.1", way.port), 60) as link:
-        link.sendall(f"PUT /put/{HUGE} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {size}\r\n\r\n".encode())
+        link.sendall(f"PUT /put/{size} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {size}\r\n\r\n".encode())
         for start in range(0, size, len(piece)):
             link.sendall(piece[: size - start])
         head, _ = _head(link)

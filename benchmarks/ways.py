@@ -31,10 +31,9 @@ MIDDLE: Final = (0,)
 REST: Final = (1,)
 """Cores of everything else."""
 
-SMALL: Final = "1k"
-LARGE: Final = "1m"
-HUGE: Final = "huge"
-"""Files of the origin; others may be put there, too."""
+SMALL: Final = 1 << 10
+LARGE: Final = 1 << 20
+"""Bytes of two files of the origin; files are named by their size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +92,11 @@ def answers(port: int) -> Callable[[str], bool]:
 
 @contextmanager
 def origin(folder: Path, huge: int) -> Iterator[int]:
-    """nginx with the files, one of `huge` bytes, that takes uploads, too; gives its port."""
+    """nginx with the files, a `huge` one among them, which takes uploads below /put/; gives its port."""
     files = folder / "files"
     files.mkdir()
-    for name, size in ((SMALL, 1 << 10), (LARGE, 1 << 20), (HUGE, huge)):
-        with (files / name).open("wb") as file:
+    for size in (SMALL, LARGE, huge):
+        with (files / str(size)).open("wb") as file:
             file.truncate(size)
     rules = f"root {files}; location /put/ {{ dav_methods PUT; create_full_put_path on; client_max_body_size 0; }}"
     with _nginx(folder / "origin", REST, rules) as way:

@@ -19,7 +19,8 @@ _THEIR_WINDOW: Final = 1 << 16  # bytes that may wait here for each stream that 
 _THEIR_STREAMS: Final = 16  # that the other end may open while the connection lasts
 _WINDOW: Final = 1 << 24  # bytes of a connection to begin with
 _IDLE: Final = 5.0  # s, as connectors have it
-_DATAGRAM: Final = 1_400  # bytes of a packet
+DATAGRAM: Final = 1_400
+"""Bytes of a packet that is sent."""
 
 
 def configuration(is_client: bool) -> QuicConfiguration:
@@ -30,7 +31,7 @@ def configuration(is_client: bool) -> QuicConfiguration:
         idle_timeout=_IDLE,
         max_data=_WINDOW,
         max_stream_data=STREAM_WINDOW,
-        max_datagram_size=_DATAGRAM,
+        max_datagram_size=DATAGRAM,
         max_datagram_frame_size=65_536,
         probe_datagram_size=False,
     )

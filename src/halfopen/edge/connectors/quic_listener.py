@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
+from struct import Struct
 from typing import Any, Final, cast
 
 from qh3._hazmat import Buffer
-from qh3.asyncio._transport import OptimizedDatagramTransport, enable_gro, has_gso
+from qh3.asyncio._transport import UDP_GRO, OptimizedDatagramTransport, enable_gro, has_gso
 from qh3.asyncio.protocol import QuicConnectionProtocol
 from qh3.quic.configuration import QuicConfiguration
 from qh3.quic.packet import (
@@ -25,12 +26,17 @@ from qh3.quic.packet import (
     pull_quic_header,
 )
 
-from halfopen.edge.connectors.quic_connection import BoundedConnection
+from halfopen.edge.connectors.quic_connection import DATAGRAM, BoundedConnection
 from halfopen.edge.seldom import SELDOM
 
 _SHORTEST: Final = 1200  # bytes of a datagram that may begin a connection (RFC 9000, section 14.1)
 _CID: Final = 8  # bytes of a connection id of ours
 _TOKEN: Final = 30.0  # s for which a token is good
+_GRO: Final = (socket.SOL_UDP, UDP_GRO)  # names the size of datagrams that the system has put together
+_SIZE: Final = Struct("@i")
+_TOLD: Final = 256  # bytes of what the system tells beside
+_LONGEST: Final = 65_535  # bytes that are read at once
+_BURST: Final = 32  # times that is done before others have their turn
 _KEPT: Final = 1 << 22  # bytes of datagrams that wait in the socket, where the system allows as many
 
 Address = tuple[Any, ...]
@@ -178,21 +184,39 @@ class QuicListener(asyncio.DatagramProtocol):
             self._protocols.pop(cid, None)
 
 
+class _ManyPeers(OptimizedDatagramTransport):
+    """The library's transport, which takes what several peers have sent at once for one's."""
+
+    def _recv_rust(self, state: Any) -> None:
+        for _ in range(_BURST):
+            try:
+                data, told, _, address = self._sock.recvmsg(_LONGEST, _TOLD)
+            except BlockingIOError:
+                return
+            except OSError:  # somebody is not there any more
+                continue
+            sizes = [_SIZE.unpack_from(size)[0] for level, kind, size in told if (level, kind) == _GRO]
+            size = sizes[0] if sizes else len(data) or 1
+            for start in range(0, len(data), size):
+                self._protocol.datagram_received(data[start : start + size], address)
+
+
 async def listen(listener: QuicListener, host: str, port: int) -> tuple[str, int]:
     """Open the socket; gives where. OSError where it cannot be."""
     loop = asyncio.get_running_loop()
     (family, kind, proto, _, address), *_ = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     opened = socket.socket(family, kind, proto)
     try:
+        opened.setblocking(False)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KEPT)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KEPT)
         opened.bind(address)
     except OSError:
         opened.close()
         raise
-    opened.setblocking(False)
-    begun = loop.create_future()
-    _Datagrams(loop, opened, listener, None, enable_gro(opened), has_gso(opened), _SHORTEST)._start(begun)
-    await begun
+    began = loop.create_future()
+    transport = _ManyPeers(loop, opened, listener, None, enable_gro(opened), has_gso(opened), DATAGRAM)
+    transport._start(began)
+    await began
     bound: tuple[str, int] = opened.getsockname()[:2]
     return bound

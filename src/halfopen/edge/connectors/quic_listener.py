@@ -71,13 +71,6 @@ class _Tokens:
         return hmac.digest(self._key, mark, "sha256")[:_CID]
 
 
-class _Datagrams(OptimizedDatagramTransport):
-    """Datagrams with the address of each: what the library reads many at once by gives them all the first one's."""
-
-    def _recv_rust(self, state: Any) -> None:
-        self._recv_gro_python()
-
-
 class QuicListener(asyncio.DatagramProtocol):
     """All connections of one socket. `make` gives the protocol of a new one."""
 

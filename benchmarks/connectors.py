@@ -6,6 +6,7 @@ Says "registered" once all of them are, and answers what it is asked out of memo
 from __future__ import annotations
 
 import asyncio
+import resource
 import sys
 from pathlib import Path
 from typing import Final
@@ -63,5 +64,7 @@ async def main(edge: str, authority: str, protocol: str, tokens: list[RunToken])
 
 if __name__ == "__main__":
     _, edge, ca, protocol, file = sys.argv
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     given = [RunToken.parse(line) for line in Path(file).read_text().split()]
     uvloop.run(main(edge, Path(ca).read_text(), protocol, [each for each in given if each is not None]))

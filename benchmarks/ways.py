@@ -179,8 +179,11 @@ PermitRootLogin prohibit-password
 def edge(place: Place) -> Iterator[Way]:
     """An edge of ours."""
     with ExitStack() as opened:
-        with cores(MIDDLE):
-            process = opened.enter_context(place.edge())
+        try:
+            with cores(MIDDLE):
+                process = opened.enter_context(place.edge())
+        except AssertionError as error:
+            raise CommandError(f"the edge does not come up: {error}") from None
         yield Way(int(place.visitors.rpartition(":")[2]), Tree(process.pid))
 
 

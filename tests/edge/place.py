@@ -37,21 +37,24 @@ class Place:
         self.here.hostnames.add_zone(self.account, "example.com")
         self.origin, self.transport = origin, transport
         self.connectors = self.visitors = ""
+        self.over_tls = ""  # where visitors come in so, if anywhere
 
     @contextmanager
-    def edge(self) -> Iterator[subprocess.Popen[bytes]]:
+    def edge(self, *options: object) -> Iterator[subprocess.Popen[bytes]]:
         """The edge, which listens where it did before."""
         log = self.folder / "edge.log"
         argv = command(
             "edge", "--data", self.data, "--listen", self.connectors or "127.0.0.1:0",
-            "--visitors", self.visitors or "127.0.0.1:0", "--colo", "ams01",
+            "--visitors", self.visitors or "127.0.0.1:0", "--colo", "ams01", *options,
         )  # fmt: skip
         with log.open("wb") as stream, subprocess.Popen(argv, stdout=stream, stderr=stream) as process:
             try:
                 until(lambda: "cloudflared tunnel" in log.read_text(), lambda: log.read_text())
-                told = re.search(r"connectors: (\S+), visitors: http://(\S+)", log.read_text())
+                told = re.search(
+                    r"connectors: (\S+), visitors: http://(\S+)(?: and https://(\S+))?", log.read_text()
+                )
                 assert told
-                self.connectors, self.visitors = told.groups()
+                self.connectors, self.visitors, self.over_tls = told.groups("")
                 yield process
             finally:
                 process.kill()

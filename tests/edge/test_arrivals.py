@@ -6,12 +6,15 @@ import asyncio
 import ssl
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
+import uvloop
 
 from halfopen.edge.connectors import arrivals
 from halfopen.edge.connectors.arrivals import Arrivals
 from halfopen.edge.connectors.greeting import Greeting
+from halfopen.edge.door import Door
 from halfopen.edge.trust import NAMES, Trust
 
 
@@ -67,15 +70,12 @@ def test_who_does_not_even_agree_on_tls_keeps_nobody_out(
 
     class Welcome(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)
-            transport.write(b"welcome")
+            cast(asyncio.Transport, transport).write(b"welcome")
 
     async def scene() -> None:
-        waiting = Arrivals()
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Greeting(for_edge, waiting, Welcome), "127.0.0.1"
-        )
-        address = server.sockets[0].getsockname()
+        waiting, made = Arrivals(), list[Greeting]()
+        door = Door(lambda taken, _: made.append(Greeting(for_edge, waiting, Welcome, taken)))
+        address = await door.listen("127.0.0.1", 0)
         async with asyncio.timeout(20):
             silent = [await asyncio.open_connection(*address) for _ in range(15)]
             silent[9][1].write(b"GET / HTTP/1.1\r\n\r\n")
@@ -88,6 +88,7 @@ def test_who_does_not_even_agree_on_tls_keeps_nobody_out(
             assert await reader.readexactly(7) == b"welcome"
         for opened in (writer, *(each for _, each in silent)):
             opened.transport.abort()
-        server.close()
+        door.close()
 
-    asyncio.run(scene())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scene())

@@ -10,11 +10,13 @@ import os
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,6 +25,7 @@ import pytest
 from halfopen.tunnels.records import Tunnel
 from halfopen.tunnels.vault import RunToken
 from tests.edge.origin import PIECE, origin
+from tests.edge.pairs import pair
 from tests.edge.place import HOST, until
 from tests.edge.place import Place as Installed
 
@@ -200,3 +203,55 @@ def test_a_local_configuration_is_shown_and_routes_nothing(place: Place) -> None
         until(lambda: place.here.configurations.get(place.account, tunnel.id).config is not None)
         client = open_.enter_context(place.client())
         assert client.get("/").status_code == 404
+
+
+def test_a_tcp_service_is_reached_through_a_websocket(place: Place) -> None:
+    """`cloudflared access tcp` at the visitor's end, which wants TLS, and `cloudflared tunnel run` at the other."""
+    certificates = place.folder / "certificates"
+    certificates.mkdir()
+    pair(certificates, "app", HOST)
+    with ExitStack() as open_:
+        service = open_.enter_context(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo))
+        threading.Thread(target=service.serve_forever).start()
+        open_.callback(service.shutdown)
+        open_.enter_context(place.edge("--visitors-tls", "127.0.0.1:0", "--certificates", certificates))
+        tunnel, token = place.tunnel("blog")
+        rules = [
+            {"hostname": HOST, "service": f"tcp://127.0.0.1:{service.server_address[1]}"},
+            {"service": "http_status:404"},
+        ]
+        place.here.configurations.put(place.account, tunnel.id, {"ingress": rules})
+        open_.enter_context(place.cloudflared(token))
+        place.whole(tunnel)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        host, _, edge_port = place.over_tls.rpartition(":")
+        argv = [
+            str(CLOUDFLARED), "access", "tcp", "--hostname", HOST, "--url", f"127.0.0.1:{port}",
+            "--connect-to", f"{HOST}:{edge_port}:{host}",
+        ]  # fmt: skip
+        log = open_.enter_context((place.folder / "access.log").open("wb"))
+        process = open_.enter_context(subprocess.Popen(argv, stdout=log, stderr=log))
+        open_.callback(process.kill)
+
+        def told() -> str:
+            return (place.folder / "access.log").read_text() + (place.folder / "edge.log").read_text()
+
+        def echoed(data: bytes) -> bytes:
+            came = b""
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 20) as link:
+                link.sendall(data)
+                while len(came) < len(data) and (piece := link.recv(1 << 16)):
+                    came += piece
+            return came
+
+        until(lambda: echoed(b"hello") == b"hello", told)  # until the route has come, too
+        body = bytes(range(256)) * 4_000
+        assert echoed(body) == body
+
+
+class _Echo(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        with suppress(OSError):
+            while data := self.request.recv(1 << 16):
+                self.request.sendall(data)

@@ -72,7 +72,7 @@ async def origin(exchange: Exchange) -> None:
         }  # fmt: skip
         body = json.dumps(told).encode()
         exchange.answer(Answered(200, ((b"Content-Length", b"%d" % len(body)), (b"X-Origin", b"here"))))
-        await exchange.send(body, end=True)
+        await exchange.send(b"" if request.method == b"HEAD" else body, end=True)
 
 
 def connector(place: Place, token: RunToken, to: Callable[[Exchange], Awaitable[None]] = origin) -> Connector:

@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from halfopen.cli import options
@@ -41,6 +42,15 @@ def add(verbs: Any) -> None:
     edge.add_argument(
         "--visitors", metavar="HOST:PORT", type=_address("--visitors"), default="127.0.0.1:8080",
         help="where visitors come in, by HTTP (default: 127.0.0.1:8080)",
+    )  # fmt: skip
+    edge.add_argument(
+        "--visitors-tls", metavar="HOST:PORT", type=_address("--visitors-tls"),
+        help="where visitors come in by HTTPS, too, with the certificates of --certificates (default: nowhere)",
+    )  # fmt: skip
+    edge.add_argument(
+        "--certificates", metavar="DIR", type=Path,
+        help="certificates for visitors, chosen by the names in them: NAME.pem with NAME.key, or NAME/fullchain.pem with "
+        "NAME/privkey.pem as certbot keeps them; changes are seen by themselves",
     )  # fmt: skip
     edge.add_argument(
         "--colo", metavar="NAME", default="local",
@@ -105,37 +115,44 @@ def _run(args: Namespace) -> int:
     import logging
     import os
 
+    import uvloop
+
     from halfopen.config import data_directory
     from halfopen.edge.registry import FarRegistry, OwnRegistry
     from halfopen.edge.running import Places, run
     from halfopen.edge.trust import Trust
+    from halfopen.edge.visitors.certificates import Certificates
     from halfopen.tunnels.sessions import SessionError
 
     logging.basicConfig(format="halfopen: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     data = data_directory(args.data)
     trust = Trust(data / FOLDER)
-    places = Places(args.listen, args.visitors, args.trusted_proxy)
+    if (args.visitors_tls is None) != (args.certificates is None):
+        raise UsageError("--visitors-tls, --certificates", "one of them", "both, or none")
+    certificates = None if args.certificates is None else Certificates(args.certificates)
+    places = Places(args.listen, args.visitors, args.visitors_tls, args.trusted_proxy)
 
-    async def be(registry: Any) -> None:
-        await run(registry, trust, places, partial(_listening, data / FOLDER))
+    def be(registry: Any) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(registry, trust, places, partial(_listening, data / FOLDER), certificates))
 
     try:
         if args.registry:
             if not (key := os.environ.get(KEY)):
                 raise UsageError(KEY, "not set", "the key that `halfopen edge enrol` printed")
-            asyncio.run(be(FarRegistry(args.registry, args.colo, key)))
+            be(FarRegistry(args.registry, args.colo, key))
         else:
             with installation(args) as here:
                 own = here.edges.named(args.colo) or here.edges.enrol(args.colo, args.colo)
-                asyncio.run(be(OwnRegistry(here, own)))
+                be(OwnRegistry(here, own))
     except SessionError:
         print(f"halfopen: another process is the edge {args.colo} now", file=sys.stderr)
         return 1
     except OSError as error:
         raise UsageError(
-            "--listen, --visitors",
-            f"{args.listen}, {args.visitors}",
+            "--listen, --visitors, --visitors-tls",
+            f"{args.listen}, {args.visitors}, {args.visitors_tls}",
             f"addresses that are free ({error.strerror})",
         ) from None
     return 0
@@ -145,7 +162,8 @@ def _listening(folder: Any, places: Any) -> None:
     from halfopen.edge.trust import AUTHORITY
 
     connectors, visitors = (f"{host}:{port}" for host, port in (places.connectors, places.visitors))
-    print(f"connectors: {connectors}, visitors: http://{visitors}")
+    over_tls = f" and https://{places.tls[0]}:{places.tls[1]}" if places.tls else ""
+    print(f"connectors: {connectors}, visitors: http://{visitors}{over_tls}")
     print("Connect a tunnel (its token: halfopen tunnel token NAME) with:")
     print(
         f"  cloudflared tunnel --cacert {folder / AUTHORITY} {' '.join([f'--edge {connectors}'] * 4)} --protocol http2 run --token TOKEN",

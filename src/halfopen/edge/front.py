@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -30,13 +30,24 @@ class Page:
     words: str
     more: str
 
-    def html(self, identifier: str) -> bytes:
-        """The page for a request."""
-        return _PAGE.format(
+    def written(self, identifier: str) -> tuple[list[Header], bytes]:
+        """The page for a request: headers and HTML."""
+        html = _PAGE.format(
             status=self.status, words=escape(self.words), more=escape(self.more), id=identifier
         ).encode()
+        headers = [
+            (b"Content-Type", b"text/html; charset=utf-8"), (b"Content-Length", b"%d" % len(html)), (b"Cache-Control", b"no-store"),
+            (b"Content-Security-Policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+        ]  # fmt: skip
+        return headers, html
 
 
+BAD: Final = Page(400, "Not a request", "What came cannot be read as HTTP.")
+TOO_LONG: Final = Page(431, "Too much in the headers", "The headers of the request are too long.")
+STALLED: Final = Page(408, "Nothing more came", "The rest of the request was waited for in vain.")
+MISDIRECTED: Final = Page(
+    421, "Not on this connection", "The certificate of this connection does not speak for the hostname."
+)
 NO_HOST: Final = Page(400, "Which site?", "The request names no host.")
 NO_TUNNEL: Final = Page(
     404,
@@ -54,6 +65,26 @@ REFUSED: Final = Page(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a visitor's connection: its address, whether what it says of the visitor is believed, by which
+    scheme it came, and over TLS the names of the certificate that it was shown."""
+
+    address: bytes
+    trusted: bool
+    scheme: bytes
+    names: frozenset[str] | None
+
+    def may_ask(self, host: str) -> bool:
+        """Whether a host (without its port) may be asked for on this connection."""
+        return self.names is None or covered(host.lower().removesuffix("."), self.names)
+
+
+def covered(host: str, names: Container[str]) -> bool:
+    """Whether names of a certificate stand for a host: itself, or a ``*`` in the place of its first label."""
+    return host in names or f"*.{host.partition('.')[2]}" in names
+
+
 @dataclass(frozen=True)
 class Front:
     """What visitors' connections go by. Of peers in `trusted` networks what they say of the visitor is believed."""
@@ -61,30 +92,40 @@ class Front:
     holdings: Holdings
     trusted: Sequence[Network] = ()
 
-    def headers(self, headers: Sequence[Header], peer: str, scheme: bytes, identifier: str) -> list[Header]:
+    def peer(self, address: str, names: frozenset[str] | None = None) -> Peer:
+        """Who comes from an address; over TLS with the names of the certificate that it was shown."""
+        known = ipaddress.ip_address(address)
+        return Peer(
+            address.encode(),
+            any(known in network for network in self.trusted),
+            b"http" if names is None else b"https",
+            names,
+        )
+
+    def headers(self, headers: Sequence[Header], peer: Peer, identifier: str) -> list[Header]:
         """The headers of a request as the connector gets them; WireError where one cannot be."""
-        address = ipaddress.ip_address(peer)
-        trusted = any(address in network for network in self.trusted)
-        kept = from_visitor(headers, trusted)
-        before = [value for name, value in kept if name == b"x-forwarded-for"] if trusted else []
-        chain = b", ".join([*before, peer.encode()])
-        kept = [each for each in kept if each[0] != b"x-forwarded-for"]
-        if not any(name == b"x-forwarded-proto" for name, _ in kept):
-            kept.append((b"x-forwarded-proto", scheme))
-        visitor = chain.split(b",")[0].strip()
-        return [
-            *kept,
+        kept = from_visitor(headers, peer.trusted)
+        chain = visitor = peer.address
+        if peer.trusted:
+            before = [value for name, value in kept if name == b"x-forwarded-for"]
+            kept = [each for each in kept if each[0] != b"x-forwarded-for"]
+            chain = b", ".join([*before, chain])
+            visitor = chain.split(b",")[0].strip()
+        if not (peer.trusted and any(name == b"x-forwarded-proto" for name, _ in kept)):
+            kept.append((b"x-forwarded-proto", peer.scheme))
+        kept += (
             (b"x-forwarded-for", chain),
             (b"cf-connecting-ip", visitor),
             (b"cf-ray", f"{identifier}-{self.holdings.colo}".encode()),
-        ]
+        )
+        return kept
 
     def carriers(self, host: bytes) -> Sequence[Link] | Page:
         """The connections that may carry a request for a host, the least busy first; or why there is none."""
         if is_management(host):
             return NO_TUNNEL
         try:
-            name = names.hostname(_bare(host.decode("ascii")))
+            name = names.hostname(bare(host.decode("ascii")))
         except UnicodeDecodeError:
             name = None
         tunnel = None if name is None else self.holdings.tunnel_of(name)
@@ -98,7 +139,7 @@ class Front:
         return secrets.token_hex(8)
 
 
-def _bare(host: str) -> str:
+def bare(host: str) -> str:
     """A host without its port."""
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdigit() else host

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
+from halfopen import descriptors
 from halfopen.server.app import create
 
 MOST: Final = 8192
@@ -40,7 +40,7 @@ def serve(address: str, port: int, headers_within: float, listening: Callable[[]
     `listening` is called once connections are taken.
     """
     _share_arenas()
-    connections = _connections()
+    connections = descriptors.allow(MOST, _OTHER_FILES)
     server = Server(
         create(),
         address=address,
@@ -54,15 +54,6 @@ def serve(address: str, port: int, headers_within: float, listening: Callable[[]
         log_level=LogLevels.error,  # it warns of itself: experimental
     )
     asyncio.run(_served(server, address, port, listening))
-
-
-def _connections() -> int:
-    """How many connections may be open at once: as many as files may, but for what else is opened, and `MOST` at most."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST + _OTHER_FILES
-    allowed = wanted if most == resource.RLIM_INFINITY else min(most, wanted)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
-    return max(allowed - _OTHER_FILES, allowed // 2)
 
 
 def _share_arenas() -> None:

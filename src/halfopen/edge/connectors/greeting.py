@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
-from typing import Final, cast
+from contextlib import suppress
+from typing import Final
 
 from halfopen.edge.connectors.arrivals import Arrivals
 
 _HANDSHAKE: Final = 10.0  # s
 
 
-class Greeting(asyncio.Protocol):
-    """Agrees on TLS, and hands the connection to the protocol that `make` gives."""
+class Greeting:
+    """Agrees on TLS over a connection, and hands it to the protocol that `make` gives."""
 
     def __init__(
-        self, context: ssl.SSLContext, arrivals: Arrivals, make: Callable[[], asyncio.Protocol]
+        self,
+        context: ssl.SSLContext,
+        arrivals: Arrivals,
+        make: Callable[[], asyncio.Protocol],
+        taken: socket.socket,
     ) -> None:
-        self._context, self._arrivals, self._make = context, arrivals, make
-        self._transport: asyncio.Transport | None = None
-        self._agreeing: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody has connected."""
-        transport = cast(asyncio.Transport, transport)  # uvloop's are none by name
-        transport.pause_reading()  # what comes is read by TLS
-        self._transport = transport
-        self._arrivals.come(self)
-        self._agreeing = asyncio.create_task(self._agree(transport))
+        self._arrivals, self._socket = arrivals, taken
+        arrivals.come(self)
+        self._agreeing = asyncio.create_task(self._agree(context, make))
 
     def end(self, reason: str) -> None:
         """As `arrivals.Arrival`."""
-        if self._transport is not None:
-            self._transport.abort()
+        self._agreeing.cancel()
 
-    async def _agree(self, transport: asyncio.Transport) -> None:
-        protocol = self._make()
+    async def _agree(self, context: ssl.SSLContext, make: Callable[[], asyncio.Protocol]) -> None:
         try:
-            secure = await asyncio.get_running_loop().start_tls(
-                transport, protocol, self._context, server_side=True, ssl_handshake_timeout=_HANDSHAKE
-            )
-        except OSError:  # of TLS, too
-            transport.abort()
-        else:
-            if secure is not None:  # which it is where the connection was lost
-                protocol.connection_made(secure)
+            with suppress(OSError):  # of TLS, too
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    make, self._socket, ssl=context, ssl_handshake_timeout=_HANDSHAKE
+                )
         finally:
             self._arrivals.gone(self)

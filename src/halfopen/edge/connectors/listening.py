@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Final
 
 from halfopen.edge.connectors.arrivals import Arrivals
@@ -11,6 +12,7 @@ from halfopen.edge.connectors.http2 import Http2Link
 from halfopen.edge.connectors.quic import QuicLink
 from halfopen.edge.connectors.quic_connection import configuration
 from halfopen.edge.connectors.quic_listener import QuicListener, listen
+from halfopen.edge.door import Door
 from halfopen.edge.holdings import Holdings, Link
 from halfopen.edge.trust import Trust
 
@@ -37,7 +39,7 @@ class Connectors:
             self._configuration,
             lambda quic: QuicLink(quic, holdings, self._arrivals, self._quic_links),
         )
-        self._tcp: asyncio.Server | None = None
+        self._tcp = Door(self._greet)
         self._renewed: asyncio.Task[None] | None = None
 
     async def listen(self, host: str, port: int) -> Address:
@@ -47,9 +49,7 @@ class Connectors:
             tries -= 1
             bound = await listen(self._quic, host, port)
             try:
-                self._tcp = await asyncio.get_running_loop().create_server(
-                    lambda: Greeting(self._context, self._arrivals, self._link), *bound
-                )
+                await self._tcp.listen(*bound)
             except OSError:
                 self._quic.close()
                 if not tries:
@@ -58,13 +58,15 @@ class Connectors:
                 self._renewed = asyncio.create_task(self._renew())
                 return bound
 
+    def _greet(self, taken: socket.socket, _: str) -> None:
+        Greeting(self._context, self._arrivals, self._link, taken)
+
     def _link(self) -> Http2Link:
         return Http2Link(self._holdings, self._arrivals, self._links)
 
     def stop_listening(self) -> None:
         """Let nobody in any more."""
-        if self._tcp is not None:
-            self._tcp.close()
+        self._tcp.close()
         self._quic.stop_listening()
 
     def close(self) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
 from typing import Final, TypeVar
 
 import h2.events
 from h2.config import H2Configuration
+from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
@@ -35,8 +38,26 @@ FRAME: Final = 1 << 17
 HEADERS: Final = 2 * MOST
 """How long the headers of a stream may be, in bytes: those of the origin stand in one of them."""
 
+
+@dataclass(frozen=True)
+class Limits:
+    """What the other end may do: `streams` at once, bytes of each that may wait here (`window`), of a `frame` and of a message's `headers`,
+    and frames that bring nothing (`chatter`)."""
+
+    streams: int
+    window: int
+    frame: int
+    headers: int
+    chatter: float = inf
+
+
+OF_TUNNELS: Final = Limits(STREAMS, STREAM_WINDOW, FRAME, HEADERS)
+"""Between connector and edge."""
+
 _CONNECTION_WINDOW: Final = 1 << 24
 _FIRST_WINDOW: Final = 65_535  # of a connection, by the protocol
+
+_ACKNOWLEDGED: Final = 4  # frames, and one for each KiB, by which the other end may acknowledge a frame
 
 QUIET: Final = 15.0
 """Seconds without a byte after which the other end is asked whether it is alive."""
@@ -48,34 +69,36 @@ PATIENCE: Final = 10.0
 class Link:
     """One end. Times are those of any clock that does not go back, in seconds."""
 
-    def __init__(self, client: bool, now: float) -> None:
-        # Headers are checked before they come here (exchange.Request, headers.check), and those of an answer by who reads them (marks).
+    def __init__(self, client: bool, now: float, limits: Limits = OF_TUNNELS) -> None:
+        # Headers are checked before they come here (exchange.Request, headers.check), and those that come by who reads them: h2 would
+        # look at each byte of them, and end the connection for one bad request.
+        self._limits = limits
         self.h2 = BusyConnection(
             H2Configuration(
                 client_side=client,
                 header_encoding=None,
-                validate_inbound_headers=not client,
+                validate_inbound_headers=False,
                 validate_outbound_headers=False,
                 normalize_outbound_headers=False,
             )
         )
         settings = {
-            SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-            SettingCodes.MAX_FRAME_SIZE: FRAME,
-            SettingCodes.MAX_HEADER_LIST_SIZE: HEADERS,
-            SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS,
+            SettingCodes.INITIAL_WINDOW_SIZE: limits.window,
+            SettingCodes.MAX_FRAME_SIZE: limits.frame,
+            SettingCodes.MAX_HEADER_LIST_SIZE: limits.headers,
+            SettingCodes.MAX_CONCURRENT_STREAMS: limits.streams,
         }
         if client:  # an answer's length stands among the origin's headers
             settings[SettingCodes.ENABLE_PUSH] = 0
             self.h2.decoder = LengthlessDecoder()
         self.h2.local_settings = Settings(client=client, initial_values=settings)
-        self.h2.max_inbound_frame_size = FRAME
-        self.h2.decoder.max_header_list_size = HEADERS
+        self.h2.max_inbound_frame_size = limits.frame
+        self.h2.decoder.max_header_list_size = limits.headers
         self.h2.encoder = PlainEncoder()
         self.h2.initiate_connection()
         self.h2.increment_flow_control_window(_CONNECTION_WINDOW - _FIRST_WINDOW)
         self.lost: str | None = None
-        self._lengths = FrameLengths(FRAME, HEADERS, skip=0 if client else PREFACE)
+        self.lengths = FrameLengths(limits.frame, limits.headers, 0 if client else PREFACE, limits.chatter)
         self._arrived = 0  # bytes by which the window of the connection is to be opened
         self._taken: dict[int, int] = {}  # the same of each stream that the other end has not ended
         self._waiting: dict[int, bytearray] = {}  # what is sent as the windows allow
@@ -103,6 +126,10 @@ class Link:
             self._asked = now
         return False
 
+    def go_on(self) -> None:
+        """Serve what is under way to its end though the other end has said that it goes: h2 takes that for the end of everything."""
+        self.h2.state_machine.state = ConnectionState.SERVER_OPEN
+
     # --- bytes in
 
     def receive(
@@ -117,16 +144,16 @@ class Link:
         if self.lost is not None:
             return told
         try:
-            for event in self._parse(received, now):
+            for event in self.events(received, now):
                 told += on(event)
         except H2Error as error:
             told += lose(f"not HTTP/2: {error}")
         return told
 
-    def _parse(self, received: bytes, now: float) -> Iterator[h2.events.Event]:
+    def events(self, received: bytes, now: float) -> Iterator[h2.events.Event]:
         """What bytes amount to. Raises H2Error where they are not HTTP/2, which ends the connection."""
         self._heard, self._asked = now, None
-        self._lengths.watch(received)
+        self.lengths.watch(received)
         for event in self.h2.receive_data(received):
             if isinstance(event, h2.events.DataReceived):
                 self._arrived += event.flow_controlled_length
@@ -144,8 +171,8 @@ class Link:
         if stream not in self._taken or self.lost is not None:
             return
         self._taken[stream] += size
-        if self._taken[stream] >= STREAM_WINDOW // 4:
-            if self._is_open(stream):
+        if self._taken[stream] >= self._limits.window // 4:
+            if self.is_open(stream):
                 self.h2.increment_flow_control_window(self._taken[stream], stream)
             self._taken[stream] = 0
 
@@ -164,6 +191,7 @@ class Link:
         most = self.h2.max_outbound_frame_size
         for start in range(0, len(data), most):
             last = end and start + most >= len(data)
+            self.lengths.make_up(_ACKNOWLEDGED + min(most, len(data) - start) // 1024)
             self.h2.send_data(stream, data[start : start + most], end_stream=last)
         if end:
             if not data:
@@ -180,7 +208,7 @@ class Link:
 
     def _flush(self) -> None:
         for stream, data in list(self._waiting.items()):
-            if not self._is_open(stream):
+            if not self.is_open(stream):
                 continue
             size = min(max(self.h2.local_flow_control_window(stream), 0), len(data))
             whole = size == len(data)
@@ -200,9 +228,9 @@ class Link:
 
     def is_sending(self, stream: int) -> bool:
         """Whether anything can be sent on a stream."""
-        return stream in self._sending and self.lost is None and self._is_open(stream)
+        return stream in self._sending and self.lost is None and self.is_open(stream)
 
-    def _is_open(self, stream: int) -> bool:
+    def is_open(self, stream: int) -> bool:
         """Whether h2 has not read of its end already, of which we are told behind what came before."""
         known = self.h2.streams.get(stream)
         return known is not None and not known.closed

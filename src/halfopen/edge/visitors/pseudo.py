@@ -1,0 +1,35 @@
+"""A request by its headers in HTTP/2, where method, host and path are among them (RFC 9113, 8.3)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from halfopen.edge.visitors.visit import Asked
+from halfopen.errors import WireError
+from halfopen.tunnelwire.headers import HOP_BY_HOP, Header, shown
+
+_KNOWN: Final = frozenset((b":method", b":scheme", b":authority", b":path"))
+_SCHEMES: Final = (b"http", b"https")
+
+
+def asked(headers: list[Header], body: bool) -> Asked:
+    """What is asked for, where a `body` follows or not; raises WireError where nobody may ask so."""
+    told: dict[bytes, bytes] = {}
+    rest: list[Header] = []
+    for name, value in headers:
+        if name[:1] == b":":
+            if name not in _KNOWN or name in told or rest:
+                raise WireError(f"header {shown(name)}: unknown, told twice or in the wrong place")
+            told[name] = value
+        elif name in HOP_BY_HOP or name != name.lower():
+            raise WireError(f"header {shown(name)} is none of HTTP/2")
+        else:
+            rest.append((name, value))
+    hosts = {value for name, value in rest if name == b"host"}
+    if b":authority" in told:
+        hosts.add(told[b":authority"])
+    if len(hosts) != 1:
+        raise WireError("one host must be named, and only one")
+    if told.get(b":scheme") not in _SCHEMES or not told.get(b":method") or not told.get(b":path"):
+        raise WireError("method, scheme and path must be told")
+    return Asked(told[b":method"], hosts.pop(), told[b":path"], rest, body)

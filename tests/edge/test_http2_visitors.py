@@ -1,0 +1,485 @@
+"""Visitors over HTTP/2, before a connection that a test plays: friendly ones, and hostile ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import h2.events
+import pytest
+from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
+
+from halfopen.edge.visitors import arrival, http2, http2_stream
+from halfopen.tunnelwire.exchange import Answered, Broken, End, Kind, Refused
+from halfopen.tunnelwire.headers import Header
+from tests.edge.playing import NAME, Client2, Connector, edge, play2, run, until
+
+MIB = 1 << 20
+
+
+def test_requests_and_their_answers() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        first = client.ask((b"accept", b"*/*"), (b"cookie", b"a=1"), (b"cookie", b"b=2"), path=b"/a?b=c")
+        second = client.ask(method=b"HEAD")
+        asked, other = await connector.next(), await connector.next()
+        request = asked.request
+        assert (request.kind, request.method, request.host, request.path, request.body) == (
+            Kind.HTTP, b"GET", NAME.encode(), b"/a?b=c", False,
+        )  # fmt: skip
+        assert asked.headers[b"cookie"] == b"a=1; b=2"
+        assert b"host" not in asked.headers
+        assert not asked.ended  # its end stands in the head
+        other.answer(200, [(b"Content-Length", b"5")], b"none of it is sent")
+        asked.answer(
+            200, [(b"Set-Cookie", b"a"), (b"Set-Cookie", b"b"), (b"Content-Length", b"5")], b"hel", b"lo"
+        )
+        headers, body = await client.answer(second)
+        assert (headers[b":status"], headers[b"content-length"], body) == (b"200", b"5", b"")
+        head = await client.next(h2.events.ResponseReceived, first)
+        assert [value for name, value in head.headers if name == b"set-cookie"] == [b"a", b"b"]
+        await client.next(h2.events.StreamEnded, first)
+        assert client.bodies[first] == b"hello"
+
+    play2(scene)
+
+
+def test_what_is_of_http1_goes_neither_way() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        number = client.ask((b"te", b"trailers"))
+        asked = await connector.next()
+        assert asked.headers[b"te"] == b"trailers"
+        asked.answer(204, [(b"Date", b"today")])
+        headers, _ = await client.answer(number)
+        assert headers == {b":status": b"204", b"date": b"today"}
+
+    play2(scene)
+
+
+def test_a_call_both_ways_with_trailers() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        number = client.ask(
+            (b"te", b"trailers"), (b"content-type", b"application/grpc"), method=b"POST", ends=False
+        )
+        asked = await connector.next()
+        assert asked.request.body
+        client.send(number, b"one")
+        await until(lambda: asked.body == b"one")
+        asked.exchange.reply(Answered(200, ((b"Content-Type", b"application/grpc"),)))
+        asked.exchange.received(b"first")
+        await client.next(h2.events.ResponseReceived, number)
+        await until_read(client, number, b"first")
+        client.send(number, b"two", ends=True)
+        await until(lambda: asked.ended)
+        assert asked.body == b"onetwo"
+        asked.exchange.received(b"second")
+        asked.exchange.reply(End(((b"Grpc-Status", b"0"),)))
+        trailers = await client.next(h2.events.TrailersReceived, number)
+        assert list(trailers.headers) == [(b"grpc-status", b"0")]
+        assert client.bodies[number] == b"firstsecond"
+
+    play2(scene)
+
+
+async def until_read(client: Client2, number: int, body: bytes) -> None:
+    while bytes(client.bodies.get(number, b"")) != body:
+        assert await client.read()
+
+
+def test_a_body_that_is_welcome_only_when_asked_for() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        number = client.ask((b"expect", b"100-continue"), method=b"POST", ends=False)
+        asked = await connector.next()
+        assert b"expect" not in asked.headers
+        told = await client.next(h2.events.InformationalResponseReceived, number)
+        assert dict(told.headers)[b":status"] == b"100"
+
+    play2(scene)
+
+
+def test_an_upload_that_stalls_holds_up_no_other_stream() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        stalled = client.ask(method=b"POST", ends=False)
+        slow = await connector.next()
+        slow.welcome = False  # its connector takes nothing
+        client.send(stalled, bytes(16_384))
+        await until(lambda: slow.body)
+        while room := min(client.h2.local_flow_control_window(stalled), 16_384):
+            client.send(stalled, bytes(room))
+        free = client.ask(method=b"POST", ends=False)
+        quick = await connector.next()
+        await client.upload(free, 20 * MIB)
+        client.send(free, b"", ends=True)
+        await until(lambda: quick.ended)
+        assert len(quick.body) == 20 * MIB
+        assert len(slow.body) <= http2.OF_VISITORS.window
+        quick.answer(200)
+        await client.answer(free)
+        slow.welcome = True
+        slow.exchange.drained()
+        await client.upload(stalled, MIB)  # it goes on where it stood
+
+    play2(scene)
+
+
+def test_who_reads_one_answer_slowly_gets_the_others() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 100_000})
+        client.h2.increment_flow_control_window(10 * MIB)
+        client.flush()
+        client.reads = False
+        first, second = client.ask(path=b"/slow"), client.ask(path=b"/quick")
+        slow, quick = await connector.next(), await connector.next()
+        slow.exchange.reply(Answered(200))
+        sent = 0
+        while slow.exchange.received(bytes(16_384)):
+            sent += 16_384
+            assert sent < MIB
+            await asyncio.sleep(0)
+        for _ in range(2):
+            quick.exchange.reply(Answered(200, ((b"Content-Length", b"%d" % 90_000),)))
+            quick.exchange.received(bytes(90_000))
+            quick.exchange.reply(End())
+            await client.next(h2.events.StreamEnded, second)
+            assert len(client.bodies[second]) == 90_000
+            second = client.ask(path=b"/quick")
+            quick = await connector.next()
+        assert len(client.bodies[first]) == 100_000
+        assert not slow.resumed
+        client.h2.increment_flow_control_window(10 * MIB, first)
+        client.flush()
+        await until(lambda: slow.resumed)
+
+    play2(scene)
+
+
+def test_an_answer_before_the_end_of_the_request_ends_it() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        number = client.ask((b"content-length", b"100"), method=b"POST", ends=False)
+        (await connector.next()).answer(413)
+        assert (await client.answer(number))[0][b":status"] == b"413"
+        assert (await client.next(h2.events.StreamReset, number)).error_code == ErrorCodes.NO_ERROR
+        number = client.ask()
+        (await connector.next()).answer(200)
+        await client.answer(number)
+
+    play2(scene)
+
+
+@pytest.mark.parametrize(("break_off", "length"), [(True, b"9"), (False, b"9")])
+def test_an_answer_that_is_not_whole_does_not_look_so(break_off: bool, length: bytes) -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        number = client.ask()
+        asked = await connector.next()
+        asked.exchange.reply(Answered(200, ((b"Content-Length", length),)))
+        asked.exchange.received(b"half")
+        asked.exchange.reply(Broken("gone") if break_off else End())
+        assert (await client.next(h2.events.StreamReset, number)).error_code == ErrorCodes.INTERNAL_ERROR
+        number = client.ask()
+        (await connector.next()).answer(200)
+        await client.answer(number)
+
+    play2(scene)
+
+
+def test_a_visitor_that_takes_a_request_back_or_leaves_is_told_to_the_connector() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        number = client.ask()
+        asked = await connector.next()
+        client.h2.reset_stream(number, ErrorCodes.CANCEL)
+        client.flush()
+        await until(lambda: asked.cancelled)
+        client.ask()
+        asked = await connector.next()
+        client.writer.transport.abort()
+        await until(lambda: asked.cancelled)
+
+    play2(scene)
+
+
+USUAL = ((b":method", b"GET"), (b":scheme", b"http"), (b":authority", NAME.encode()), (b":path", b"/"))
+
+
+def usual(**other: bytes | None) -> list[Header]:
+    """The usual pseudo headers, some of them others or missing."""
+    told = {name[1:].decode(): value for name, value in USUAL} | other
+    return [(f":{name}".encode(), value) for name, value in told.items() if value is not None]
+
+
+@pytest.mark.parametrize(("headers", "status"), [
+    (usual(authority=b"other.example.com"), 404), (usual(authority=b"management.argotunnel.com"), 404),
+    (usual(authority=b"Management.ArgoTunnel.com.:443"), 404),
+    (usual(authority=None), 400), ([*usual(), (b"host", b"other.example.com")], 400), ([*usual(), (b":path", b"/")], 400),
+    ([*usual(), (b"a", b"b"), (b":scheme", b"http")], 400), (usual(method=None), 400), (usual(path=None), 400),
+    (usual(scheme=None), 400), (usual(scheme=b"ftp"), 400), (usual(path=b""), 400), (usual(path=b"*"), 400),
+    (usual(protocol=b"websocket"), 400), ([(b":method", b"CONNECT"), (b":authority", NAME.encode())], 400),
+    (usual(method=b"CONNECT"), 400), (usual(method=b"G T"), 400), (usual(path=b"/a b"), 400), (usual(status=b"200"), 400),
+    ([*usual(), (b"connection", b"close")], 400), ([*usual(), (b"transfer-encoding", b"chunked")], 400),
+    ([*usual(), (b"upgrade", b"websocket")], 400), ([*usual(), (b"Upper", b"x")], 400), ([*usual(), (b"", b"x")], 400),
+    ([*usual(), (b"a", b"b\r\nc: d")], 400), ([*usual(), (b"a\nb", b"c")], 400),
+])  # fmt: skip
+def test_what_no_connector_gets(headers: Sequence[Header], status: int) -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        told, body = await client.answer(client.say(headers))
+        assert (told[b":status"], b"id " in body) == (b"%d" % status, True)
+        assert not connector.asked
+        number = client.ask()  # the connection goes on
+        (await connector.next()).answer(200)
+        await client.answer(number)
+
+    play2(scene)
+
+
+def test_a_host_may_be_told_in_either_way_or_both() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        for headers in (
+            [*usual(authority=None), (b"host", NAME.encode())],
+            [*usual(), (b"host", NAME.encode())],
+        ):
+            client.say(headers)
+            assert (await connector.next()).request.host == NAME.encode()
+
+    play2(scene)
+
+
+@pytest.mark.parametrize("lengths", [(b"3", b"4"), (b"x",), (b"-1",)])
+def test_a_length_must_be_one(lengths: Sequence[bytes]) -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        client.ask(*((b"content-length", length) for length in lengths), method=b"POST", ends=False)
+        await client.gone()
+        assert not connector.asked
+
+    play2(scene)
+
+
+@pytest.mark.parametrize(("body", "ends"), [(b"ab", True), (b"abcd", False)])
+def test_a_body_is_as_long_as_it_says(body: bytes, ends: bool) -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        number = client.ask((b"content-length", b"3"), method=b"POST", ends=False)
+        asked = await connector.next()
+        client.send(number, body, ends)
+        await client.gone()
+        await until(lambda: asked.cancelled)
+        assert not asked.ended
+
+    play2(scene)
+
+
+def test_a_page_says_why_there_is_no_answer() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        number = client.ask()
+        (await connector.next()).exchange.reply(Refused("no origin"))
+        headers, body = await client.answer(number)
+        assert (headers[b":status"], b"The origin does not answer" in body) == (b"502", True)
+        assert headers[b"content-length"] == b"%d" % len(body)
+        connector.lines.clear()
+        headers, _ = await client.answer(client.ask(method=b"HEAD"))
+        assert headers[b":status"] == b"503"
+
+    play2(scene)
+
+
+# --- hostile
+
+
+MANY = 10_010
+
+
+def frame(kind: int, flags: int, stream: int, body: bytes = b"") -> bytes:
+    return len(body).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + body
+
+
+@pytest.mark.parametrize("sent", [
+    frame(0x6, 0, 0, bytes(8)) * (MANY), frame(0x4, 0, 0) * (MANY), frame(0xB, 0, 0) * (MANY),
+    frame(0x2, 0, 3, bytes(5)) * (MANY), frame(0x8, 0, 0, b"\0\0\0\1") * (MANY),
+])  # fmt: skip
+def test_frames_that_bring_nothing_are_not_borne_for_ever(sent: bytes) -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        client.send_raw(sent)
+        assert await client.error() == ErrorCodes.ENHANCE_YOUR_CALM
+
+    play2(scene)
+
+
+@pytest.mark.parametrize("sent", [
+    frame(0x1, 0, 1, b"\x82") + frame(0x9, 0, 1, bytes(60_000)) * 2,  # headers without an end
+    frame(0x1, 0, 1, b"\x82") + frame(0x9, 0, 1) * 200, frame(0x0, 0, 1, b"x"), b"\xff" * 100,
+    frame(0x1, 4, 1, b"\xff" * 100), frame(0x1, 4, 2, b"\x82"),
+])  # fmt: skip
+def test_what_is_no_http2_ends_the_connection(sent: bytes) -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        client.send_raw(sent)
+        await client.error()
+        assert not connector.asked
+
+    play2(scene)
+
+
+def test_a_visitor_may_acknowledge_every_little_bit() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        client.reads = False
+        number = client.ask()
+        asked = await connector.next()
+        asked.exchange.reply(Answered(200))
+        seen = left = 0
+        while seen < 2 * MANY * 4096:
+            if asked.resumed == left and asked.exchange.received(bytes(1 << 16)):
+                continue
+            left = asked.resumed
+            await client.read()
+            while len(client.bodies.get(number, b"")) >= 4096:
+                del client.bodies[number][:4096]
+                seen += 4096
+                client.h2.increment_flow_control_window(4096)
+                client.h2.increment_flow_control_window(4096, number)
+            client.flush()
+
+    play2(scene)
+
+
+def test_requests_that_are_taken_back_at_once_reach_nobody_and_end_the_connection() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        for _ in range(3 * http2.RESETS):
+            number = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(number, USUAL, end_stream=True)
+            client.h2.reset_stream(number, ErrorCodes.CANCEL)
+        client.flush()
+        assert await client.error() == ErrorCodes.ENHANCE_YOUR_CALM
+        assert len(connector.asked) <= http2.RESETS
+
+    play2(scene)
+
+
+def test_no_more_streams_than_are_announced() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        await client.next(h2.events.RemoteSettingsChanged)
+        most = client.h2.remote_settings.max_concurrent_streams
+        assert most == http2.OF_VISITORS.streams
+        for _ in range(most):
+            client.ask()
+        await until(lambda: len(connector.asked) == most)
+        client.h2.remote_settings = type(client.h2.remote_settings)(client=False)  # it does not care
+        client.ask()
+        await client.error()
+        assert len(connector.asked) == most
+
+    play2(scene)
+
+
+def test_headers_that_are_too_long_end_the_connection() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        client.ask(*((b"x-%d" % n, bytes([65 + n]) * 10_000) for n in range(8)))
+        await client.error()
+        assert not connector.asked
+
+    play2(scene)
+
+
+def test_a_table_of_headers_that_is_told_again_and_again_is_not_multiplied() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        client.ask(*([(b"x", b"y" * 3_000)] * 60))  # 60 bytes on the wire
+        await client.error()
+        assert not connector.asked
+
+    play2(scene)
+
+
+# --- patience
+
+
+def test_an_upload_that_stalls_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http2_stream, "UPLOAD", 0.2)
+    monkeypatch.setattr(arrival, "LOOK", 0.05)
+
+    async def scene(connector: Connector, client: Client2) -> None:
+        call = client.ask((b"content-type", b"application/grpc+proto"), method=b"POST", ends=False)
+        patient = await connector.next()
+        number = client.ask(method=b"POST", ends=False)
+        asked = await connector.next()
+        assert (await client.answer(number))[0][b":status"] == b"408"
+        assert asked.cancelled
+        assert not patient.cancelled
+        client.send(call, b"x")
+        await until(lambda: patient.body == b"x")
+
+    play2(scene)
+
+
+def test_an_answer_that_is_not_taken_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http2_stream, "TAKING", 0.2)
+    monkeypatch.setattr(arrival, "LOOK", 0.05)
+
+    async def scene(connector: Connector, client: Client2) -> None:
+        client.reads = False
+        number = client.ask()
+        asked = await connector.next()
+        asked.exchange.reply(Answered(200))
+        asked.exchange.received(bytes(100_000))
+        await client.next(h2.events.StreamReset, number)
+        assert asked.cancelled
+
+    play2(scene)
+
+
+def test_a_connection_without_requests_ends_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http2, "IDLE", 0.2)
+    monkeypatch.setattr(arrival, "LOOK", 0.05)
+
+    async def scene(connector: Connector, client: Client2) -> None:
+        assert await client.error() == ErrorCodes.NO_ERROR
+
+    play2(scene)
+
+
+def test_who_begins_with_the_preface_and_goes_no_further_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arrival, "ARRIVAL", 0.2)
+    monkeypatch.setattr(arrival, "LOOK", 0.05)
+
+    async def scene() -> None:
+        async with edge() as (_, __, address):
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(http2.PREFACE[:10])
+            assert await reader.read() == b""
+            writer.close()
+
+    run(scene())
+
+
+# --- the end
+
+
+def test_an_edge_that_ends_lets_requests_end_and_takes_no_others() -> None:
+    async def scene() -> None:
+        async with edge() as (connector, visitors, address):
+            client = Client2(*await asyncio.open_connection(*address))
+            number = client.ask()
+            asked = await connector.next()
+            visitors.finish()
+            goaway = await client.next(h2.events.ConnectionTerminated)
+            assert (goaway.error_code, goaway.last_stream_id) == (ErrorCodes.NO_ERROR, number)
+            asked.answer(200, [(b"Content-Length", b"4")], b"last")
+            client.h2.state_machine.state = type(
+                client.h2.state_machine.state
+            ).CLIENT_OPEN  # which h2 would not let it
+            await client.answer(number)
+            assert client.bodies[number] == b"last"
+            await client.gone()
+            client.writer.close()
+
+    run(scene())
+
+
+def test_a_visitor_that_says_good_bye_gets_what_it_asked_for() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        client.ask()
+        asked = await connector.next()
+        client.send_raw(frame(0x7, 0, 0, bytes(8)))
+        await asyncio.sleep(0.1)
+        asked.answer(200, [], b"last")
+        while b"last" not in client.raw:
+            client.raw += await client.reader.read(1 << 16)
+        assert await client.reader.read() == b""
+
+    play2(scene)

@@ -71,7 +71,7 @@ def test_what_may_be_asked_twice_is_asked_over_each_other_connection_once(
     async def scene(connector: Connector, visitor: Visitor) -> None:
         visitor.ask(method)
         for _ in range(3):
-            (await connector.next()).exchange.reply(Broken("gone"))
+            (await connector.next()).exchange.reply(Broken("gone", lost=True))
         assert await visitor.status() == 502
         assert {asked.link for asked in connector.asked} == set(connector.lines)
         assert len({asked.request for asked in connector.asked}) == 1
@@ -83,7 +83,7 @@ def test_the_second_answer_is_the_answer(playing: Callable[[Scene], None]) -> No
     async def scene(connector: Connector, visitor: Visitor) -> None:
         visitor.ask(b"GET")
         first = await connector.next()
-        first.exchange.reply(Broken("gone"))
+        first.exchange.reply(Broken("gone", lost=True))
         whole(await connector.next())
         assert await visitor.status() == 200
 
@@ -94,7 +94,7 @@ def test_what_may_not_be_asked_twice_is_not(playing: Callable[[Scene], None]) ->
     async def scene(connector: Connector, visitor: Visitor) -> None:
         visitor.ask(b"POST", 1)
         await visitor.send(1)
-        (await connector.next()).exchange.reply(Broken("gone"))
+        (await connector.next()).exchange.reply(Broken("gone", lost=True))
         assert await visitor.status() == 502
         assert len(connector.asked) == 1
 
@@ -107,7 +107,7 @@ def test_an_answer_that_has_begun_is_not_asked_for_again(playing: Callable[[Scen
         asked = await connector.next()
         asked.exchange.reply(Answered(200, ((b"Content-Length", b"5"),)))
         asked.exchange.received(b"he")
-        asked.exchange.reply(Broken("gone"))
+        asked.exchange.reply(Broken("gone", lost=True))
         await asyncio.sleep(0.05)
         assert len(connector.asked) == 1
 
@@ -123,7 +123,7 @@ def test_a_body_that_is_at_hand_is_sent_again(playing: Callable[[Scene], None], 
         first = await connector.next()
         first.welcome = False  # it takes what comes, and wants no more
         await until(lambda: len(first.body) == before)
-        first.exchange.reply(Broken("gone"))
+        first.exchange.reply(Broken("gone", lost=True))
         second = await connector.next()
         assert len(second.body) == before
         await visitor.send(length - before, ends=True)
@@ -141,7 +141,7 @@ def test_a_body_that_is_not_at_hand_any_more_is_not(playing: Callable[[Scene], N
         await visitor.send(AT_HAND + 1)
         first = await connector.next()
         await until(lambda: len(first.body) == AT_HAND + 1)
-        first.exchange.reply(Broken("gone"))
+        first.exchange.reply(Broken("gone", lost=True))
         assert await visitor.status() == 502
         assert len(connector.asked) == 1
 
@@ -176,10 +176,22 @@ def test_what_breaks_late_is_nothing_to_a_request_that_is_over(playing: Callable
         visitor.ask(b"GET")
         asked = await connector.next()
         whole(asked)
-        asked.exchange.reply(Broken("gone"))
+        asked.exchange.reply(Broken("gone", lost=True))
         asked.exchange.reply(End())
         assert asked.exchange.received(b"late")
         assert await visitor.status() == 200
+        assert len(connector.asked) == 1
+
+    playing(scene)
+
+
+def test_what_the_connector_breaks_off_itself_is_not_asked_again(playing: Callable[[Scene], None]) -> None:
+    """The origin may have died of it."""
+
+    async def scene(connector: Connector, visitor: Visitor) -> None:
+        visitor.ask(b"GET")
+        (await connector.next()).exchange.reply(Broken("broken off by the connector"))
+        assert await visitor.status() == 502
         assert len(connector.asked) == 1
 
     playing(scene)

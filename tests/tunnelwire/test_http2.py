@@ -284,7 +284,7 @@ def test_a_silent_connector_is_asked_and_then_lost() -> None:
 
     assert ends.edge.tick(2 * QUIET + 1) == []
     reason = "the connector is silent"
-    assert ends.edge.tick(2 * QUIET + 1 + PATIENCE) == [Replied(stream, Broken(reason)), Lost(reason)]
+    assert ends.edge.tick(2 * QUIET + 1 + PATIENCE) == [Replied(stream, Broken(reason, lost=True)), Lost(reason)]
     assert ends.edge.tick(10 * QUIET) == []
 
 
@@ -293,7 +293,7 @@ def test_a_lost_connection() -> None:
     stream = ends.asked(POST)
     ends.edge.configure(1, b"{}")
     told = ends.edge.lose("gone")
-    assert told == [Replied(stream, Broken("gone")), Configured(NotApplied("gone")), Lost("gone")]
+    assert told == [Replied(stream, Broken("gone", lost=True)), Configured(NotApplied("gone")), Lost("gone")]
     assert ends.edge.lose("again") == []
     assert ends.edge.capacity() == ends.edge.room(stream) == 0
     ends.edge.send(stream, b"x")

@@ -71,7 +71,7 @@ def test_headers_without_end() -> None:
     peer.h2.send_headers(stream, [(":status", "200"), *((f"x{each}", "a" * 60_000) for each in range(40))])
     events = peer.events()
     assert [type(event) for event in events] == [Replied, Lost]
-    assert events[0].reply == Broken(events[1].reason)
+    assert events[0].reply == Broken(events[1].reason, lost=True)
 
 
 @pytest.mark.parametrize(

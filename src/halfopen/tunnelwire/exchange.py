@@ -89,9 +89,10 @@ class End:
 
 @dataclass(frozen=True)
 class Broken:
-    """The exchange ended before its end: why."""
+    """The exchange ended before its end: why. Where the connection was `lost` the other end may have nothing against the request."""
 
     reason: str
+    lost: bool = False
 
 
 Reply = Answered | Refused | Body | End | Broken

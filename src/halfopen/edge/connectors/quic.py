@@ -217,7 +217,7 @@ class QuicLink(QuicConnectionProtocol):
             configuring.tell(NotApplied(reason))
         self._configuring.clear()
         for number, stream in list(self._streams.items()):
-            self._on_replies(number, stream, stream.wire.reset())
+            self._on_replies(number, stream, [Broken(reason, lost=True)])
 
 
 class _Configuring:

@@ -218,9 +218,9 @@ class Visit:
             case Broken() if self._answered:
                 self._end()
                 self._answering.broken()
-            case Broken():
+            case Broken(lost=lost):
                 self._stream = None
-                if self._may_repeat():
+                if lost and self._may_repeat():
                     self._ask(LOST)
                 else:
                     self.refuse(LOST)

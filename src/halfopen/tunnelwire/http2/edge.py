@@ -156,7 +156,7 @@ class EdgeConnection:
         events: list[EdgeEvent] = []
         for stream, what in self._streams.items():
             if isinstance(what, _Exchange):
-                events.append(Replied(stream, Broken(reason)))
+                events.append(Replied(stream, Broken(reason, lost=True)))
             elif isinstance(what, _Configuration):
                 events.append(Configured(NotApplied(reason)))
         self._streams.clear()

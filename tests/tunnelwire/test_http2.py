@@ -284,7 +284,10 @@ def test_a_silent_connector_is_asked_and_then_lost() -> None:
 
     assert ends.edge.tick(2 * QUIET + 1) == []
     reason = "the connector is silent"
-    assert ends.edge.tick(2 * QUIET + 1 + PATIENCE) == [Replied(stream, Broken(reason, lost=True)), Lost(reason)]
+    assert ends.edge.tick(2 * QUIET + 1 + PATIENCE) == [
+        Replied(stream, Broken(reason, lost=True)),
+        Lost(reason),
+    ]
     assert ends.edge.tick(10 * QUIET) == []
 
 

@@ -20,10 +20,11 @@ endif
 SYNC := $(UV) sync --frozen --quiet --python $(PYTHON)
 PYTEST := $(BIN)/pytest -rs -n 2 --dist worksteal
 
-.PHONY: help demo test lint bench docs captures clients clean
+.PHONY: help demo demo-tunnel test lint bench docs captures clients clean
 
 help:
 	@echo 'make demo      how the connections of the example capture died, and their dataset served'
+	@echo 'make demo-tunnel  a tunnel from its beginning to its end, on this machine'
 	@echo 'make test      the whole test suite'
 	@echo 'make lint      format, lint, types, import layers'
 	@echo 'make bench     speed and memory, beside other tools where they are installed'
@@ -34,6 +35,9 @@ help:
 
 demo: .venv/.runtime
 	@$(BIN)/python scripts/demo.py $(DEMO_DATA)
+
+demo-tunnel: .venv/.runtime
+	@$(BIN)/python scripts/demo_tunnel.py
 
 test: .venv/.dev
 	$(PYTEST) $(ARGS)

@@ -49,7 +49,7 @@ class Place:
         )  # fmt: skip
         with log.open("wb") as stream, subprocess.Popen(argv, stdout=stream, stderr=stream) as process:
             try:
-                until(lambda: "cloudflared tunnel" in log.read_text(), lambda: log.read_text())
+                until(lambda: "--protocol http2" in log.read_text(), lambda: log.read_text())
                 told = re.search(
                     r"connectors: (\S+), visitors: http://(\S+)(?: and https://(\S+))?", log.read_text()
                 )

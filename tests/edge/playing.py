@@ -16,6 +16,7 @@ from h2.connection import H2Connection
 
 from halfopen.edge.exchange import Exchange
 from halfopen.edge.front import Front
+from halfopen.edge.metrics import Route
 from halfopen.edge.visitors.arrival import Visitors
 from halfopen.edge.visitors.certificates import Certificates
 from halfopen.tunnelwire.exchange import Answered, End, Request
@@ -91,8 +92,8 @@ class Connector:
         self.asked: list[Carried] = []
         self.came: asyncio.Queue[Carried] = asyncio.Queue()
 
-    def tunnel_of(self, hostname: str) -> str | None:
-        return "tunnel" if hostname == NAME else None
+    def route(self, hostname: str) -> Route | None:
+        return Route(hostname, "tunnel") if hostname == NAME else None
 
     def links(self, tunnel: str) -> list[Line]:
         return self.lines

@@ -14,8 +14,9 @@ import pytest
 from halfopen.accounts.permissions import EDGE_REPORT
 from halfopen.edge import holdings, registry
 from halfopen.edge.exchange import Exchange
-from halfopen.edge.holdings import AWAY, Holding, Holdings
-from halfopen.edge.registry import AwayError, FarRegistry, OwnRegistry, Registry
+from halfopen.edge.holdings import Holding, Holdings
+from halfopen.edge.metrics import EdgeMetrics
+from halfopen.edge.registry import AWAY, AwayError, FarRegistry, OwnRegistry, Registry
 from halfopen.errors import DatabaseError
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registrations import Refused, Registered, Registration
@@ -66,7 +67,8 @@ class Scene:
     def __init__(self, here: Installation, far: Registry) -> None:
         self.here, self.registry = here, far
         self.account = here.accounts.every_account()[0].id
-        self.holdings = Holdings(far)
+        self.metrics = EdgeMetrics()
+        self.holdings = Holdings(far, self.metrics)
 
     async def connect(
         self, token: RunToken, index: int = 0, connector: str | None = None
@@ -240,8 +242,8 @@ def test_configurations_are_handed_on_and_hostnames_route(place: Place) -> None:
         wire, _ = await stage.connect(token)
         first = here.configurations.put(stage.account, tunnel.id, CONFIG).version
         await until(lambda: wire.pushed == [first])
-        await until(lambda: stage.holdings.tunnel_of("app.example.com") == tunnel.id)
-        assert stage.holdings.tunnel_of("other.example.com") is None
+        await until(lambda: stage.holdings.route("app.example.com") == ("app.example.com", tunnel.id))
+        assert stage.holdings.route("other.example.com") is None
         late, _ = await stage.connect(token, 1)
         await until(lambda: late.pushed == [first])
         assert (
@@ -260,6 +262,53 @@ def test_configurations_are_handed_on_and_hostnames_route(place: Place) -> None:
     play(place, scene)
 
 
+class Noting:
+    """A registry that notes what it is asked of routing and configurations."""
+
+    def __init__(self, inner: Registry) -> None:
+        self.inner = inner
+        self.since: list[int] = []
+        self.asked: list[set[str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def routing(self, since: int) -> Any:
+        self.since.append(since)
+        return await self.inner.routing(since)
+
+    async def configurations(self, tunnels: Collection[str]) -> Any:
+        self.asked.append(set(tunnels))
+        return await self.inner.configurations(tunnels)
+
+
+def test_routing_comes_by_what_has_changed_and_who_registers_costs_only_its_own(place: Place) -> None:
+    async def scene(stage: Scene) -> None:
+        here, noting = stage.here, stage.registry
+        assert isinstance(noting, Noting)
+        with suppress(Exception):
+            here.hostnames.add_zone(stage.account, "example.com")
+        tunnel, token = here.tunnels.create(stage.account, f"a-{uuid4()}", "cloudflare")
+        name = f"{tunnel.id}.example.com"
+        rules = [{"hostname": name, "service": "http://localhost:1"}, {"service": "http_status:404"}]
+        here.configurations.put(stage.account, tunnel.id, {"ingress": rules})
+        await until(lambda: stage.holdings.route(name) == (name, tunnel.id))
+        before = len(noting.since)
+        for index in range(3):
+            wire, _ = await stage.connect(token, index)
+            await until(lambda wire=wire: wire.pushed == [1])  # type: ignore[misc]
+        assert noting.asked == [{tunnel.id}] * 3
+        assert len(noting.since) == before
+        here.configurations.put(stage.account, tunnel.id, {"ingress": rules[1:]})
+        await until(lambda: stage.holdings.route(name) is None)
+        await until(lambda: wire.pushed == [1, 2])
+        assert noting.since[0] == -1
+        assert -1 not in noting.since[1:]
+        assert len(noting.asked) == 3
+
+    play(place, scene, Noting)
+
+
 def test_what_a_connector_says_of_itself_is_kept(place: Place) -> None:
     async def scene(stage: Scene) -> None:
         tunnel, token = stage.here.tunnels.create(stage.account, f"a-{uuid4()}")
@@ -276,7 +325,7 @@ def test_another_process_of_the_edge_ends_this_one(place: Place, monkeypatch: py
     async def whole() -> None:
         _, far = place
         first, second = far(), far()
-        edge = asyncio.create_task(whole_life(Holdings(first)))
+        edge = asyncio.create_task(whole_life(Holdings(first, EdgeMetrics())))
         await asyncio.sleep(0.5)
         await second.begin()
         with pytest.raises(SessionError):

@@ -77,3 +77,14 @@ def read_until(screen: int, words: bytes) -> str:
         assert time.monotonic() < until, said
         said += os.read(screen, 4096)
     return said.decode()
+
+
+def test_the_demo_of_tunnels_comes_true() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "HALFOPEN_CLOUDFLARED"}
+    done = subprocess.run(
+        [sys.executable, "scripts/demo_tunnel.py"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "All of it came true" in done.stdout
+    assert done.stdout.count("Hello from the origin: app.example.com/about") == 2

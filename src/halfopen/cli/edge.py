@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,9 @@ from halfopen.errors import UsageError
 
 if TYPE_CHECKING:
     from halfopen.accounts import TokenRecord
+    from halfopen.edge.metrics import EdgeMetrics
+    from halfopen.edge.running import Places
+    from halfopen.edge.visitors.certificates import Certificates
     from halfopen.tunnels.installation import Installation
 
 KEY: Final = "HALFOPEN_EDGE_KEY"
@@ -35,27 +38,7 @@ def add(verbs: Any) -> None:
         allow_abbrev=False,
     )
     options.add_data(edge)
-    edge.add_argument(
-        "--listen", metavar="HOST:PORT", type=_address("--listen"), default="127.0.0.1:7844",
-        help="where connectors connect, by HTTP/2 over TLS (default: 127.0.0.1:7844)",
-    )  # fmt: skip
-    edge.add_argument(
-        "--visitors", metavar="HOST:PORT", type=_address("--visitors"), default="127.0.0.1:8080",
-        help="where visitors come in, by HTTP (default: 127.0.0.1:8080)",
-    )  # fmt: skip
-    edge.add_argument(
-        "--visitors-tls", metavar="HOST:PORT", type=_address("--visitors-tls"),
-        help="where visitors come in by HTTPS, too, with the certificates of --certificates (default: nowhere)",
-    )  # fmt: skip
-    edge.add_argument(
-        "--certificates", metavar="DIR", type=Path,
-        help="certificates for visitors, chosen by the names in them: NAME.pem with NAME.key, or NAME/fullchain.pem with "
-        "NAME/privkey.pem as certbot keeps them; changes are seen by themselves",
-    )  # fmt: skip
-    edge.add_argument(
-        "--colo", metavar="NAME", default="local",
-        help="name of the edge, and the place that clients are told (default: local)",
-    )  # fmt: skip
+    add_listeners(edge, "--listen")
     edge.add_argument(
         "--registry", metavar="URL",
         help=f"the server to report to, such as https://api.example; the edge's key is taken from {KEY} (default: the database of "
@@ -65,6 +48,10 @@ def add(verbs: Any) -> None:
         "--trusted-proxy", metavar="CIDR,...", action="extend", type=options.networks("--trusted-proxy"), default=[],
         help="networks of reverse proxies in front, whose X-Forwarded-For and -Proto go on; may be repeated (default: nobody's do)",
     )  # fmt: skip
+    edge.add_argument(
+        "--metrics", metavar="HOST:PORT", type=address("--metrics"),
+        help="where Prometheus finds /metrics, without a token (default: nowhere)",
+    )  # fmt: skip
     edge.set_defaults(run=_run)
     deeds = edge.add_subparsers(metavar="DEED")
     authority = deeds.add_parser(
@@ -73,6 +60,20 @@ def add(verbs: Any) -> None:
     )  # fmt: skip
     options.add_data(authority)
     authority.set_defaults(run=_authority)
+    names = deeds.add_parser(
+        "dns", help="print the DNS records by which connectors find an edge",
+        description="Print the records (lines of a zone file) that a resolver has to answer for cloudflared to find an edge without --edge.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    names.add_argument(
+        "address", metavar="ADDRESS", type=options.address("ADDRESS"), nargs="+",
+        help="of the edge, IPv4 or IPv6; two of one kind, at least, for four connections of each connector",
+    )  # fmt: skip
+    names.add_argument(
+        "--port", metavar="N", type=options.count("--port", 65535), default="7844",
+        help="where connectors connect (default: 7844)",
+    )  # fmt: skip
+    names.set_defaults(run=_names)
     enrol = deed(
         deeds, "enrol", _enrol, "let an edge report",
         "Enrol an edge and print its key, alone, on standard output. It is shown this once: only a hash of it is kept. An edge that "
@@ -92,7 +93,45 @@ def add(verbs: Any) -> None:
     revoke.add_argument("name", metavar="NAME", help="of the edge")
 
 
-def _address(option: str) -> Callable[[str], tuple[str, int]]:
+def add_listeners(verb: ArgumentParser, connectors: str, when: str = "") -> None:
+    """Add where an edge listens, for connectors by an option of this name, and what it is called; `when` is said before each."""
+    verb.add_argument(
+        connectors, metavar="HOST:PORT", type=address(connectors), default="127.0.0.1:7844",
+        help=f"{when}where connectors connect, by QUIC and by HTTP/2 over TLS (default: 127.0.0.1:7844)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--visitors", metavar="HOST:PORT", type=address("--visitors"), default="127.0.0.1:8080",
+        help=f"{when}where visitors come in, by HTTP (default: 127.0.0.1:8080)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--visitors-tls", metavar="HOST:PORT", type=address("--visitors-tls"),
+        help=f"{when}where visitors come in by HTTPS, too, with the certificates of --certificates (default: nowhere)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--certificates", metavar="DIR", type=Path,
+        help=f"{when}certificates for visitors, chosen by the names in them: NAME.pem with NAME.key, or NAME/fullchain.pem with "
+        "NAME/privkey.pem as certbot keeps them; changes are seen by themselves",
+    )  # fmt: skip
+    verb.add_argument(
+        "--colo", metavar="NAME", default="local",
+        help=f"{when}name of the edge, and the place that clients are told (default: local)",
+    )  # fmt: skip
+
+
+def listeners(args: Namespace, connectors: tuple[str, int]) -> tuple[Places, Certificates | None]:
+    """Where an edge is to listen, with which certificates."""
+    from halfopen.edge.running import Places
+    from halfopen.edge.visitors.certificates import Certificates
+
+    if (args.visitors_tls is None) != (args.certificates is None):
+        raise UsageError("--visitors-tls, --certificates", "one of them", "both, or none")
+    certificates = None if args.certificates is None else Certificates(args.certificates)
+    return Places(connectors, args.visitors, args.visitors_tls, args.trusted_proxy), certificates
+
+
+def address(option: str) -> Callable[[str], tuple[str, int]]:
+    """Where to listen: an address or name, and a port."""
+
     def read(text: str) -> tuple[str, int]:
         host, _, port = text.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:
@@ -110,6 +149,13 @@ def _authority(args: Namespace) -> int:
     return 0
 
 
+def _names(args: Namespace) -> int:
+    from halfopen.edge.discovery import records
+
+    print("\n".join(records(args.address, args.port)))
+    return 0
+
+
 def _run(args: Namespace) -> int:
     import asyncio
     import logging
@@ -118,25 +164,25 @@ def _run(args: Namespace) -> int:
     import uvloop
 
     from halfopen.config import data_directory
+    from halfopen.edge.metrics import EdgeMetrics
     from halfopen.edge.registry import FarRegistry, OwnRegistry
-    from halfopen.edge.running import Places, run
+    from halfopen.edge.running import run
     from halfopen.edge.trust import Trust
-    from halfopen.edge.visitors.certificates import Certificates
     from halfopen.tunnels.sessions import SessionError
 
     logging.basicConfig(format="halfopen: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     data = data_directory(args.data)
     trust = Trust(data / FOLDER)
-    if (args.visitors_tls is None) != (args.certificates is None):
-        raise UsageError("--visitors-tls, --certificates", "one of them", "both, or none")
-    certificates = None if args.certificates is None else Certificates(args.certificates)
-    places = Places(args.listen, args.visitors, args.visitors_tls, args.trusted_proxy)
+    places, certificates = listeners(args, args.listen)
+    metrics = EdgeMetrics()
 
     def be(registry: Any) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(registry, trust, places, partial(_listening, data / FOLDER), certificates))
+            runner.run(run(registry, trust, places, certificates, metrics, partial(tell, data / FOLDER)))
 
+    if args.metrics is not None:
+        _tell_metrics(metrics, *args.metrics)
     try:
         if args.registry:
             if not (key := os.environ.get(KEY)):
@@ -144,8 +190,7 @@ def _run(args: Namespace) -> int:
             be(FarRegistry(args.registry, args.colo, key))
         else:
             with installation(args) as here:
-                own = here.edges.named(args.colo) or here.edges.enrol(args.colo, args.colo)
-                be(OwnRegistry(here, own))
+                be(OwnRegistry.of(here, args.colo))
     except SessionError:
         print(f"halfopen: another process is the edge {args.colo} now", file=sys.stderr)
         return 1
@@ -158,15 +203,30 @@ def _run(args: Namespace) -> int:
     return 0
 
 
-def _listening(folder: Any, places: Any) -> None:
+def _tell_metrics(metrics: EdgeMetrics, host: str, port: int) -> None:
+    from prometheus_client import start_http_server
+
+    try:
+        start_http_server(port, host, metrics.registry)
+    except OSError as error:
+        raise UsageError(
+            "--metrics", f"{host}:{port}", f"an address that is free ({error.strerror})"
+        ) from None
+
+
+def tell(folder: Path, places: Places) -> None:
+    """Say where an edge listens, and how connectors of this machine connect."""
     from halfopen.edge.trust import AUTHORITY
 
     connectors, visitors = (f"{host}:{port}" for host, port in (places.connectors, places.visitors))
     over_tls = f" and https://{places.tls[0]}:{places.tls[1]}" if places.tls else ""
     print(f"connectors: {connectors}, visitors: http://{visitors}{over_tls}")
-    print("Connect a tunnel (its token: halfopen tunnel token NAME) with:")
+    edges = " ".join([f"--edge {connectors}"] * 4)  # as many connections as places
+    print("Connect a tunnel (its token: halfopen tunnel token NAME) by QUIC with:")
+    print(f"  cloudflared tunnel --cacert {folder / AUTHORITY} {edges} run --token TOKEN")
+    print("or, where UDP does not get through, by HTTP/2:")
     print(
-        f"  cloudflared tunnel --cacert {folder / AUTHORITY} {' '.join([f'--edge {connectors}'] * 4)} --protocol http2 run --token TOKEN",
+        f"  cloudflared tunnel --cacert {folder / AUTHORITY} {edges} --protocol http2 run --token TOKEN",
         flush=True,
     )
 

@@ -9,10 +9,17 @@ import socket
 import sys
 from argparse import Namespace
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from halfopen.cli import options
+from halfopen.cli import edge, options
 from halfopen.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from halfopen.edge.metrics import EdgeMetrics
+    from halfopen.edge.running import RunningEdge
+    from halfopen.tunnels.installation import Installation
 
 HEADERS_WITHIN: Final = 15.0
 """Seconds for the headers of a request to come, and for which a connection without one is kept."""
@@ -46,6 +53,11 @@ def add(verbs: Any) -> None:
         "--grace", metavar="TIME", type=options.minutes("--grace"), default="3m",
         help="how long a tunnel's connection that broke off is pending, such as 30s, 3m or 1h (default: 3m); the same for all servers of a database",
     )  # fmt: skip
+    verb.add_argument(
+        "--edge", action="store_true",
+        help="be an edge, too, as `halfopen edge` is: connectors of tunnels connect to it, and visitors come in",
+    )  # fmt: skip
+    edge.add_listeners(verb, "--edge-listen", "with --edge: ")
     verb.set_defaults(run=run)
 
 
@@ -70,8 +82,31 @@ def run(args: Namespace) -> int:
         TRUSTED_PROXIES: ",".join(map(str, args.trusted_proxy)),
     }
     address = _address(args.host, args.port)
-    serve(address, args.port, HEADERS_WITHIN, partial(_tell, address, args.port))
+    serve(
+        address, args.port, HEADERS_WITHIN, partial(_tell, address, args.port),
+        partial(_begin_edge, args, data / edge.FOLDER) if args.edge else None,
+    )  # fmt: skip
     return 0
+
+
+async def _begin_edge(args: Namespace, folder: Path, here: Installation, metrics: EdgeMetrics) -> RunningEdge:
+    from halfopen.edge.registry import OwnRegistry
+    from halfopen.edge.running import RunningEdge
+    from halfopen.edge.trust import Trust
+
+    places, certificates = edge.listeners(args, args.edge_listen)
+    try:
+        begun = await RunningEdge.begin(
+            OwnRegistry.of(here, args.colo), Trust(folder), places, certificates, metrics
+        )
+    except OSError as error:
+        raise UsageError(
+            "--edge-listen, --visitors, --visitors-tls",
+            f"{args.edge_listen}, {args.visitors}, {args.visitors_tls}",
+            f"addresses that are free ({error.strerror})",
+        ) from None
+    edge.tell(folder, begun.places)
+    return begun
 
 
 def _tell(address: str, port: int) -> None:

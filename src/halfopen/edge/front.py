@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
 from halfopen.edge.holdings import Holdings, Link
+from halfopen.edge.metrics import NOWHERE, EdgeMetrics, Route
 from halfopen.tunnels import names
 from halfopen.tunnelwire.headers import Header
 from halfopen.tunnelwire.visitor import from_visitor, is_management
@@ -91,6 +92,7 @@ class Front:
 
     holdings: Holdings
     trusted: Sequence[Network] = ()
+    metrics: EdgeMetrics = field(default_factory=EdgeMetrics)
 
     def peer(self, address: str, names: frozenset[str] | None = None) -> Peer:
         """Who comes from an address; over TLS with the names of the certificate that it was shown."""
@@ -120,18 +122,21 @@ class Front:
         )
         return kept
 
-    def carriers(self, host: bytes) -> Sequence[Link] | Page:
-        """The connections that may carry a request for a host, the least busy first; or why there is none."""
+    def route(self, host: bytes) -> Route:
+        """Where a request for a host leads."""
         if is_management(host):
-            return NO_TUNNEL
+            return NOWHERE
         try:
             name = names.hostname(bare(host.decode("ascii")))
         except UnicodeDecodeError:
             name = None
-        tunnel = None if name is None else self.holdings.tunnel_of(name)
-        if tunnel is None:
+        return NOWHERE if name is None else self.holdings.route(name) or NOWHERE
+
+    def carriers(self, route: Route) -> Sequence[Link] | Page:
+        """The connections that may carry a request, the least busy first; or why there is none."""
+        if route == NOWHERE:
             return NO_TUNNEL
-        links = [holding.link for holding in self.holdings.links(tunnel)]
+        links = [holding.link for holding in self.holdings.links(route.tunnel)]
         return sorted(links, key=lambda link: link.load) or DOWN
 
     def identifier(self) -> str:

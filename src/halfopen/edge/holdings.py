@@ -9,10 +9,13 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from halfopen.edge.exchange import Exchange, Stream
-from halfopen.edge.registry import AwayError, Registry
+from halfopen.edge.metrics import EdgeMetrics, Route
+from halfopen.edge.registry import AWAY, AwayError, Registry
 from halfopen.tunnels.desk import Pushed
 from halfopen.tunnels.registrations import Refused, Registered, Registration
 from halfopen.tunnels.registry import HEARTBEAT
@@ -20,11 +23,8 @@ from halfopen.tunnelwire.exchange import Request
 
 LOG: Final = logging.getLogger("halfopen.edge")
 
-AWAY: Final = "Unauthorized: the registry of tunnels does not answer"
-"""Why a registration is refused while the registry is away: at that word cloudflared tries again for ever."""
-
-_AT_ONCE: Final = 500  # registrations of one request
-_GATHER: Final = 0.05  # s: routing is asked for once for all that came meanwhile
+_AT_ONCE: Final = 500  # registrations, or tunnels, of one question
+_GATHER: Final = 0.05  # s: routing and configurations are asked for once for all that came meanwhile
 _PAUSE: Final = 1.0  # s between two questions to a registry that is away
 
 
@@ -66,16 +66,17 @@ class Holding:
 class Holdings:
     """All of them. Of one event loop; `run` is to run for as long as they are used."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, registry: Registry, metrics: EdgeMetrics) -> None:
+        self._registry, self._metrics = registry, metrics
         self._held: dict[str, Holding] = {}
         self._of_tunnel: defaultdict[str, list[Holding]] = defaultdict(list)
         self._asking: list[tuple[Registration, asyncio.Future[Registered | Refused]]] = []
         self._leaving: dict[bool, set[str]] = {False: set(), True: set()}  # by whether they are lost
         self._something = asyncio.Event()
-        self._stale = asyncio.Event()  # whether routing is to be asked for
-        self._routing = -1
-        self._hostnames: Mapping[str, str | None] = {}
+        self._behind = asyncio.Event()  # whether routing or configurations are to be asked for
+        self._routing = self._newest = -1  # the number gone by, and the one that news told
+        self._hostnames: dict[str, str] = {}
+        self._fresh: set[str] = set()  # tunnels with connections that were handed no configuration yet
         self._tasks: set[asyncio.Task[None]] = set()
         self.colo = ""
 
@@ -87,18 +88,21 @@ class Holdings:
         self._asking.append((asked, told))
         self._something.set()
         answer = await told
+        self._metrics.registered(link.transport, answer)
         if isinstance(answer, Refused):
             return answer, None
         holding = Holding(answer.connection, asked, answer.remotely_managed, link)
         self._held[holding.id] = holding
         self._of_tunnel[holding.tunnel].append(holding)
         if holding.remote:
-            self._stale.set()
+            self._fresh.add(holding.tunnel)
+            self._behind.set()
         return answer, holding
 
     def left(self, holding: Holding, lost: bool) -> None:
         """A connection is gone: closed or left in order, or `lost` without a word."""
         if self._held.pop(holding.id, None) is not None:
+            self._metrics.left(holding.link.transport, lost)
             self._of_tunnel[holding.tunnel].remove(holding)
             if not self._of_tunnel[holding.tunnel]:
                 del self._of_tunnel[holding.tunnel]
@@ -107,17 +111,17 @@ class Holdings:
 
     def reported(self, holding: Holding, configuration: dict[str, Any]) -> None:
         """What a connector says its own configuration is."""
-        self._start(self._registry.report(holding.id, configuration=configuration))
+        self._start(partial(self._registry.report, holding.id, configuration=configuration))
 
     # --- what visitors ask
 
-    def tunnel_of(self, hostname: str) -> str | None:
-        """The tunnel that a hostname (lower case) leads to: by its own name, else by the nearest ``*.`` above it."""
-        found = self._hostnames.get(hostname)
-        while found is None and "." in hostname:
+    def route(self, hostname: str) -> Route | None:
+        """Where a hostname (lower case) leads: by its own name, else by the nearest ``*.`` above it."""
+        name = hostname
+        while (tunnel := self._hostnames.get(name)) is None and "." in hostname:
             hostname = hostname.partition(".")[2]
-            found = self._hostnames.get(f"*.{hostname}")
-        return found
+            name = f"*.{hostname}"
+        return None if tunnel is None else Route(name, tunnel)
 
     def links(self, tunnel: str) -> list[Holding]:
         """The connections of a tunnel that this edge holds."""
@@ -128,7 +132,6 @@ class Holdings:
     async def begin(self) -> None:
         """Begin: what the last process of this edge held is lost from now on."""
         self.colo = await self._patiently(self._registry.begin)
-        self._stale.set()
 
     async def run(self) -> None:
         """Having begun, speak with the registry until cancelled. SessionError where another process speaks for this edge now."""
@@ -153,12 +156,12 @@ class Holdings:
 
     async def _hear(self) -> None:
         while True:
-            news = await self._patiently(lambda: self._registry.news(self._routing))
+            news = await self._patiently(lambda: self._registry.news(self._newest))
             for identifier in news.close:
                 self._close(identifier)
-            if news.routing != self._routing:
-                self._stale.set()
-                await asyncio.sleep(_GATHER)
+            if news.routing != self._newest:
+                self._newest = news.routing
+                self._behind.set()
 
     async def _tell(self) -> None:
         while True:
@@ -195,16 +198,34 @@ class Holdings:
 
     async def _route(self) -> None:
         while True:
-            await self._stale.wait()
+            await self._behind.wait()
             await asyncio.sleep(_GATHER)
-            self._stale.clear()
-            found = await self._patiently(self._registry.routing)
-            self._routing, self._hostnames = found.routing, found.hostnames
-            for tunnel, pushed in found.configurations.items():
-                for holding in self._of_tunnel.get(tunnel, ()):
-                    if holding.pushed < pushed.version:
-                        holding.pushed = pushed.version
-                        self._start(self._push(holding, pushed))
+            self._behind.clear()
+            if self._routing != self._newest:
+                found = await self._patiently(lambda: self._registry.routing(self._routing))
+                self._routing = found.routing
+                self._lead(found.hostnames, found.complete)
+                self._hand_on(found.configurations)
+            while self._fresh:
+                some = set(islice(self._fresh, _AT_ONCE))
+                self._fresh -= some
+                self._hand_on(await self._patiently(partial(self._registry.configurations, some)))
+
+    def _lead(self, hostnames: Mapping[str, str | None], complete: bool) -> None:
+        if complete:
+            self._hostnames.clear()
+        for name, tunnel in hostnames.items():
+            if tunnel is None:
+                self._hostnames.pop(name, None)
+            else:
+                self._hostnames[name] = tunnel
+
+    def _hand_on(self, configurations: Mapping[str, Pushed]) -> None:
+        for tunnel, pushed in configurations.items():
+            for holding in self._of_tunnel.get(tunnel, ()):
+                if holding.pushed < pushed.version:
+                    holding.pushed = pushed.version
+                    self._start(partial(self._push, holding, pushed))
 
     async def _push(self, holding: Holding, pushed: Pushed) -> None:
         applied = await holding.link.push(pushed.version, pushed.config)
@@ -219,14 +240,14 @@ class Holdings:
             self._leaving[False].add(identifier)  # closed before it was told: the registry may forget it
             self._something.set()
 
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(self._told(work))
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._told(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _told(self, work: Awaitable[None]) -> None:
+    async def _told(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Exception as error:  # a connector's own matter: the others go on
             LOG.warning("what a connector says of its configuration is lost: %s", error)
 

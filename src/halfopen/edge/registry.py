@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from types import NoneType
 from typing import Any, Final, Protocol, TypeVar
@@ -13,12 +13,13 @@ import httpx
 import msgspec
 
 from halfopen.errors import DatabaseError, HalfopenError
-from halfopen.tunnels.desk import RoutingResult
+from halfopen.tunnels.desk import Pushed, RoutingResult
 from halfopen.tunnels.edge_routes import (
     Departures,
     Held,
     NewRegistration,
     NewsResult,
+    OfTunnels,
     RegistrationResult,
     Registrations,
     Report,
@@ -32,6 +33,9 @@ from halfopen.tunnels.sessions import Session, SessionError
 
 Answer = TypeVar("Answer")
 Told = TypeVar("Told")
+
+AWAY: Final = "Unauthorized: the registry of tunnels does not answer"
+"""Why a registration is refused while the registry is away: at that word cloudflared tries again for ever."""
 
 WAIT: Final = 30
 """Seconds for which a question for news waits for some."""
@@ -74,8 +78,13 @@ class Registry(Protocol):
         `WAIT` seconds at the latest."""
         ...
 
-    async def routing(self) -> RoutingResult:
-        """Where hostnames lead, and the configurations to push."""
+    async def routing(self, since: int) -> RoutingResult:
+        """Where hostnames lead, and the configurations to push: what has changed since the routing of this number (-1: everything),
+        or everything where that is not known any more."""
+        ...
+
+    async def configurations(self, tunnels: Collection[str]) -> Mapping[str, Pushed]:
+        """The configurations to push to the connectors of some tunnels, by tunnel."""
         ...
 
 
@@ -85,6 +94,11 @@ class OwnRegistry:
     def __init__(self, here: Installation, edge: Edge) -> None:
         self._here, self._edge = here, edge
         self._session = Session(edge.id, "")
+
+    @classmethod
+    def of(cls, here: Installation, name: str) -> OwnRegistry:
+        """For the edge of a name, which is enrolled where it is not."""
+        return cls(here, here.edges.named(name) or here.edges.enrol(name, name))
 
     async def begin(self) -> str:
         """As `Registry.begin`."""
@@ -115,9 +129,13 @@ class OwnRegistry:
         found = await self._ask(self._here.registry.news, self._session, routing, until)
         return NewsResult(found.close, found.routing)
 
-    async def routing(self) -> RoutingResult:
+    async def routing(self, since: int) -> RoutingResult:
         """As `Registry.routing`."""
-        return await self._ask(self._here.desk.routing, self._session)
+        return await self._ask(self._here.desk.routing, self._session, since)
+
+    async def configurations(self, tunnels: Collection[str]) -> Mapping[str, Pushed]:
+        """As `Registry.configurations`."""
+        return await self._ask(self._here.desk.configurations, self._session, tunnels)
 
     async def _ask(self, do: Callable[..., Answer], *given: Any) -> Answer:
         try:
@@ -175,9 +193,13 @@ class FarRegistry:
             "GET", f"/news?routing={routing}&wait={round(WAIT)}", NewsResult, within=WAIT + _PATIENCE
         )
 
-    async def routing(self) -> RoutingResult:
+    async def routing(self, since: int) -> RoutingResult:
         """As `Registry.routing`."""
-        return await self._ask("GET", "/routing", RoutingResult)
+        return await self._ask("GET", "/routing" if since < 0 else f"/routing?since={since}", RoutingResult)
+
+    async def configurations(self, tunnels: Collection[str]) -> Mapping[str, Pushed]:
+        """As `Registry.configurations`."""
+        return await self._ask("POST", "/configurations", dict[str, Pushed], OfTunnels(frozenset(tunnels)))
 
     async def close(self) -> None:
         """Let go of what is open."""

@@ -6,17 +6,20 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from halfopen import descriptors
+from halfopen.descriptors import allow
 from halfopen.edge.connectors.listening import Connectors
 from halfopen.edge.front import Front, Network
 from halfopen.edge.holdings import Holdings
+from halfopen.edge.metrics import EdgeMetrics
 from halfopen.edge.registry import Registry
 from halfopen.edge.trust import Trust
 from halfopen.edge.visitors.arrival import Visitors
 from halfopen.edge.visitors.certificates import Certificates
+from halfopen.tunnels.sessions import SessionError
 
 LOG: Final = logging.getLogger("halfopen.edge")
 
@@ -41,59 +44,104 @@ class Places:
     trusted: Sequence[Network] = ()
 
 
+class RunningEdge:
+    """An edge that listens, of one event loop."""
+
+    def __init__(
+        self,
+        holdings: Holdings,
+        connectors: Connectors,
+        visitors: Visitors,
+        places: Places,
+        certificates: Certificates | None,
+    ) -> None:
+        self._holdings, self._connectors, self._visitors = holdings, connectors, visitors
+        self._certificates = certificates
+        self.places = places
+
+    @classmethod
+    async def begin(
+        cls,
+        registry: Registry,
+        trust: Trust,
+        places: Places,
+        certificates: Certificates | None,
+        metrics: EdgeMetrics,
+    ) -> RunningEdge:
+        """Listen; `places` of what comes of it has the ports that were chosen. Visitors over TLS are shown the `certificates`.
+
+        OSError where an address cannot be listened at.
+        """
+        holdings = Holdings(registry, metrics)
+        connectors = Connectors(holdings, trust)
+        front = Front(holdings, places.trusted, metrics)
+        visitors = Visitors(front, allow(MOST, _OTHER_FILES) // 2)
+        await holdings.begin()
+        bound = await connectors.listen(*places.connectors)
+        in_plain = await visitors.listen(*places.visitors)
+        over_tls = await visitors.listen(*places.tls, certificates) if places.tls and certificates else None
+        listens = Places(bound, in_plain, over_tls, places.trusted)
+        return cls(holdings, connectors, visitors, listens, certificates)
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Go on until `stop` is set; then let requests end, for `DRAINING` s at most or until it is set again.
+
+        SessionError, at once, where another process speaks for this edge now.
+        """
+        told = asyncio.create_task(self._holdings.run())
+        aside: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
+        if self._certificates is not None:
+            aside.append(asyncio.create_task(self._certificates.watch()))
+        try:
+            await asyncio.wait((told, aside[0]), return_when=asyncio.FIRST_COMPLETED)
+            ends = not told.done()
+            self._visitors.stop_listening()
+            self._connectors.stop_listening()
+            if ends:
+                await self._drain(stop)
+        finally:
+            for each in (told, *aside):
+                each.cancel()
+            self._visitors.close()
+            self._connectors.close()
+            await asyncio.gather(told, *aside, return_exceptions=True)
+        if not ends:
+            told.result()
+        with suppress(SessionError):  # the next process of the edge has begun meanwhile
+            await self._holdings.leave()
+
+    async def _drain(self, stop: asyncio.Event) -> None:
+        stop.clear()
+        self._visitors.finish()
+        end = asyncio.get_running_loop().time() + DRAINING
+        while self._visitors.present and not stop.is_set() and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.05)
+        if self._visitors.present:
+            LOG.warning("%d visitors are cut off", len(self._visitors.present))
+
+
 async def run(
     registry: Registry,
     trust: Trust,
     places: Places,
+    certificates: Certificates | None,
+    metrics: EdgeMetrics,
     listening: Callable[[Places], None],
-    certificates: Certificates | None = None,
 ) -> None:
     """Be an edge until SIGTERM or SIGINT, a second one of which ends it at once.
 
-    Visitors over TLS are shown the `certificates`. `listening` is told where it listens once it does. SessionError where another process speaks for this edge now, OSError
+    `listening` is told where it listens once it does. SessionError where another process speaks for this edge now, OSError
     where an address cannot be listened at.
     """
-    loop = asyncio.get_running_loop()
-    holdings = Holdings(registry)
-    front = Front(holdings, places.trusted)
-    connectors = Connectors(holdings, trust)
-    visitors = Visitors(front, descriptors.allow(MOST, _OTHER_FILES) // 2)
-    await holdings.begin()
-    bound = await connectors.listen(*places.connectors)
-    in_plain = await visitors.listen(*places.visitors)
-    over_tls = await visitors.listen(*places.tls, certificates) if places.tls and certificates else None
-    told = asyncio.create_task(holdings.run())
+    edge = await RunningEdge.begin(registry, trust, places, certificates, metrics)
+    stop = told_to_stop()
+    listening(edge.places)
+    await edge.serve(stop)
+
+
+def told_to_stop() -> asyncio.Event:
+    """What SIGTERM and SIGINT set from now on, in the loop that runs."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    watched = asyncio.create_task(certificates.watch()) if certificates is not None else None
-    listening(Places(bound, in_plain, over_tls, places.trusted))
-    stopped = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((told, stopped), return_when=asyncio.FIRST_COMPLETED)
-        visitors.stop_listening()
-        connectors.stop_listening()
-        if not told.done():
-            await _drain(visitors, stop)
-    finally:
-        stopped.cancel()
-        told.cancel()
-        if watched is not None:
-            watched.cancel()
-        visitors.close()
-        connectors.close()
-        await asyncio.gather(told, stopped, return_exceptions=True)
-    if not told.cancelled() and (error := told.exception()) is not None:
-        raise error
-    await holdings.leave()
-
-
-async def _drain(visitors: Visitors, stop: asyncio.Event) -> None:
-    """Let requests end."""
-    stop.clear()
-    visitors.finish()
-    end = asyncio.get_running_loop().time() + DRAINING
-    while visitors.present and not stop.is_set() and asyncio.get_running_loop().time() < end:
-        await asyncio.sleep(0.05)
-    if visitors.present:
-        LOG.warning("%d visitors are cut off", len(visitors.present))
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

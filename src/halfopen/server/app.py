@@ -17,6 +17,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from anyio import to_thread
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -51,9 +52,13 @@ from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.routes import TunnelRoutes
 
 
-def create(every: float = EVERY) -> Starlette:
-    """The application of the data directory and the store that the environment names; upkeep `every` so many s."""
-    for name in ("halfopen.access", "halfopen.faults"):
+def create(every: float = EVERY, *beside: Collector) -> Starlette:
+    """The application of the data directory and the store that the environment names; upkeep `every` so many s. Its metrics tell also
+    what is counted `beside` it.
+
+    Its `state.installation` is the `Installation`, open until the application ends.
+    """
+    for name in ("halfopen.access", "halfopen.faults", "halfopen.edge"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
         logger.addHandler(logging.StreamHandler(sys.stderr))
@@ -86,7 +91,7 @@ def create(every: float = EVERY) -> Starlette:
 
     upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)
-    metrics = Metrics(vitals, upkeep)
+    metrics = Metrics(vitals, upkeep, *beside)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -98,7 +103,7 @@ def create(every: float = EVERY) -> Starlette:
             await to_thread.run_sync(door.close)
             await to_thread.run_sync(here.close)
 
-    return application(
+    made = application(
         routes,
         here.accounts,
         missing=vitals.missing,
@@ -112,6 +117,8 @@ def create(every: float = EVERY) -> Starlette:
         lifespan=lifespan,
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
+    made.state.installation = here  # for who runs beside it
+    return made
 
 
 def _surroundings(notes: Notes, atlas: Atlas, base_url: str) -> Surroundings:

@@ -25,9 +25,9 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 
 class Metrics:
-    """Counts requests, and tells them with what is known of store and upkeep."""
+    """Counts requests, and tells them with what is known of store and upkeep, and of what runs beside."""
 
-    def __init__(self, vitals: Vitals, upkeep: RegularUpkeep) -> None:
+    def __init__(self, vitals: Vitals, upkeep: RegularUpkeep, *beside: Collector) -> None:
         # Its own: the registry of the process is shared with whatever else uses the library.
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -40,7 +40,8 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._registry.register(_Looked(vitals, upkeep))
+        for each in (_Looked(vitals, upkeep), *beside):
+            self._registry.register(each)
 
     def observe(self, request: Seen, seconds: float) -> None:
         """Count a request that is over."""

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
+import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
-from halfopen import descriptors
+from halfopen.api.access import FAULTS
+from halfopen.descriptors import allow
+from halfopen.edge.metrics import EdgeMetrics
+from halfopen.edge.running import RunningEdge, told_to_stop
 from halfopen.server.app import create
+from halfopen.server.upkeep import EVERY
+from halfopen.tunnels.installation import Installation
+from halfopen.tunnels.sessions import SessionError
 
 MOST: Final = 8192
 """Connections that are served at once; further ones wait until one of them ends."""
@@ -28,21 +34,29 @@ _ARENA_MAX: Final = -8
 """M_ARENA_MAX of mallopt(3)."""
 
 PATIENCE: Final = 5.0
-"""Seconds for which a stop waits for answers and commits under way."""
+"""Seconds for which a stop waits for answers and commits under way, once the edge has ended."""
 
 _LOOK: Final = 0.02
 """Seconds between two looks at whether the server listens."""
 
 
-def serve(address: str, port: int, headers_within: float, listening: Callable[[], None]) -> None:
+Begin = Callable[[Installation, EdgeMetrics], Awaitable[RunningEdge]]
+"""Begins an edge that is to run in the server's process."""
+
+
+def serve(
+    address: str, port: int, headers_within: float, listening: Callable[[], None], begin: Begin | None = None
+) -> None:
     """Serve the application of the environment's settings; a request's headers must come within so many seconds.
 
-    `listening` is called once connections are taken.
+    `listening` is called once connections are taken. With `begin` an edge runs beside it: what that raises, this raises.
     """
     _share_arenas()
-    connections = descriptors.allow(MOST, _OTHER_FILES)
+    connections = allow(MOST, _OTHER_FILES)
+    metrics = EdgeMetrics()
+    made = create(EVERY, *([metrics.registry] if begin is not None else []))
     server = Server(
-        create(),
+        made,
         address=address,
         port=port,
         interface=Interfaces.ASGI,
@@ -53,7 +67,13 @@ def serve(address: str, port: int, headers_within: float, listening: Callable[[]
         http1_settings=HTTP1Settings(header_read_timeout=round(headers_within * 1000)),
         log_level=LogLevels.error,  # it warns of itself: experimental
     )
-    asyncio.run(_served(server, address, port, listening))
+
+    async def whole() -> None:
+        edge = await begin(made.state.installation, metrics) if begin is not None else None
+        await _served(server, edge, _tell(address, port, listening))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(whole())
 
 
 def _share_arenas() -> None:
@@ -62,13 +82,30 @@ def _share_arenas() -> None:
         libc.mallopt(_ARENA_MAX, 2)
 
 
-async def _served(server: Server, address: str, port: int, listening: Callable[[], None]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _stop, server)
-    told = asyncio.create_task(_tell(address, port, listening))
+async def _served(server: Server, edge: RunningEdge | None, tell: Coroutine[Any, Any, None]) -> None:
+    told, ended = asyncio.create_task(tell), asyncio.create_task(_end(server, edge, told_to_stop()))
     await server.serve()
     told.cancel()
+    await ended
+
+
+async def _end(server: Server, edge: RunningEdge | None, stop: asyncio.Event) -> None:
+    """Once told to stop: first the edge, which takes its time for requests under way while the API is there, then the server."""
+    try:
+        if edge is None:
+            await stop.wait()
+        else:
+            await _be(edge, stop)
+    finally:
+        _stop(server)
+
+
+async def _be(edge: RunningEdge, stop: asyncio.Event) -> None:
+    try:
+        await edge.serve(stop)
+    except SessionError:
+        FAULTS.error("another process is the edge now, so this server is none any more")
+        await stop.wait()
 
 
 async def _tell(address: str, port: int, listening: Callable[[], None]) -> None:

@@ -119,6 +119,8 @@ class Http1(Connection):
 
     def on_headers_complete(self) -> None:
         """All of them."""
+        if self._refused:
+            return
         if len(self._turns) > AHEAD:
             raise WireError("too many requests at once")
         self._turns.append(_Turn(self, self._parser, self._target, self._headers))
@@ -129,10 +131,13 @@ class Http1(Connection):
 
     def on_body(self, body: bytes) -> None:
         """A piece of its body."""
-        self._send(self._turns[-1].visit, body)
+        if not self._refused:
+            self._send(self._turns[-1].visit, body)
 
     def on_message_complete(self) -> None:
         """It is whole."""
+        if self._refused:
+            return
         turn = self._turns[-1]
         turn.whole = True
         turn.visit.send(b"", True)

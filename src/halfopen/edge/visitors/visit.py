@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final, Protocol
 
 from halfopen.edge.exchange import Stream
@@ -24,6 +25,7 @@ from halfopen.edge.front import (
     bare,
 )
 from halfopen.edge.holdings import Link
+from halfopen.edge.metrics import NOWHERE
 from halfopen.errors import WireError
 from halfopen.tunnelwire.exchange import Answered, Broken, End, Kind, Refused, Request
 from halfopen.tunnelwire.headers import Header
@@ -85,8 +87,8 @@ class Visit:
     """A request that is under way: an `exchange.Exchange`."""
 
     __slots__ = (
-        "_answered", "_answering", "_asked", "_front", "_id", "_kept", "_left", "_open", "_over", "_peer", "_request", "_stream",
-        "_tried", "_whole",
+        "_answered", "_answering", "_asked", "_began", "_front", "_id", "_kept", "_left", "_open", "_over", "_peer", "_received",
+        "_request", "_route", "_sent", "_status", "_stream", "_tried", "_whole",
     )  # fmt: skip
 
     def __init__(self, front: Front, peer: Peer, asked: Asked, answering: Answering) -> None:
@@ -100,6 +102,10 @@ class Visit:
         self._whole = False  # the request
         self._answered = self._over = False
         self._left: int | None = None  # bytes of the answer, where their number was told
+        self._began = monotonic()
+        self._route = NOWHERE
+        self._status: int | None = None
+        self._received = self._sent = 0  # bytes of bodies, from the visitor and to it
 
     # --- the request
 
@@ -108,6 +114,7 @@ class Visit:
         asked = self._asked
         if not asked.host:
             return self.refuse(NO_HOST)
+        self._route = self._front.route(asked.host)
         if asked.method == b"CONNECT" or asked.path[:1] != b"/":
             return self.refuse(BAD)
         if not self._peer.may_ask(bare(asked.host.decode("latin-1"))):
@@ -130,6 +137,7 @@ class Visit:
     def send(self, data: bytes, ends: bool = False) -> bool:
         """A piece of the body, or what follows after 101; whether more is welcome, else `Answering.drained` says when."""
         self._whole |= ends
+        self._received += len(data)
         if self._over or not self._open:
             return True
         if self._kept is not None:
@@ -174,7 +182,7 @@ class Visit:
     def _ask(self, otherwise: Page) -> None:
         """Ask the next connection of the tunnel that was not asked before."""
         assert self._request is not None
-        carriers = self._front.carriers(self._request.host)
+        carriers = self._front.carriers(self._route)
         if isinstance(carriers, Page):
             return self.refuse(otherwise if self._tried else carriers)
         for carrier in carriers:
@@ -233,6 +241,7 @@ class Visit:
             self._left -= len(data)
         if self._over or not data:
             return True
+        self._sent += len(data)
         return self._answering.body(data)
 
     def drained(self) -> None:
@@ -249,6 +258,7 @@ class Visit:
     def _answer(self, status: int, headers: Sequence[Header]) -> None:
         """Its status is known."""
         self._answered = True
+        self._status = status
         self._kept = None
         if status == 101:
             self._open = True
@@ -268,6 +278,9 @@ class Visit:
 
     def _end(self) -> None:
         """It is over, whole or not."""
+        if not self._over:
+            seconds = monotonic() - self._began
+            self._front.metrics.request(self._route, self._status, self._received, self._sent, seconds)
         self._over = True
         self._stream = None
         self._kept = None

@@ -20,7 +20,7 @@ endif
 SYNC := $(UV) sync --frozen --quiet --python $(PYTHON)
 PYTEST := $(BIN)/pytest -rs -n 2 --dist worksteal
 
-.PHONY: help demo demo-tunnel test lint bench docs captures clients clean
+.PHONY: help demo demo-tunnel test lint bench docs captures recordings clients clean
 
 help:
 	@echo 'make demo      how the connections of the example capture died, and their dataset served'
@@ -31,6 +31,7 @@ help:
 	@echo 'make docs      write the generated pages of docs/'
 	@echo 'make clients   bring what the tests of the official clients need (Node.js for the TypeScript SDK)'
 	@echo 'make captures  make the captures of captures/ again (root on Linux)'
+	@echo 'make recordings  record what cloudflared says again (root on Linux, HALFOPEN_CLOUDFLARED)'
 	@echo 'make clean     remove the environment'
 
 demo: .venv/.runtime
@@ -57,6 +58,9 @@ docs: .venv/.runtime
 
 captures: .venv/.dev
 	$(BIN)/python captures/make.py $(ARGS)
+
+recordings: .venv/.dev
+	$(BIN)/python -m tests.tunnelwire.recording.record $(ARGS)
 
 # Not part of the environment: without them their tests are skipped.
 clients:

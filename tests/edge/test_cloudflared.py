@@ -164,6 +164,23 @@ def test_it_is_configured_cleaned_up_and_leaves(place: Place) -> None:
         assert edge.wait(20) == 0
 
 
+def test_what_is_under_way_ends_before_it_leaves(place: Place) -> None:
+    with ExitStack() as open_:
+        open_.enter_context(place.edge())
+        tunnel, token = place.tunnel("blog")
+        process = open_.enter_context(place.cloudflared(token))
+        place.whole(tunnel)
+        client = open_.enter_context(place.client())
+        until(lambda: client.get("/").status_code == 200)
+        with client.stream("GET", "/events") as events:
+            pieces = events.iter_raw()
+            came = next(pieces)
+            process.send_signal(signal.SIGTERM)
+            assert came + b"".join(pieces) == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
+        assert process.wait(20) == 0
+        until(lambda: not place.live(tunnel))
+
+
 def test_an_edge_that_comes_again_gets_its_connectors_back(place: Place) -> None:
     with ExitStack() as open_:
         tunnel, token = place.tunnel("blog")

@@ -34,8 +34,8 @@ def test_the_control_stream() -> None:
     assert ends.to_connector() == [ControlBytes(b"registered")]
     ends.connector.control(b"bye", end=True)
     assert ends.to_edge() == [ControlBytes(b"bye"), ControlEnded()]
-    ends.edge.control(b"still there")
-    assert ends.to_connector() == [ControlBytes(b"still there")]
+    ends.edge.control(b"nobody hears it")
+    assert ends.to_connector() == []
     stream = ends.asked(GET)  # requests are served to the end
     ends.connector.answer(stream, OK)
     assert ends.to_edge() == [Replied(stream, OK)]
@@ -117,7 +117,7 @@ def test_the_origin_breaks_off() -> None:
     ends.connector.give_up(stream)
     answered, broken = ends.to_edge()
     assert answered == Replied(stream, OK)
-    assert broken == Replied(stream, Broken("broken off by the connector (CANCEL)"))
+    assert broken == Replied(stream, Broken("broken off by the connector (INTERNAL_ERROR)"))
     assert ends.edge.capacity() == STREAMS - 1
 
 

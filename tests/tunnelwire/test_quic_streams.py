@@ -39,6 +39,7 @@ from halfopen.tunnelwire.rpc.vat import Failed, Returned, Vat
 from tests.tunnelwire.structs import SCHEMA
 from tests.tunnelwire.test_headers import any_headers
 
+POST = Request(Kind.HTTP, b"app.example", b"POST", body=True)
 GET = Request(Kind.HTTP, b"app.example", path=b"/a?b=c", headers=((b"accept", b"*/*"),))
 OK = Answered(200, ((b"Content-Type", b"text/plain"),))
 
@@ -250,7 +251,7 @@ def test_data_streams(case: str) -> None:
 @given(st.binary(max_size=100), st.data())
 def test_pieces(body: bytes, data: st.DataObject) -> None:
     """An exchange says the same in whatever pieces it comes."""
-    edge = EdgeDataStream(GET)
+    edge = EdgeDataStream(POST)
     left = bytearray(edge.opening)
     take_signature(left)
     connector = ConnectorDataStream()
@@ -268,7 +269,7 @@ def test_pieces(body: bytes, data: st.DataObject) -> None:
         pieces = b"".join(event.data for event in events if isinstance(event, Body))
         return [*(event for event in events if not isinstance(event, Body)), pieces]
 
-    assert joined(deliver(bytes(left) + body, connector.receive)) == [GET, End(), body]
+    assert joined(deliver(bytes(left) + body, connector.receive)) == [POST, End(), body]
     assert joined(deliver(connector.answer(OK) + body, edge.receive)) == [OK, End(), body]
 
 

@@ -1,100 +1,68 @@
-"""A control stream of stock cloudflared from its first byte to its last, as it was recorded, read and said again by us."""
+"""Every scenario: played with cloudflared's recording the edge understands it, played with our connector it is as with cloudflared."""
 
 from __future__ import annotations
 
-import json
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
-from typing import Any
 
-from halfopen.tunnelwire.capnp import Pointed
-from halfopen.tunnelwire.rpc.connector_control import (
-    Accepted,
-    ConnectorControl,
-    Left,
-    LocalConfigurationTaken,
-)
-from halfopen.tunnelwire.rpc.edge_control import (
-    EdgeControl,
-    LocalConfiguration,
-    RegistrationAsked,
-    Unregistered,
-)
-from halfopen.tunnelwire.rpc.messages import Call
-from halfopen.tunnelwire.rpc.methods import Nothing, RegisterConnection, UpdateLocalConfiguration
-from halfopen.tunnelwire.rpc.vat import Aborted
-from tests.tunnelwire.test_vat import read
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-TURNS = [
-    (turn["from"], bytes.fromhex(turn["bytes"]))
-    for turn in json.loads(Path(__file__).with_name("recorded_control.json").read_text())["turns"]
-]
-CONNECTION = "aec4b5f3-9ef4-4797-9bc5-86c4cb2db736"
-PARAMS = {0: RegisterConnection, 1: Nothing, 2: UpdateLocalConfiguration}
+from tests.tunnelwire import test_recorded_control, test_recorded_exchanges, test_recorded_sessions
+from tests.tunnelwire.recording.likeness import likeness
+from tests.tunnelwire.recording.live import play
+from tests.tunnelwire.recording.ours import Ours
+from tests.tunnelwire.recording.rows import USED, recorded, replay
+from tests.tunnelwire.recording.scenarios import SCENARIOS
+from tests.tunnelwire.recording.turns import FOLDER, Came, Noted, Turn, path
+
+TABLE = (test_recorded_control, test_recorded_exchanges, test_recorded_sessions)  # which say what is used
+ALL = [(name, transport) for name, told in SCENARIOS.items() for transport in told.transports]
 
 
-def said(by: str) -> list[bytes]:
-    return [spoken for who, spoken in TURNS if who == by]
+def in_pieces(turns: tuple[Turn, ...], size: Callable[[int], int]) -> Iterator[Turn]:
+    """The same, with what came in pieces, of a `size` for so many bytes."""
+    for turn in turns:
+        while isinstance(turn, Came) and 0 < (first := size(len(turn.data))) < len(turn.data):
+            yield replace(turn, data=turn.data[:first], end=False)
+            turn = replace(turn, data=turn.data[first:])
+        yield turn
 
 
-def messages(spoken: list[bytes]) -> list[Any]:
-    """What was said, with the parameters of calls read."""
-    found: list[Any] = []
-    for body in read(b"".join(spoken)):
-        if isinstance(body, Call):
-            content = body.params.content
-            assert isinstance(content, Pointed)
-            found.append((body.question, body.interface, body.target, content.struct(PARAMS[body.method])))
-        else:
-            found.append(body)
-    return found
+def test_there_is_a_recording_of_every_scenario_and_no_other() -> None:
+    assert {each.name for each in FOLDER.iterdir()} == {path(*each).name for each in ALL}
+    assert sum(each.stat().st_size for each in FOLDER.iterdir()) < 500_000
 
 
-def test_the_edge_reads_it() -> None:
-    edge = EdgeControl()
-    events: list[Any] = []
-    answers: list[bytes] = []
-    for spoken in said("connector"):
-        for event in edge.receive(spoken):
-            events.append(event)
-            if isinstance(event, RegistrationAsked):
-                edge.registered(CONNECTION, "tst01", remotely_managed=False)
-        answers.append(edge.take_outgoing())
-    asked, configuration, *rest = events
-    assert asked.wish.version == "2026.8.2"
-    assert asked.wish.tunnel == "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
-    assert asked.wish.secret == b"s" * 32
-    assert "serialized_headers" in asked.wish.features
-    assert isinstance(configuration, LocalConfiguration)
-    assert json.loads(configuration.config)["ingress"][0]["originRequest"] == {}
-    assert rest == [Unregistered(), Aborted("rpc: shutdown", by_us=False)]
-    assert [answer for answer in answers if answer] == said("edge")
+@pytest.mark.parametrize(("name", "transport"), ALL)
+def test_the_edge_understands_what_was_recorded(name: str, transport: str) -> None:
+    turns = recorded(name, transport)
+    made = replay(name, transport, turns)
+    assert made.turns == [turn for turn in turns if not isinstance(turn, Noted)]
+    bytewise = replay(name, transport, in_pieces(turns, lambda _: 1))
+    assert likeness(bytewise) == likeness(made)
 
 
-def test_our_connector_says_the_same() -> None:
-    edge, connector = EdgeControl(), ConnectorControl()
-    asked, configuration = [event for spoken in said("connector") for event in edge.receive(spoken)][:1], b""
-    assert isinstance(asked[0], RegistrationAsked)
-    for body in messages(said("connector")):
-        if isinstance(body, tuple) and isinstance(body[3], UpdateLocalConfiguration):
-            configuration = body[3].config
-    spoken: list[bytes] = []
-    answers = iter(said("edge"))
+@given(st.sampled_from(ALL), st.data())
+@settings(max_examples=150)
+def test_pieces_make_no_difference(of: tuple[str, str], data: st.DataObject) -> None:
+    turns = recorded(*of)
+    cuts = data.draw(st.lists(st.integers(1, 400), min_size=1, max_size=8))
+    taken = cycle(cuts)
+    made = replay(*of, in_pieces(turns, lambda _: next(taken)))
+    assert likeness(made) == likeness(replay(*of, turns))
 
-    def turn(answered: int) -> list[Any]:
-        spoken.append(connector.take_outgoing())
-        events = [event for _ in range(answered) for event in connector.receive(next(answers))]
-        spoken.append(connector.take_outgoing())
-        return events
 
-    connector.register(asked[0].wish)
-    assert turn(2) == [Accepted(CONNECTION, "tst01", remotely_managed=False)]
-    connector.configured(configuration)
-    assert turn(1) == [LocalConfigurationTaken()]
-    connector.leave()
-    assert turn(1) == [Left()]
-    connector.close()
-    turn(0)
-    ours, theirs = messages(spoken), messages(said("connector"))
-    assert sorted(ours[1][3].options.client.features) == sorted(theirs[1][3].options.client.features)
-    ours[1], theirs[1] = ours[1][:3], theirs[1][:3]  # features come in any order, an address in either form
-    assert ours == theirs
+@pytest.mark.parametrize(("name", "transport"), [each for each in ALL if not SCENARIOS[each[0]].alone])
+def test_our_connector_behaves_as_cloudflared_does(name: str, transport: str, tmp_path: Path) -> None:
+    told = SCENARIOS[name]
+    made = asyncio.run(play(told.play, transport, Ours(), tmp_path / "edge", told.preface, told.datagrams))
+    assert likeness(made) == likeness(replay(name, transport, recorded(name, transport)))
+
+
+def test_every_recording_shows_something() -> None:
+    assert set(ALL) == USED

@@ -130,6 +130,8 @@ class Session:
             case RegistrationImpossible(reason=reason):
                 SELDOM.tell(logging.INFO, peer, f"a registration from {peer} cannot be one: {reason}")
                 self._end_in(REFUSED, "refused")
+            case Aborted() if self._leaves:
+                pass  # it says nothing more here, and answers what it was asked
             case RegistrationWithdrawn() | Aborted():
                 self._end_in(0, "withdrawn")
 

@@ -6,8 +6,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from halfopen.testing.connectors.configuration import Configuration
 from halfopen.tunnelwire.configuration import ConfigurationSent
-from halfopen.tunnelwire.exchange import Answered, Body, Broken, End, Refused, Request
+from halfopen.tunnelwire.exchange import Answered, Body, Broken, End, Kind, Refused, Request
 from halfopen.tunnelwire.headers import Header
 from halfopen.tunnelwire.rpc.connector_control import Accepted, ConnectorControl, Left, Rejected
 from halfopen.tunnelwire.rpc.registration import Registration
@@ -77,8 +78,10 @@ Origin = Callable[[Exchange], Awaitable[None]]
 class Connection(ABC):
     """One connection: `outcome` says whether the edge took it, `left` that it has heard the good-bye, `lost` that it is over."""
 
-    def __init__(self, wish: Registration, origin: Origin) -> None:
+    def __init__(self, wish: Registration, origin: Origin, configuration: Configuration) -> None:
         self._wish, self._origin = wish, origin
+        self.configuration = configuration
+        self._configured_here = False
         self._loop = asyncio.get_running_loop()
         self._control = ConnectorControl()
         self._exchanges: dict[int, Exchange] = {}
@@ -91,8 +94,8 @@ class Connection(ABC):
     # --- what carries it
 
     @abstractmethod
-    def say(self, data: bytes) -> None:
-        """Send bytes of the control stream."""
+    def say(self, data: bytes, end: bool = False) -> None:
+        """Send bytes of the control stream, and end it."""
 
     @abstractmethod
     def flush(self) -> None:
@@ -151,13 +154,23 @@ class Connection(ABC):
         for told in self._control.receive(data):
             if isinstance(told, Accepted | Rejected) and not self.outcome.done():
                 self.outcome.set_result(told)
+                self._configured_here = isinstance(told, Accepted) and not told.remotely_managed
             elif isinstance(told, Left):
                 self.left.set()
+                self._control.close()
         self._say()
+
+    def configured(self, sent: ConfigurationSent) -> str:
+        """A configuration; gives what is wrong with it."""
+        self.configurations.append(sent)
+        return self.configuration.take(sent)
 
     def asked(self, stream: int, what: Request | Body | End | Broken) -> None:
         """A request, or more of it."""
-        if isinstance(what, Request):
+        if isinstance(what, Request) and what.kind is not Kind.TCP and not self._serves():
+            self.answer(stream, Answered(503))
+            self.end(stream, ())
+        elif isinstance(what, Request):
             exchange = self._exchanges[stream] = Exchange(self, stream, what)
             task = self._loop.create_task(self._serve(stream, exchange))
             self._tasks.add(task)
@@ -177,6 +190,9 @@ class Connection(ABC):
             self.outcome.exception()  # it may be that nobody asks
         self.lost.set()
 
+    def _serves(self) -> bool:
+        return self._configured_here or self.configuration.serving
+
     async def _serve(self, stream: int, exchange: Exchange) -> None:
         try:
             await self._origin(exchange)
@@ -185,5 +201,5 @@ class Connection(ABC):
 
     def _say(self) -> None:
         if told := self._control.take_outgoing():
-            self.say(told)
+            self.say(told, end=self.left.is_set())
             self.flush()

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import uuid4
 
 from halfopen.testing.connectors import http2, quic
+from halfopen.testing.connectors.configuration import Configuration
 from halfopen.testing.connectors.connection import Connection, Origin
 from halfopen.tunnels.vault import RunToken
 from halfopen.tunnelwire.rpc.connector_control import Rejected
@@ -29,6 +30,7 @@ class Connector:
         self.id = str(uuid4())
         self._origin, self._host, self._port = origin, host, port
         self._authority, self._transport = authority, transport
+        self._configuration = Configuration()
         self._context = ssl.create_default_context(cadata=authority)
         self._wish = Registration(
             token.account, token.secret, token.tunnel, 0, self.id, VERSION, "linux_amd64", FEATURES, "127.0.0.1"
@@ -38,8 +40,12 @@ class Connector:
         """Open a connection; its `outcome` says whether the edge takes it."""
         wish = replace(self._wish, conn_index=index)
         if self._transport == "quic":
-            return await quic.connect(wish, self._origin, self._host, self._port, self._authority)
-        return await http2.connect(wish, self._origin, self._host, self._port, self._context)
+            return await quic.connect(
+                wish, self._origin, self._configuration, self._host, self._port, self._authority
+            )
+        return await http2.connect(
+            wish, self._origin, self._configuration, self._host, self._port, self._context
+        )
 
     @asynccontextmanager
     async def connected(self, count: int = 4) -> AsyncIterator[list[Connection]]:

@@ -7,6 +7,7 @@ import ssl
 from typing import cast
 
 from halfopen.edge.trust import NAMES
+from halfopen.testing.connectors.configuration import Configuration
 from halfopen.testing.connectors.connection import Connection, Origin
 from halfopen.tunnelwire.exchange import Answered, Refused
 from halfopen.tunnelwire.headers import Header
@@ -24,8 +25,8 @@ from halfopen.tunnelwire.rpc.registration import Registration
 class Http2Connection(Connection, asyncio.Protocol):
     """As `Connection`."""
 
-    def __init__(self, wish: Registration, origin: Origin) -> None:
-        super().__init__(wish, origin)
+    def __init__(self, wish: Registration, origin: Origin, configuration: Configuration) -> None:
+        super().__init__(wish, origin, configuration)
         self.wire = ConnectorConnection(self._loop.time())
         self._transport: asyncio.Transport | None = None
 
@@ -54,8 +55,8 @@ class Http2Connection(Connection, asyncio.Protocol):
             case ControlBytes(data=data):
                 self.heard(data)
             case ConfigurationCame(stream=stream, configuration=configuration):
-                self.configurations.append(configuration)
-                self.wire.applied(stream, configuration.version)
+                failed = bool(self.configured(configuration))
+                self.wire.applied(stream, self.configuration.version, failed)
             case Asked(stream=stream, what=what):
                 self.asked(stream, what)
             case Room():
@@ -63,9 +64,9 @@ class Http2Connection(Connection, asyncio.Protocol):
             case Lost():
                 self.gone()
 
-    def say(self, data: bytes) -> None:
+    def say(self, data: bytes, end: bool = False) -> None:
         """As `Connection`."""
-        self.wire.control(data)
+        self.wire.control(data, end)
 
     def flush(self) -> None:
         """As `Connection`."""
@@ -103,10 +104,19 @@ class Http2Connection(Connection, asyncio.Protocol):
 
 
 async def connect(
-    wish: Registration, origin: Origin, host: str, port: int, context: ssl.SSLContext
+    wish: Registration,
+    origin: Origin,
+    configuration: Configuration,
+    host: str,
+    port: int,
+    context: ssl.SSLContext,
 ) -> Connection:
     """Open a connection."""
     _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: Http2Connection(wish, origin), host, port, ssl=context, server_hostname=NAMES[0]
+        lambda: Http2Connection(wish, origin, configuration),
+        host,
+        port,
+        ssl=context,
+        server_hostname=NAMES[0],
     )
     return connection

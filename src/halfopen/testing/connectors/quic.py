@@ -17,9 +17,11 @@ from qh3.quic.events import (
     StreamReset,
 )
 
-from halfopen.edge.connectors.quic_connection import BoundedConnection, BoundedStream, configuration
+from halfopen.edge.connectors import quic_connection
+from halfopen.edge.connectors.quic_connection import BoundedConnection, BoundedStream
 from halfopen.edge.trust import NAMES
 from halfopen.errors import WireError
+from halfopen.testing.connectors.configuration import Configuration
 from halfopen.testing.connectors.connection import Connection, Origin
 from halfopen.tunnelwire.exchange import Answered, Broken, Refused
 from halfopen.tunnelwire.headers import Header
@@ -46,9 +48,11 @@ class _Stream:
 class QuicConnection(QuicConnectionProtocol, Connection):
     """As `Connection`."""
 
-    def __init__(self, quic: BoundedConnection, wish: Registration, origin: Origin) -> None:
+    def __init__(
+        self, quic: BoundedConnection, wish: Registration, origin: Origin, configuration: Configuration
+    ) -> None:
         QuicConnectionProtocol.__init__(self, quic)
-        Connection.__init__(self, wish, origin)
+        Connection.__init__(self, wish, origin, configuration)
         self.quic = quic
         self._streams: dict[int, _Stream] = {}
 
@@ -106,18 +110,21 @@ class QuicConnection(QuicConnectionProtocol, Connection):
             data = bytes(stream.beginning)
         if isinstance(stream.kind, ConnectorDataStream):
             for what in stream.kind.receive(data, end):
-                self.asked(number, what)
+                if isinstance(what, Refused):
+                    self.answer(number, what)
+                else:
+                    self.asked(number, what)
             return
-        for configuration_ in stream.kind.receive(data):
-            self.configurations.append(configuration_)
-            stream.kind.applied(configuration_.version)
+        for sent in stream.kind.receive(data):
+            error = self.configured(sent)
+            stream.kind.applied(self.configuration.version, error)
         self.quic.send_stream_data(number, stream.kind.take_outgoing(), end)
         if end:
             del self._streams[number]
 
-    def say(self, data: bytes) -> None:
+    def say(self, data: bytes, end: bool = False) -> None:
         """As `Connection`."""
-        self.quic.send_stream_data(_CONTROL, data)
+        self.quic.send_stream_data(_CONTROL, data, end)
 
     def flush(self) -> None:
         """As `Connection`."""
@@ -171,16 +178,18 @@ class QuicConnection(QuicConnectionProtocol, Connection):
             known.quic.receiver.stop(_NOTHING)
 
 
-async def connect(wish: Registration, origin: Origin, host: str, port: int, authority: str) -> Connection:
+async def connect(
+    wish: Registration, origin: Origin, configuration: Configuration, host: str, port: int, authority: str
+) -> Connection:
     """Open a connection."""
     loop = asyncio.get_running_loop()
     (family, kind, proto, _, address), *_ = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    wanted = configuration(is_client=True)
+    wanted = quic_connection.configuration(is_client=True)
     wanted.server_name = NAMES[1]
     wanted.load_verify_locations(cadata=authority.encode())
 
     def make() -> Any:
-        return QuicConnection(BoundedConnection(configuration=wanted), wish, origin)
+        return QuicConnection(BoundedConnection(configuration=wanted), wish, origin, configuration)
 
     opened = socket.socket(family, kind, proto)
     opened.setblocking(False)

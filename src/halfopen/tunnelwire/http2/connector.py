@@ -71,6 +71,8 @@ class ConnectorConnection:
         """Send bytes of a ConnectorControl, and end the control stream."""
         if self._control is not None:
             self._link.send_later(self._control, data, end)
+            if end and not self._link.is_sending(self._control):
+                self._done(self._control)
 
     def answer(self, stream: int, answer: Answered | Refused) -> None:
         """Answer a request: with what the origin answers, whose body follows, or with a refusal, which is all."""
@@ -90,13 +92,16 @@ class ConnectorConnection:
             self._done(stream)
 
     def end(self, stream: int, trailers: tuple[Header, ...]) -> None:
-        """End an answer with trailers."""
+        """End an answer, with trailers if there are any."""
         check(trailers)
-        if self._link.is_sending(stream):
+        if not trailers:
+            self.send(stream, b"", end=True)
+        elif self._link.is_sending(stream):
             self._link.h2.send_headers(
                 stream, [(name.lower(), value) for name, value in trailers], end_stream=True
             )
             self._link.ended(stream)
+            self._done(stream)
 
     def acknowledge(self, stream: int, size: int) -> None:
         """The origin took so many bytes of a request's body."""
@@ -105,10 +110,10 @@ class ConnectorConnection:
     def give_up(self, stream: int) -> None:
         """The origin broke off."""
         self._asked.discard(stream)
-        self._link.close(stream)
+        self._link.close(stream, ErrorCodes.INTERNAL_ERROR)
 
     def _done(self, stream: int) -> None:
-        """An answer is complete; what still comes of the request is of no use."""
+        """All that is to be said on a stream is said; what still comes is of no use."""
         self._asked.discard(stream)
         self._link.close(stream, ErrorCodes.NO_ERROR)
 

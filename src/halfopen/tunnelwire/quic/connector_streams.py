@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from halfopen.errors import WireError
 from halfopen.tunnelwire.configuration import ConfigurationSent
 from halfopen.tunnelwire.exchange import Answered, Body, Broken, End, Kind, Refused, Request
 from halfopen.tunnelwire.quic.connect import ConnectRequest, read_request, write_answer
@@ -26,19 +27,32 @@ class ConnectorDataStream:
     def __init__(self) -> None:
         self._head: Head[ConnectRequest] | None = Head(ConnectRequest, signed=True)
         self._kind = Kind.HTTP
+        self._reading = True  # the body
 
-    def receive(self, piece: bytes, end: bool = False) -> list[Request | Body | End | Broken]:
-        """Take in what the edge sent, the last of it where it is the `end`; raises WireError where it is no request."""
-        events: list[Request | Body | End | Broken] = []
+    def receive(self, piece: bytes, end: bool = False) -> list[Request | Refused | Body | End | Broken]:
+        """Take in what the edge sent, the last of it where it is the `end`; raises WireError where no message can be read.
+
+        What cannot be a request is Refused, and to be answered so. A body that the request does not tell of is dropped.
+        """
+        events: list[Request | Refused | Body | End | Broken] = []
         if self._head:
             self._head.receive(piece)
             if self._head.message is None:
                 return [Broken("ended without a request")] if end else []
-            request = read_request(self._head.message)
+            message, piece = self._head.message, bytes(self._head.stream)
+            self._head = None
+            try:
+                request = read_request(message)
+            except WireError as error:
+                self._reading = False
+                return [Refused(str(error))]
             self._kind = request.kind
             events.append(request)
-            piece = bytes(self._head.stream)
-            self._head = None
+            if not request.body:
+                self._reading = False
+                events.append(End())
+        if not self._reading:
+            return events
         if piece:
             events.append(Body(piece))
         if end:

@@ -124,13 +124,13 @@ def answers(cache: Path, rounds: int, quick: bool, report: Report) -> None:
         with serving(Path(data), "--store", str(store)) as server:
             rest = 1 if quick else IDLE
             time.sleep(rest)
-            fresh = server.memory()
+            fresh = server.processes.memory()
             ask(server, [next(each.asked())[0] for each in questions], 1)
             time.sleep(rest)
-            idle = server.memory()
+            idle = server.processes.memory()
             _warm(server, questions, requests, store, report)
             time.sleep(rest)
-            loaded = server.memory()
+            loaded = server.processes.memory()
         cold = {question: _cold(question, store, Path(data), rounds) for question in _few(questions)}
     report.table(
         ("first answer of a new server, files not in the page cache", "filter", "median ms", "slowest ms"),
@@ -175,9 +175,9 @@ def _warm(server: Server, questions: Sequence[Question], requests: int, store: P
         cells = [question.words, question.filters]
         for clients, count in ((1, requests), (CLIENTS, requests)):
             targets = [target for target, _ in islice(asked, count)]
-            before = server.cpu()
+            before = server.processes.cpu()
             taken, whole = ask(server, targets, clients)
-            spent = server.cpu() - before
+            spent = server.processes.cpu() - before
             p50, p99 = median(taken), quantiles(taken, n=100)[98]
             slowest = worst.setdefault((question.days, clients), [0.0, 0.0])
             slowest[:] = max(slowest[0], p50), max(slowest[1], p99)

@@ -6,9 +6,10 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 MIB = 1 << 20
@@ -90,11 +91,35 @@ def alternate(commands: Mapping[str, Sequence[str]], rounds: int) -> tuple[dict[
 
 
 @contextmanager
-def cores(wanted: int) -> Iterator[None]:
-    """Children started in here may use this many cores."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(allowed)[:wanted])
+def cores(wanted: Iterable[int]) -> Iterator[None]:
+    """Children started in here, and this thread, use only these cores: numbers among those we may use, where there are so many."""
+    allowed = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {allowed[number % len(allowed)] for number in wanted})
     try:
         yield
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A process that runs, with its descendants."""
+
+    pid: int
+
+    def _pids(self) -> list[int]:
+        found = [self.pid]
+        for pid in found:
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+        return found
+
+    def memory(self) -> int:
+        """Bytes of all its processes, shared ones counted once (the sum of PSS)."""
+        lines = (Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() for pid in self._pids())
+        return 1024 * sum(int(line.split()[1]) for each in lines for line in each if line.startswith("Pss:"))
+
+    def cpu(self) -> float:
+        """Seconds of all its processes so far, user and system."""
+        stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids())
+        return sum(int(each[11]) + int(each[12]) for each in stats) / os.sysconf("SC_CLK_TCK")

@@ -175,7 +175,7 @@ def several_files(bench: Bench) -> None:
         two_cores: list[Run] = []
         for _ in range(bench.rounds):
             for wanted, taken in ((1, one_core), (2, two_cores)):
-                with cores(wanted):
+                with cores(range(wanted)):
                     taken.append(run(bench.ours(*names)))
     one, two = Median.of(one_core), Median.of(two_cores)
     ratio = one.wall / two.wall
@@ -311,6 +311,13 @@ def tunnels(bench: Bench) -> None:
     measured(bench.cache, bench.quick, bench.report)
 
 
+def edge(bench: Bench) -> None:
+    """What an edge carries, beside a plain proxy and a tunnel of SSH."""
+    from edge import edge as measured
+
+    measured(bench.cache, bench.rounds, bench.quick, bench.report)
+
+
 PARTS: Final[dict[str, Callable[[Bench], None]]] = {
     "speed": speed,
     "files": several_files,
@@ -319,6 +326,7 @@ PARTS: Final[dict[str, Callable[[Bench], None]]] = {
     "start": start,
     "answers": answers,
     "tunnels": tunnels,
+    "edge": edge,
 }
 
 

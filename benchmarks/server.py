@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import time
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from measure import CommandError
+from measure import CommandError, Tree
 from peers import BIN
 
 from halfopen.accounts import Accounts
@@ -30,7 +29,7 @@ IDENTITIES: Final = 60
 class Server:
     """A running `halfopen serve`."""
 
-    pid: int
+    processes: Tree
     port: int
     tokens: Sequence[str]
 
@@ -40,23 +39,6 @@ class Server:
         request.add_header("Authorization", f"Bearer {self.tokens[0]}")
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)["result"]
-
-    def _tree(self) -> list[int]:
-        found = [self.pid]
-        for pid in found:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
-        return found
-
-    def memory(self) -> int:
-        """Bytes of all its processes, shared ones counted once (the sum of PSS)."""
-        lines = (Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() for pid in self._tree())
-        return 1024 * sum(int(line.split()[1]) for each in lines for line in each if line.startswith("Pss:"))
-
-    def cpu(self) -> float:
-        """Seconds of all its processes so far, user and system."""
-        stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._tree())
-        return sum(int(each[11]) + int(each[12]) for each in stats) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -73,7 +55,7 @@ def serving(data: Path, *options: str, permissions: Sequence[str] = ("radar:read
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/readyz", process, data / "log")
-        yield Server(process.pid, port, tokens)
+        yield Server(Tree(process.pid), port, tokens)
     finally:
         process.terminate()
         process.wait()

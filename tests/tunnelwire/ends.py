@@ -8,10 +8,10 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 
 from halfopen.tunnelwire.exchange import Answered, End, Kind, Request
+from halfopen.tunnelwire.http2.blocks import PlainEncoder
 from halfopen.tunnelwire.http2.connector import Asked, ConnectorConnection, ControlOpened
 from halfopen.tunnelwire.http2.edge import EdgeConnection
 from halfopen.tunnelwire.http2.events import Lost, Room
-from halfopen.tunnelwire.http2.link import PlainEncoder
 
 GET = Request(Kind.HTTP, b"app.example", path=b"/a?b", headers=((b"accept", b"*/*"),))
 POST = Request(Kind.HTTP, b"app.example", b"POST", headers=((b"content-type", b"text/plain"),), body=True)

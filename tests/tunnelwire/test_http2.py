@@ -232,6 +232,39 @@ def test_as_many_requests_as_the_connector_takes() -> None:
         peer.edge.ask(GET)
     peer.edge.give_up(first)
     assert peer.edge.capacity() == 1
+    for _ in range(100):  # what was given up is no longer under way for anybody
+        peer.edge.give_up(peer.edge.ask(GET))
+    peer.events()
+    assert peer.edge.capacity() == 1
+    peer.edge.ask(GET)
+
+
+def test_a_connector_that_takes_fewer_all_at_once() -> None:
+    peer = Peer()
+    for _ in range(10):
+        peer.edge.give_up(peer.edge.ask(GET))
+    peer.events()
+    peer.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 3})
+    peer.events()
+    for _ in range(2):
+        peer.edge.ask(GET)
+    peer.events()
+    assert peer.edge.capacity() == 0
+
+
+def test_headers_that_come_too_late_disturb_nobody() -> None:
+    peer = Peer()
+    peer.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 10 * STREAMS})
+    peer.events()
+    late = peer.edge.ask(GET)
+    peer.events()
+    for each in [late, *(peer.edge.ask(GET) for _ in range(STREAMS - 2))]:
+        peer.edge.give_up(each)
+    for _ in range(STREAMS - 1):
+        peer.edge.ask(GET)
+    peer.h2.send_headers(late, [(":status", "200")])
+    assert not peer.edge.receive(peer.h2.data_to_send(), now=0)
+    assert peer.edge.capacity() == 0
 
 
 # --- life

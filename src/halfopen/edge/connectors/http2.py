@@ -36,6 +36,7 @@ class Http2Link(asyncio.Protocol):
         self._tcp: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._configuring: deque[asyncio.Future[Applied | NotApplied]] = deque()
+        self._flushing = False
         self.peer = ""
 
     # --- the connection
@@ -85,7 +86,7 @@ class Http2Link(asyncio.Protocol):
         """As `session.Carrier`."""
         if self._tcp is not None and not self._tcp.is_closing():
             LOG.debug("the connection to %s ends: %s", self.peer, reason)
-            self.flush()
+            self._transmit()
             self._tcp.close()
 
     def close(self) -> None:
@@ -119,7 +120,13 @@ class Http2Link(asyncio.Protocol):
             return self._session.applied(version, await told)
 
     def flush(self) -> None:
-        """Send what is to be sent."""
+        """Send what is to be sent, once for all that is said meanwhile."""
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._transmit)
+
+    def _transmit(self) -> None:
+        self._flushing = False
         if self._tcp is not None and (data := self._wire.take_outgoing()):
             self._tcp.write(data)
 

@@ -18,14 +18,15 @@ from qh3.quic.events import (
 )
 
 from halfopen.edge.connectors.arrivals import Arrivals
-from halfopen.edge.connectors.quic_connection import STREAM_WINDOW, BoundedConnection
+from halfopen.edge.connectors.quic_connection import BoundedConnection
+from halfopen.edge.connectors.quic_streams import NOTHING, Configuring, QuicStream
 from halfopen.edge.connectors.session import CONFIGURED, Session
 from halfopen.edge.exchange import BACKLOG, Exchange
 from halfopen.edge.holdings import Holdings
 from halfopen.errors import WireError
-from halfopen.tunnelwire.configuration import Applied, NotApplied
+from halfopen.tunnelwire.configuration import NotApplied
 from halfopen.tunnelwire.exchange import Body, Broken, End, Refused, Reply, Request
-from halfopen.tunnelwire.quic.edge_streams import ConfigurationStream, EdgeCallStream, EdgeDataStream
+from halfopen.tunnelwire.quic.edge_streams import EdgeCallStream
 
 LOG: Final = logging.getLogger("halfopen.edge")
 
@@ -34,7 +35,6 @@ STREAMS: Final = 1_000
 
 _SAID: Final = 1.0  # s for which the end waits until what was said last is sent
 _CONTROL: Final = 0  # number of the control stream
-_NOTHING: Final = 0  # the error that is none
 
 
 class QuicLink(QuicConnectionProtocol):
@@ -50,10 +50,10 @@ class QuicLink(QuicConnectionProtocol):
         self.quic = quic
         self.peer = ""
         self._links = links
-        self._streams: dict[int, _Stream] = {}
-        self._configuring: dict[int, _Configuring] = {}
+        self._streams: dict[int, QuicStream] = {}
+        self._configuring: dict[int, Configuring] = {}
         self._calls: dict[int, EdgeCallStream] = {}
-        self._full: set[_Stream] = set()  # of which more waits than is welcome
+        self._full: set[QuicStream] = set()  # of which more waits than is welcome
         self._session = Session(holdings, arrivals, self)
         self._ending = False
         links.add(self)
@@ -119,12 +119,12 @@ class QuicLink(QuicConnectionProtocol):
         """As `holdings.Link`."""
         return len(self._streams)
 
-    def open(self, request: Request, exchange: Exchange) -> _Stream | None:
+    def open(self, request: Request, exchange: Exchange) -> QuicStream | None:
         """As `holdings.Link`."""
         if self._ending or self not in self._links or len(self._streams) >= STREAMS:
             return None
         number = self.quic.get_next_available_stream_id()
-        stream = self._streams[number] = _Stream(self, number, request, exchange)
+        stream = self._streams[number] = QuicStream(self, number, request, exchange)
         self.flush()
         return stream
 
@@ -133,7 +133,7 @@ class QuicLink(QuicConnectionProtocol):
         if self not in self._links:
             return None
         number = self.quic.get_next_available_stream_id()
-        configuring = self._configuring[number] = _Configuring(version, json.dumps(config).encode())
+        configuring = self._configuring[number] = Configuring(version, json.dumps(config).encode())
         self.quic.send_stream_data(number, configuring.wire.take_outgoing())
         self.flush()
         async with asyncio.timeout(CONFIGURED):
@@ -143,7 +143,7 @@ class QuicLink(QuicConnectionProtocol):
         """Send what is to be sent, once for all that is said meanwhile."""
         self._transmit_soon()
 
-    def fill(self, stream: _Stream) -> None:
+    def fill(self, stream: QuicStream) -> None:
         """A stream has more to send than is welcome: tell it once it has not."""
         self._full.add(stream)
 
@@ -168,7 +168,7 @@ class QuicLink(QuicConnectionProtocol):
             if (outcome := configuring.receive(data, end)) is not None:
                 del self._configuring[number]
                 self.quic.send_stream_data(number, b"", end_stream=True)
-                self.quic.stop_stream(number, _NOTHING)
+                self.quic.stop_stream(number, NOTHING)
                 configuring.tell(outcome)
         elif number % 4 == 0:
             self._on_call(number, data, end)
@@ -181,15 +181,15 @@ class QuicLink(QuicConnectionProtocol):
             self.quic.send_stream_data(number, call.take_outgoing(), end_stream=end)
         except WireError:
             end = True
-            self.quic.reset_stream(number, _NOTHING)
-            self.quic.stop_stream(number, _NOTHING)
+            self.quic.reset_stream(number, NOTHING)
+            self.quic.stop_stream(number, NOTHING)
         if end:
             self._calls.pop(number)
 
     def _take(self, number: int, size: int) -> None:
         self.quic.take(self.quic.stream(number), size)
 
-    def _on_replies(self, number: int, stream: _Stream, replies: list[Reply]) -> None:
+    def _on_replies(self, number: int, stream: QuicStream, replies: list[Reply]) -> None:
         for reply in replies:
             match reply:
                 case Body(data=data):
@@ -203,7 +203,7 @@ class QuicLink(QuicConnectionProtocol):
 
     def _close(self) -> None:
         if self in self._links:
-            self.quic.close(_NOTHING)
+            self.quic.close(NOTHING)
             super().transmit()
             self._gone("closed by the edge")
 
@@ -218,94 +218,3 @@ class QuicLink(QuicConnectionProtocol):
         self._configuring.clear()
         for number, stream in list(self._streams.items()):
             self._on_replies(number, stream, [Broken(reason, lost=True)])
-
-
-class _Configuring:
-    """A configuration on its way, of which `told` becomes the outcome."""
-
-    def __init__(self, version: int, config: bytes) -> None:
-        self.wire = ConfigurationStream(version, config)
-        self.told: asyncio.Future[Applied | NotApplied] = asyncio.get_running_loop().create_future()
-
-    def receive(self, data: bytes, end: bool) -> Applied | NotApplied | None:
-        outcome = self.wire.receive(data)
-        return NotApplied("ended without an answer") if end and outcome is None else outcome
-
-    def tell(self, outcome: Applied | NotApplied) -> None:
-        if not self.told.done():
-            self.told.set_result(outcome)
-
-
-class _Stream:
-    """As `exchange.Stream`."""
-
-    __slots__ = ("_ended", "_link", "_number", "_owed", "_quic", "_willing", "_written", "exchange", "wire")
-
-    def __init__(self, link: QuicLink, number: int, request: Request, exchange: Exchange) -> None:
-        self._link, self._number = link, number
-        self.exchange = exchange
-        self.wire = EdgeDataStream(request)
-        self._owed = 0  # bytes of the answer that were not taken yet
-        self._willing = True  # the visitor takes more
-        self._written = 0
-        self._ended = False  # the request, one way or the other
-        self._quic = link.quic.stream(number)
-        self._write(self.wire.opening, ends=not request.body)
-
-    @property
-    def unsent(self) -> int:
-        """Bytes that wait for the connector."""
-        return 0 if self._ended else self._written - int(self._quic.sender.highest_offset)
-
-    def send(self, data: bytes, ends: bool = False) -> bool:
-        if self._ended:
-            return True
-        self._write(data, ends)
-        self._link.flush()
-        if self.unsent > BACKLOG:
-            self._link.fill(self)
-            return False
-        return True
-
-    def _write(self, data: bytes, ends: bool) -> None:
-        self._written += len(data)
-        self._ended = ends
-        self._link.quic.send_stream_data(self._number, data, ends)
-
-    def unwanted(self) -> None:
-        """The connector takes no more of the request."""
-        if not self._ended:
-            self._ended = True
-            self.exchange.drained()
-
-    def came(self, size: int) -> None:
-        """So much of the answer has come."""
-        self._owed += size
-
-    def received(self, data: bytes) -> None:
-        """A piece of the answer."""
-        self._willing = self.exchange.received(data)
-
-    def taken(self) -> None:
-        """Let more come, where the visitor has taken what came."""
-        if self._willing and self._owed >= STREAM_WINDOW // 4:
-            self._link.quic.take(self._quic, self._owed)
-            self._owed = 0
-
-    def resume(self) -> None:
-        self._willing = True
-        self.taken()
-        self._link.flush()
-
-    def cancel(self) -> None:
-        self._link.done(self._number)
-        self.close(broken=True)
-        self._link.flush()
-
-    def close(self, broken: bool) -> None:
-        """Be done with it: what either side would still send is of no use."""
-        if not self._ended:
-            self._ended = True
-            self._link.quic.reset_stream(self._number, _NOTHING)
-        if broken and not self._quic.receiver.is_finished:
-            self._quic.receiver.stop(_NOTHING)

@@ -39,6 +39,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._deadline = self._loop.time() + ARRIVAL  # for what is waited for, as long as something is
         self._writable = True
+        self._said: list[bytes] = []  # what goes out together
         self._paused = False
         self._finishing = False
         self._untaken = 0  # bytes that waited for the visitor at the last look
@@ -109,11 +110,18 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def write(self, data: bytes) -> None:
-        """Send to the visitor."""
-        if self._transport is not None:
-            self._transport.write(data)
+        """Send to the visitor, at once with all that is said meanwhile."""
+        if not self._said:
+            self._loop.call_soon(self._say)
+        self._said.append(data)
+
+    def _say(self) -> None:
+        said, self._said = self._said, []
+        if said and self._transport is not None:
+            self._transport.writelines(said)
 
     def close(self) -> None:
         """Send what is written, and end."""
+        self._say()
         if self._transport is not None:
             self._transport.close()

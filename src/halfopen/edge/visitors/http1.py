@@ -193,6 +193,7 @@ class Http1(Connection):
         self._deadline = self.now + LINGERING
         self.unpause()
         if self._transport is not None and self._transport.can_write_eof():
+            self._say()
             self._transport.write_eof()
 
     def _refuse(self, page: Page) -> None:

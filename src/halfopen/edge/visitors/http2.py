@@ -24,7 +24,8 @@ from halfopen.edge.visitors.pseudo import asked
 from halfopen.edge.visitors.visit import Asked, Visit
 from halfopen.errors import WireError
 from halfopen.tunnelwire.headers import Header
-from halfopen.tunnelwire.http2.link import Limits, Link, plain
+from halfopen.tunnelwire.http2.blocks import plain
+from halfopen.tunnelwire.http2.link import Limits, Link
 
 if TYPE_CHECKING:
     import asyncio

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import cast
 
 from halfopen.edge.trust import NAMES
 from halfopen.testing.connectors.configuration import Configuration
@@ -31,7 +32,7 @@ class Http2Connection(Connection, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The edge has agreed on TLS."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's are none by name
         self._transport = transport
         self.flush()
 

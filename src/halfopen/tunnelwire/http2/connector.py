@@ -12,8 +12,9 @@ from halfopen.errors import WireError
 from halfopen.tunnelwire.configuration import ConfigurationSent
 from halfopen.tunnelwire.exchange import Answered, Body, Broken, End, Refused, Request
 from halfopen.tunnelwire.headers import Header, check
+from halfopen.tunnelwire.http2.blocks import plain
 from halfopen.tunnelwire.http2.events import ControlBytes, ControlEnded, Lost, Room
-from halfopen.tunnelwire.http2.link import Link, plain
+from halfopen.tunnelwire.http2.link import Link
 from halfopen.tunnelwire.http2.marks import (
     is_configuration,
     is_control,

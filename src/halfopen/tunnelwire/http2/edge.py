@@ -15,8 +15,9 @@ from halfopen.errors import WireError
 from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.exchange import Body, Broken, End, Kind, Refused, Reply, Request
 from halfopen.tunnelwire.headers import META, Header
+from halfopen.tunnelwire.http2.blocks import plain
 from halfopen.tunnelwire.http2.events import ControlBytes, ControlEnded, Lost, Room
-from halfopen.tunnelwire.http2.link import STREAMS, Link, plain
+from halfopen.tunnelwire.http2.link import STREAMS, Link
 from halfopen.tunnelwire.http2.marks import (
     CONFIGURATION_REQUEST,
     CONTROL_REQUEST,

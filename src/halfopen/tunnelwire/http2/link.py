@@ -6,22 +6,23 @@ and no stream has more bytes here than its window.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import h2.events
 from h2.config import H2Configuration
-from h2.connection import ConnectionState, H2Connection
+from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
-from hpack import Decoder, Encoder
 
-from halfopen.tunnelwire.headers import MOST, Header
+from halfopen.tunnelwire.headers import MOST
+from halfopen.tunnelwire.http2.blocks import LengthlessDecoder, PlainEncoder
 from halfopen.tunnelwire.http2.frames import PREFACE, FrameLengths
+from halfopen.tunnelwire.http2.streams import BusyConnection
 
 Told = TypeVar("Told")
 
@@ -65,22 +66,6 @@ PATIENCE: Final = 10.0
 """Seconds for which the answer is waited for."""
 
 
-class PlainEncoder(Encoder):
-    """Writes headers without Huffman's code: hpack takes time with the square of a value's length for it, 0.3 s for 60 kB."""
-
-    def encode(self, headers: Any, huffman: bool = False) -> bytes:
-        """As hpack does, but plainly."""
-        return super().encode(headers, huffman)
-
-
-class LengthlessDecoder(Decoder):
-    """Keeps Content-Length from h2, which ends the connection where a body is not as long, be it a 304's that has none."""
-
-    def decode(self, data: bytes, raw: bool = False) -> Any:
-        """As hpack does, without that header."""
-        return [header for header in super().decode(data, raw) if bytes(header[0]) != b"content-length"]
-
-
 class Link:
     """One end. Times are those of any clock that does not go back, in seconds."""
 
@@ -88,7 +73,7 @@ class Link:
         # Headers are checked before they come here (exchange.Request, headers.check), and those that come by who reads them: h2 would
         # look at each byte of them, and end the connection for one bad request.
         self._limits = limits
-        self.h2 = H2Connection(
+        self.h2 = BusyConnection(
             H2Configuration(
                 client_side=client,
                 header_encoding=None,
@@ -271,8 +256,3 @@ class Link:
         self._waiting.pop(stream, None)
         self._sending.discard(stream)
         self._ending.discard(stream)
-
-
-def plain(headers: Iterable[tuple[object, object]]) -> list[Header]:
-    """Headers of an event of h2, which are in bytes here."""
-    return [(bytes(name), bytes(value)) for name, value in headers]  # type: ignore[call-overload]

@@ -6,7 +6,7 @@ visitor who reads slowly would not hold up the connector.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from qh3.quic.configuration import QuicConfiguration
 from qh3.quic.connection import Limit, QuicConnection
@@ -105,12 +105,30 @@ class BoundedConnection(QuicConnection):
             original_destination_connection_id=original_destination_connection_id,
             retry_source_connection_id=retry_source_connection_id,
         )
+        self._ending: set[BoundedStream] = set()  # streams of which the end is not sent yet
         self._streams_finished = _Finished()  # type: ignore[assignment]
         if not configuration.is_client:
             self._local_max_stream_data_bidi_remote = _THEIR_WINDOW
             for name in ("_local_max_streams_bidi", "_local_max_streams_uni"):
                 limit = getattr(self, name)
                 setattr(self, name, _FixedLimit(limit.frame_type, limit.name, _THEIR_STREAMS))
+
+    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
+        """Send data on a stream, and its end."""
+        super().send_stream_data(stream_id, data, end_stream)
+        if end_stream:
+            self._ending.add(self.stream(stream_id))
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
+        """What is to be sent. The library takes a stream for over once all bytes of it have arrived, be its end not sent yet."""
+        self._ending = {stream for stream in self._ending if not stream.sender.buffer_is_empty}
+        held = [stream for stream in self._ending if stream.receiver.is_finished]
+        for stream in held:
+            stream.receiver.is_finished = False
+        sent = super().datagrams_to_send(now)
+        for stream in held:
+            stream.receiver.is_finished = True
+        return sent
 
     def is_open(self, number: int) -> bool:
         """Whether a stream is there, and not over at both ends."""

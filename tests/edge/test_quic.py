@@ -112,6 +112,23 @@ def test_one_that_is_not_taken_holds_up_no_other(pair: Pair) -> None:
     assert size(pair.went_on()) == 1000
 
 
+def test_an_end_that_is_said_before_the_bytes_are_acknowledged_is_sent(pair: Pair) -> None:
+    number = pair.server.get_next_available_stream_id()
+    pair.server.send_stream_data(number, b"request")
+    for data, _ in pair.server.datagrams_to_send(now=pair.now):
+        pair.client.receive_datagram(data, ADDRESS, now=pair.now)
+    pair.client.send_stream_data(number, b"answer", end_stream=True)
+    pair.server.send_stream_data(number, b"", end_stream=True)
+    pair.now += 1  # by then the bytes are acknowledged
+    pair.client.handle_timer(now=pair.now)
+    for data, _ in pair.client.datagrams_to_send(now=pair.now):
+        pair.server.receive_datagram(data, ADDRESS, now=pair.now)
+    pair.went_on()
+    came = [each for each in iter(pair.client.next_event, None) if isinstance(each, StreamDataReceived)]
+    assert [(each.data, each.end_stream) for each in came] == [(b"request", False), (b"", True)]
+    assert not pair.server.is_open(number)
+
+
 def test_who_sends_beyond_a_window_is_cut_off(pair: Pair) -> None:
     pair.client.send_stream_data(0, b"")
     pair.client._streams[0].max_stream_data_remote = 1 << 40

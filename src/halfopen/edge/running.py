@@ -116,8 +116,8 @@ class RunningEdge:
         end = asyncio.get_running_loop().time() + DRAINING
         while self._visitors.present and not stop.is_set() and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.05)
-        if self._visitors.present:
-            LOG.warning("%d visitors are cut off", len(self._visitors.present))
+        if left := len(self._visitors.present):
+            LOG.warning("%d visitor%s cut off", left, " is" if left == 1 else "s are")
 
 
 async def run(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
-from halfopen.edge.visitors import arrival, connection
+from halfopen.edge.seldom import Seldom
+from halfopen.edge.visitors import arrival, connection, visit
 from halfopen.tunnelwire.exchange import Answered, Broken, End, Kind, Refused
 from tests.edge.playing import HOST, Client, Connector, play
 
@@ -196,8 +198,14 @@ def test_an_upload_waits_for_the_connector() -> None:
     (b"GET / HTTP/1.1\r\nHost: other.example.com\r\n\r\n", 404), (b"GET / HTTP/1.1\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: management.argotunnel.com\r\n\r\n", 404), (b"nonsense\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: app.example.com\r\nHost: other\r\n\r\n", 400),
-    (b"CONNECT app.example.com:443 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
-    (b"GET http://app.example.com/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"CONNECT app.example.com:443 HTTP/1.1\r\n" + HOST + b"\r\n", 501), (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"GET http://other.example.com/ HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    (b"GET http://app.example.com/ HTTP/1.1\r\n\r\n", 400), (b"GET http:///a HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"GET http://app.example.com/ HTTP/1.1\r\n" + HOST + b"Host: other\r\n\r\n", 400),
+    (b"GET http://user@app.example.com/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"GET ftp://app.example.com/ HTTP/1.1\r\n" + HOST + b"\r\n", 400), (b"GET app.example.com:80 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: user@app.example.com\r\n\r\n", 400),
+    (b"GET http://management.argotunnel.com/ping HTTP/1.1\r\n" + HOST + b"\r\n", 404),
     (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400),
     (b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 70_000 + b"\r\n\r\n", 431),
@@ -209,6 +217,63 @@ def test_what_no_connector_gets(request_: bytes, status: int) -> None:
         assert head.startswith(b"HTTP/1.1 %d " % status)
         assert b"id " in await client.rest()
         assert not connector.asked
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("target", "host", "path"), [
+    (b"http://app.example.com/a?b=c", b"app.example.com", b"/a?b=c"), (b"HTTPS://App.example.com:81", b"App.example.com:81", b"/"),
+    (b"http://app.example.com?b", b"app.example.com", b"/?b"), (b"http://app.example.com//user@x/", b"app.example.com", b"//user@x/"),
+])  # fmt: skip
+def test_the_host_of_a_target_counts(target: bytes, host: bytes, path: bytes) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"GET " + target + b" HTTP/1.1\r\nHost: management.argotunnel.com\r\n\r\n")
+        asked = await connector.next()
+        assert (asked.request.host, asked.request.path) == (host, path)
+        assert b"host" not in asked.headers
+
+    play(scene)
+
+
+def test_every_answer_has_the_id_that_the_origin_was_told() -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        for reply in (
+            Answered(200, ((b"CF-Ray", b"forged"), (b"Content-Length", b"0"))),
+            Refused("no origin"),
+        ):
+            client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            asked = await connector.next()
+            asked.exchange.reply(reply)
+            asked.exchange.reply(End())
+            ray = asked.headers[b"cf-ray"]
+            head = await client.head()
+            assert head.lower().count(b"cf-ray") == 1
+            assert b"cf-ray: " + ray + b"\r\n" in head
+        assert b"id " + ray + b"<" in await client.rest()
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("reply", "words"), [
+    (Refused("dial tcp:\nrefused"), "502 for app.example.com (id {}): dial tcp: refused"), (Refused(""), "The origin does not answer"),
+    (Broken("gone"), "502 for app.example.com (id {}): gone"), (Answered(199), "its answer is none"),
+    (None, "503 for app.example.com (id {}): The tunnel is down"),
+])  # fmt: skip
+def test_the_log_says_why_there_is_no_answer(
+    reply: Answered | Refused | Broken | None, words: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(visit, "SELDOM", Seldom())
+    caplog.set_level(logging.INFO)
+
+    async def scene(connector: Connector, client: Client) -> None:
+        if reply is None:
+            connector.lines.clear()
+        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        if reply is not None:
+            (await connector.next()).exchange.reply(reply)
+        page = await client.rest()
+        (record,) = caplog.records
+        assert words.format(page.partition(b"cf-ray: ")[2].split()[0].decode()) in record.message
 
     play(scene)
 
@@ -264,7 +329,7 @@ def test_an_answer_is_as_long_as_it_says_or_the_connection_ends(
             return
         client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
         (await connector.next()).answer(204)
-        assert await client.head() == b"HTTP/1.1 204 No Content\r\n\r\n"
+        assert (await client.head()).startswith(b"HTTP/1.1 204 No Content\r\n")
 
     play(scene)
 

@@ -45,6 +45,10 @@ class Page:
 
 BAD: Final = Page(400, "Not a request", "What came cannot be read as HTTP.")
 TOO_LONG: Final = Page(431, "Too much in the headers", "The headers of the request are too long.")
+NO_PROXY: Final = Page(501, "No connections through here", "CONNECT is asked of proxies, which this is not.")
+NO_SITE: Final = Page(
+    400, "About no site", "A request for * asks about the server itself, not about a site that it leads to."
+)
 STALLED: Final = Page(408, "Nothing more came", "The rest of the request was waited for in vain.")
 MISDIRECTED: Final = Page(
     421, "Not on this connection", "The certificate of this connection does not speak for the hostname."
@@ -118,7 +122,7 @@ class Front:
         kept += (
             (b"x-forwarded-for", chain),
             (b"cf-connecting-ip", visitor),
-            (b"cf-ray", f"{identifier}-{self.holdings.colo}".encode()),
+            (b"cf-ray", identifier.encode()),
         )
         return kept
 
@@ -140,8 +144,8 @@ class Front:
         return sorted(links, key=lambda link: link.load) or DOWN
 
     def identifier(self) -> str:
-        """An id for a request, which its visitor and the origin are told."""
-        return secrets.token_hex(8)
+        """An id for a request, which its visitor, the origin and, where there is no answer, the log are told."""
+        return f"{secrets.token_hex(8)}-{self.holdings.colo}"
 
 
 def bare(host: str) -> str:

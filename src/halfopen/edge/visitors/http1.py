@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -24,6 +25,7 @@ LINGERING: Final = 2.0
 AHEAD: Final = 100
 """Requests that may wait for the answers to earlier ones of their connection."""
 
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]+)(.*)")  # a target with a host (RFC 9112, 3.2.2)
 _LINES: Final = {each.value: b"HTTP/1.1 %d %b\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
 
 
@@ -227,15 +229,13 @@ class _Turn:
         self.early = b""
         method = parser.get_method()
         named = dict(headers)
-        host = named.get(b"host", b"")
-        if len([name for name, _ in headers if name == b"host"]) > 1:
-            host = b""
+        host, path = _place([value for name, value in headers if name == b"host"], target, self._modern)
         websocket = False
         if b"upgrade" in named:
             websocket = method == b"GET" and named[b"upgrade"].lower() == b"websocket"
             self.closes = True  # what follows is not read as a request
         body = not websocket and (b"content-length" in named or b"transfer-encoding" in named)
-        asked = Asked(method, host, target, headers, body, websocket)
+        asked = Asked(method, host, path, headers, body, websocket)
         self.visit = Visit(connection.front, connection.peer, asked, self)
 
     def head(self, status: int, headers: Sequence[Header], sized: bool) -> None:
@@ -284,3 +284,15 @@ class _Turn:
     def drained(self) -> None:
         """As `visit.Answering`."""
         self._connection.drained()
+
+
+def _place(hosts: Sequence[bytes], target: bytes, modern: bool) -> tuple[bytes, bytes]:
+    """Host and path of a request; no host where none or more than one is told. One in the target counts (RFC 9112, 3.2.2)."""
+    host = hosts[0] if len(hosts) == 1 else b""
+    whole = _ABSOLUTE.fullmatch(target)
+    if whole is None:
+        return host, target
+    if not host and (hosts or modern):  # wanted all the same (RFC 9112, 3.2)
+        return b"", target
+    path = whole[2]
+    return whole[1], path if path[:1] == b"/" else b"/" + path

@@ -28,6 +28,8 @@ def asked(headers: list[Header], body: bool) -> Asked:
     hosts = {value for name, value in rest if name == b"host"}
     if b":authority" in told:
         hosts.add(told[b":authority"])
+    if told.get(b":method") == b"CONNECT":  # has no path; it is refused for what it is
+        return Asked(b"CONNECT", b"", b"", rest, body)
     if len(hosts) != 1:
         raise WireError("one host must be named, and only one")
     if told.get(b":scheme") not in _SCHEMES or not told.get(b":method") or not told.get(b":path"):

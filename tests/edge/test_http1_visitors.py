@@ -10,7 +10,7 @@ import pytest
 from halfopen.edge.seldom import Seldom
 from halfopen.edge.visitors import arrival, connection, visit
 from halfopen.tunnelwire.exchange import Answered, Broken, End, Kind, Refused
-from tests.edge.playing import HOST, Client, Connector, play
+from tests.edge.playing import HOST, Client, Connector, leave, play
 
 
 def test_a_request_and_its_answer_and_the_next_on_the_same_connection() -> None:
@@ -139,11 +139,74 @@ def test_after_an_upgrade_bytes_are_copied_unread() -> None:
     play(scene)
 
 
-def test_a_visitor_that_leaves_is_told_to_the_connector() -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_visitor_that_sends_no_more_gets_what_it_asked_for(count: int) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send((b"GET /1 HTTP/1.1\r\n" + HOST + b"\r\n") * count)
+        client.writer.write_eof()
+        for _ in range(count - 1):
+            (await connector.next()).answer(200, [(b"Content-Length", b"3")], b"one")
+            await client.head()
+            assert await client.reader.readexactly(3) == b"one"
+        last = await connector.next()
+        await asyncio.sleep(0.1)  # it has ended by now
+        last.answer(200, [(b"Content-Length", b"4")], b"last")
+        await client.head()
+        assert await client.rest() == b"last"
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"Content-Length: 3\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"]
+)
+def test_a_visitor_that_sends_no_more_of_half_a_request_is_gone(sent: bytes) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"POST / HTTP/1.1\r\n" + HOST + sent)
+        asked = await connector.next()
+        client.writer.write_eof()
+        assert await client.rest() == b""
+        assert asked.cancelled
+        assert not asked.ended
+
+    play(scene)
+
+
+def test_a_page_for_who_sends_no_more_is_whole() -> None:
+    async def scene(_: Connector, client: Client) -> None:
+        client.send(b"nonsense\r\n\r\n")
+        client.writer.write_eof()
+        assert b"</html>" in await client.rest()
+
+    play(scene)
+
+
+def test_after_an_upgrade_each_side_may_end_first() -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"GET /ws HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        asked = await connector.next()
+        asked.exchange.reply(Answered(101, ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"))))
+        await client.head()
+        client.writer.write_eof()
+        while not asked.ended:
+            await asyncio.sleep(0.01)
+        asked.exchange.received(b"more")
+        asked.exchange.reply(End())
+        assert await client.rest() == b"more"
+
+    play(scene)
+
+
+def test_a_visitor_that_leaves_is_told_to_the_connector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrival, "LOOK", 0.05)
+
     async def scene(connector: Connector, client: Client) -> None:
         client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
         asked = await connector.next()
-        client.writer.close()
+        client.writer.write_eof()
+        await asyncio.sleep(0.1)
+        assert not asked.cancelled
+        leave(client.writer)
         while not asked.cancelled:
             await asyncio.sleep(0.01)
 

@@ -14,7 +14,7 @@ import pytest
 from halfopen import descriptors
 from halfopen.edge.visitors import arrival, connection, http1
 from halfopen.tunnelwire.exchange import Answered, End
-from tests.edge.playing import HOST, Client, Connector, edge, play, run, until
+from tests.edge.playing import HOST, Client, Connector, edge, leave, play, run, until
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +170,7 @@ def test_answers_that_are_not_taken_are_not_asked_for_in_advance(monkeypatch: py
                 asked.answer(200, [(b"Content-Length", b"4000000")], bytes(4_000_000))
                 taken += 1
         assert taken < 10  # what the system's buffers hold, and one more
-        client.writer.transport.abort()
+        leave(client.writer)
 
     play(scene)
 
@@ -208,7 +208,7 @@ def test_no_more_than_there_is_room_for_and_idle_ones_make_room(caplog: pytest.L
             await connector.next()
             assert len([record for record in caplog.records if "visitors" in record.message]) == 1
             for client in (*clients, *late, another):
-                client.writer.transport.abort()
+                leave(client.writer)
 
     caplog.set_level(logging.WARNING)
     run(scene())

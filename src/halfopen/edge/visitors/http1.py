@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections import deque
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -17,6 +18,8 @@ from halfopen.errors import WireError
 from halfopen.tunnelwire.headers import Header
 
 if TYPE_CHECKING:
+    import asyncio
+
     from halfopen.edge.visitors.arrival import Visitors
 
 LINGERING: Final = 2.0
@@ -25,6 +28,7 @@ LINGERING: Final = 2.0
 AHEAD: Final = 100
 """Requests that may wait for the answers to earlier ones of their connection."""
 
+_CLOSED: Final = 7  # TCP_CLOSE, of Linux
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]+)(.*)")  # a target with a host (RFC 9112, 3.2.2)
 _LINES: Final = {each.value: b"HTTP/1.1 %d %b\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
 
@@ -42,6 +46,7 @@ class Http1(Connection):
         self._begun = False  # whether the first of them has: not before the last answer is taken
         self._heard = 0.0
         self._refused = False
+        self._half = False  # whether the visitor sends no more
         self._raw: Visit | None = None
 
     # --- the connection
@@ -64,11 +69,19 @@ class Http1(Connection):
             self._refuse(TOO_LONG if self._size > LONGEST_HEADERS else BAD)
 
     def eof_received(self) -> bool:
-        """The visitor sends no more: after an upgrade the other direction goes on."""
+        """The visitor sends no more. What it has asked for whole is answered, and after an upgrade the other direction goes on; TLS knows
+        no such half."""
+        self._say()
+        if self._transport is None or not self._transport.can_write_eof():
+            return False
         if self._raw is not None:
             self._raw.send(b"", True)
-            return True
-        return False
+        elif self._turns and self._turns[-1].whole and not self._refused:
+            self._turns[-1].closes = True
+        else:
+            return False
+        self._half = True
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The visitor is gone: connectors are told."""
@@ -92,6 +105,8 @@ class Http1(Connection):
     def look(self, now: float) -> None:
         """See whether the visitor is waited for in vain."""
         super().look(now)
+        if self._half and self._transport is not None and _is_gone(self._transport):
+            self._transport.abort()
         if self._turns and not self._paused and self._turns[0].visit.waits and now - self._heard > UPLOAD:
             self._turns[0].visit.stall()
 
@@ -296,3 +311,9 @@ def _place(hosts: Sequence[bytes], target: bytes, modern: bool) -> tuple[bytes, 
         return b"", target
     path = whole[2]
     return whole[1], path if path[:1] == b"/" else b"/" + path
+
+
+def _is_gone(transport: asyncio.Transport) -> bool:
+    """Whether a connection on which nothing more is read was reset: loops would not notice before they write."""
+    state: bytes = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    return state[0] == _CLOSED

@@ -266,6 +266,8 @@ def test_an_upload_waits_for_the_connector() -> None:
     (b"GET http://app.example.com/ HTTP/1.1\r\n\r\n", 400), (b"GET http:///a HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     (b"GET http://app.example.com/ HTTP/1.1\r\n" + HOST + b"Host: other\r\n\r\n", 400),
     (b"GET http://user@app.example.com/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"GET / HTTP/2.0\r\n" + HOST + b"\r\n", 400), (b"GET / HTTP/0.9\r\n" + HOST + b"\r\n", 400),
+    (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n", 400),
     (b"GET ftp://app.example.com/ HTTP/1.1\r\n" + HOST + b"\r\n", 400), (b"GET app.example.com:80 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: user@app.example.com\r\n\r\n", 400),
     (b"GET http://management.argotunnel.com/ping HTTP/1.1\r\n" + HOST + b"\r\n", 404),
@@ -273,13 +275,87 @@ def test_an_upload_waits_for_the_connector() -> None:
     (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400),
     (b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 70_000 + b"\r\n\r\n", 431),
 ])  # fmt: skip
-def test_what_no_connector_gets(request_: bytes, status: int) -> None:
+def test_what_no_connector_gets(request_: bytes, status: int, caplog: pytest.LogCaptureFixture) -> None:
     async def scene(connector: Connector, client: Client) -> None:
         client.send(request_)
         head = await client.head()
         assert head.startswith(b"HTTP/1.1 %d " % status)
         assert b"id " in await client.rest()
         assert not connector.asked
+        assert not caplog.records
+
+    play(scene)
+
+
+BAD_CHUNK = (
+    b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0x3\r\nabc\r\n0\r\n\r\n"
+)
+
+
+def test_a_body_that_cannot_be_read_is_given_up() -> None:
+    async def before(connector: Connector, client: Client) -> None:
+        client.send(BAD_CHUNK)
+        asked = await connector.next()
+        assert b" 400 " in await client.head()
+        await client.rest()
+        assert asked.cancelled
+        assert not asked.ended
+
+    async def within(connector: Connector, client: Client) -> None:
+        client.send(BAD_CHUNK[:-20])
+        asked = await connector.next()
+        asked.exchange.reply(Answered(200))
+        asked.exchange.received(b"half")
+        await client.head()
+        client.send(BAD_CHUNK[-20:])
+        assert await client.rest() == b"4\r\nhalf\r\n"
+        assert asked.cancelled
+
+    async def behind(connector: Connector, client: Client) -> None:
+        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n" + BAD_CHUNK)
+        asked = await connector.next()
+        await asyncio.sleep(0.05)
+        asked.answer(200, [(b"Content-Length", b"2")], b"ok")
+        await client.head()
+        assert await client.rest() == b"ok"
+        assert connector.asked == [asked]
+
+    for scene in (before, within, behind):
+        play(scene)
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("cut", [0, 1, 3])
+def test_a_request_with_a_body_is_not_upgraded(protocol: bytes, body: bytes, cut: int) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        whole = (
+            b"POST / HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n" + body
+        )
+        client.send(whole[: len(whole) - cut])
+        asked = await connector.next()
+        assert asked.request.kind is Kind.HTTP
+        assert asked.ended == (not cut)
+        client.send(whole[len(whole) - cut :])
+        while not asked.ended:
+            await asyncio.sleep(0.01)
+        assert asked.body == b"abc"
+        asked.answer(200, [(b"Content-Length", b"2")], b"ok")
+        assert b"Connection: close" in await client.head()
+        assert await client.rest() == b"ok"
+
+    play(scene)
+
+
+def test_who_does_not_ask_for_an_upgrade_of_the_connection_gets_none() -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\n\r\n")
+        asked = await connector.next()
+        assert asked.request.kind is Kind.HTTP
+        asked.exchange.reply(Answered(101))
+        assert b" 502 " in await client.head()
 
     play(scene)
 
@@ -400,7 +476,7 @@ def test_an_answer_is_as_long_as_it_says_or_the_connection_ends(
 FORGED = (
     b"Cf-Cloudflared-Proxy-Connection-Upgrade: update-configuration\r\nCf-Cloudflared-Proxy-Src: x\r\nCf-Int-A: x\r\n"
     b"Cf-Proxy-B: x\r\nCf-Connecting-IP: 203.0.113.9\r\nCf-Ray: x\r\nCf-Warp-Tag-Id: x\r\nX-Forwarded-For: 203.0.113.9\r\n"
-    b"X-Forwarded-Proto: https\r\nConnection: x-named\r\nX-Named: x\r\n"
+    b"Cf_Connecting_Ip: 203.0.113.9\r\nCF-RAY: x\r\nX-Forwarded-Proto: https\r\nConnection: x-named\r\nX-Named: x\r\n"
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from h2.errors import ErrorCodes
 
-from halfopen.edge.front import Page
+from halfopen.edge.front import STALLED, Page
 from halfopen.edge.visitors.connection import TAKING, UPLOAD
 from halfopen.edge.visitors.visit import Asked, Visit
 from halfopen.tunnelwire.headers import Header
@@ -87,7 +87,7 @@ class Stream:
             self.broken()
             self.visit.cancel()
         elif self.visit.waits and not self._owed and now - self._heard > UPLOAD:
-            self.visit.stall()
+            self.visit.spoil(STALLED)
 
     # --- the answer
 

@@ -21,7 +21,6 @@ from halfopen.edge.front import (
     NO_PROXY,
     NO_SITE,
     REFUSED,
-    STALLED,
     Front,
     Page,
     Peer,
@@ -172,10 +171,14 @@ class Visit:
         self._cancel_stream()
         self._end()
 
-    def stall(self) -> None:
-        """What it waits for has not come."""
+    def spoil(self, page: Page) -> None:
+        """The rest of it does not come, or is none: a page says so where the answer has not begun."""
         self._cancel_stream()
-        self.refuse(STALLED)
+        if self._answered:
+            self._end()
+            self._answering.broken()
+        else:
+            self.refuse(page)
 
     def refuse(self, page: Page, reason: str = "") -> None:
         """Answer with a page; where it is for want of a connector or an origin the log says so, with the `reason` or the page's words."""

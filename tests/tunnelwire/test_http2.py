@@ -147,6 +147,19 @@ def test_a_configuration() -> None:
     assert ends.edge.capacity() == STREAMS - 1
 
 
+def test_configurations_that_are_answered_in_another_order() -> None:
+    ends = Ends()
+    first, second = ends.edge.configure(1, b"{}"), ends.edge.configure(2, b"{}")
+    came = ends.to_connector()
+    for each in reversed(came):
+        ends.connector.applied(each.stream, each.configuration.version)
+    assert ends.to_edge() == [Configured(second, Applied(2, "")), Configured(first, Applied(1, ""))]
+    silent = ends.edge.configure(3, b"{}")
+    ends.to_connector()
+    ends.edge.give_up(silent)
+    assert ends.edge.capacity() == STREAMS - 1
+
+
 def test_a_configuration_larger_than_the_window() -> None:
     config = b'"%b"' % (b"x" * (3 * STREAM_WINDOW))
     ends = Ends()

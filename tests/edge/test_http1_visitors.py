@@ -66,6 +66,19 @@ def test_an_old_client_reads_to_the_end() -> None:
     play(scene)
 
 
+def test_an_old_client_is_not_told_to_go_on() -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"PUT / HTTP/1.0\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+        asked = await connector.next()
+        client.send(b"a")
+        while not asked.ended:
+            await asyncio.sleep(0.01)
+        asked.answer(200, [])
+        assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+
+    play(scene)
+
+
 def test_bodies_in_pieces_and_of_known_length() -> None:
     async def scene(connector: Connector, client: Client) -> None:
         client.send(

@@ -326,7 +326,8 @@ class _Turn:
 
     def go_on(self) -> None:
         """As `visit.Answering`."""
-        self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._modern:  # others know no such answer (RFC 9110, 10.1.1)
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def drained(self) -> None:
         """As `visit.Answering`."""

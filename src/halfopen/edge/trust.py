@@ -141,11 +141,8 @@ class Trust:
         except (OSError, ValueError, TypeError) as error:
             raise UsageError("edge", key_file, f"the key of {AUTHORITY} ({error})") from None
         if mode & 0o077:
-            raise UsageError(
-                "edge",
-                key_file,
-                f"a key that its owner alone may use (mode {mode:04o}; chmod 600 {key_file})",
-            )
+            words = f"a key that its owner alone may use (mode {mode:04o}; chmod 600 {key_file})"
+            raise UsageError("edge", key_file, words)
         if not isinstance(loaded, ec.EllipticCurvePrivateKey):
             raise UsageError("edge", key_file, f"the key of {AUTHORITY}, of an elliptic curve")
         return _certificate(certificate), loaded

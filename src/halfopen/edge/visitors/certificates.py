@@ -150,10 +150,8 @@ def _files(folder: Path) -> Iterator[tuple[Path, Facts]]:
     for path in sorted(folder.iterdir()):
         certificate = path / "fullchain.pem" if path.is_dir() else path
         if certificate.suffix == ".pem" and certificate.exists():
-            yield (
-                certificate,
-                tuple(_fact(each) for each in (certificate, _key_of(certificate)) if each.exists()),
-            )
+            both = certificate, _key_of(certificate)
+            yield certificate, tuple(_fact(each) for each in both if each.exists())
 
 
 def _fact(path: Path) -> tuple[int, int, int]:

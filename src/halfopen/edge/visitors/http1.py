@@ -87,16 +87,14 @@ class Http1(Connection):
         """The visitor sends no more. What it has asked for whole is answered, and after an upgrade the other direction goes on; TLS knows
         no such half."""
         self._say()
-        if self._transport is None or not self._transport.can_write_eof():
-            return False
         if self._raw is not None:
             self._raw.send(b"", True)
         elif self._turns and self._turns[-1].whole and not self._refused:
             self._turns[-1].closes = True
         else:
             return False
-        self._half = True
-        return True
+        self._half = self._transport is not None and self._transport.can_write_eof()
+        return self._half
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The visitor is gone: connectors are told."""
@@ -348,5 +346,7 @@ def _place(hosts: Sequence[bytes], target: bytes, modern: bool) -> tuple[bytes, 
 
 def _is_gone(transport: asyncio.Transport) -> bool:
     """Whether a connection on which nothing more is read was reset: loops would not notice before they write."""
+    if transport.is_closing():
+        return False
     state: bytes = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
     return state[0] == _CLOSED

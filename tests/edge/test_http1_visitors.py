@@ -518,6 +518,27 @@ def test_a_trusted_proxy_tells_of_the_visitor() -> None:
     play(scene, ["127.0.0.0/8"])
 
 
+@pytest.mark.parametrize(
+    ("told", "visitor"),
+    [
+        (b"6.6.6.6, 203.0.113.9", b"203.0.113.9"),  # the first is what the visitor made up
+        (b"203.0.113.9, 127.0.0.7", b"203.0.113.9"),  # two proxies, both trusted
+        (b"203.0.113.9:4711", b"203.0.113.9"),
+        (b"2001:db8::7", b"2001:db8::7"),
+        (b"127.0.0.9", b"127.0.0.9"),  # a proxy asks itself
+        (b"6.6.6.6, nobody", b"127.0.0.1"),
+    ],
+)
+def test_a_visitor_behind_a_proxy_does_not_choose_who_it_is(told: bytes, visitor: bytes) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"X-Forwarded-For: " + told + b"\r\n\r\n")
+        asked = await connector.next()
+        assert asked.headers[b"cf-connecting-ip"] == visitor
+        assert asked.headers[b"x-forwarded-for"] == told + b", 127.0.0.1"
+
+    play(scene, ["127.0.0.0/8"])
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost:"])
 def test_who_says_nothing_is_not_waited_for(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrival, "ARRIVAL", 0.2)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
+from halfopen.api.proxies import Network, outermost, trusts
+from halfopen.api.proxies import address as read_address
 from halfopen.edge.holdings import Holdings, Link
 from halfopen.edge.metrics import NOWHERE, EdgeMetrics, Route
 from halfopen.tunnels import names
 from halfopen.tunnelwire.headers import Header
 from halfopen.tunnelwire.visitor import from_visitor, is_management
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{status} {words}</title>
 <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:10vh auto;padding:0 1rem}}small{{color:#666}}</style>
@@ -100,10 +99,9 @@ class Front:
 
     def peer(self, address: str, names: frozenset[str] | None = None) -> Peer:
         """Who comes from an address; over TLS with the names of the certificate that it was shown."""
-        known = ipaddress.ip_address(address)
         return Peer(
             address.encode(),
-            any(known in network for network in self.trusted),
+            trusts(self.trusted, read_address(address)),
             b"http" if names is None else b"https",
             names,
         )
@@ -116,7 +114,8 @@ class Front:
             before = [value for name, value in kept if name == b"x-forwarded-for"]
             kept = [each for each in kept if each[0] != b"x-forwarded-for"]
             chain = b", ".join([*before, chain])
-            visitor = chain.split(b",")[0].strip()
+            told, _ = outermost(b",".join(before).decode("latin-1").split(","), self.trusted)
+            visitor = visitor if told is None else str(told).encode()
         if not (peer.trusted and any(name == b"x-forwarded-proto" for name, _ in kept)):
             kept.append((b"x-forwarded-proto", peer.scheme))
         kept += (

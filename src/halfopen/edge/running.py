@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from halfopen.api.proxies import Network
 from halfopen.descriptors import allow
 from halfopen.edge.connectors.listening import Connectors
-from halfopen.edge.front import Front, Network
+from halfopen.edge.front import Front
 from halfopen.edge.holdings import Holdings
 from halfopen.edge.metrics import EdgeMetrics
 from halfopen.edge.registry import Registry

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -14,8 +14,10 @@ import uvloop
 from halfopen.edge.connectors import arrivals
 from halfopen.edge.connectors.arrivals import Arrivals
 from halfopen.edge.connectors.greeting import Greeting
+from halfopen.edge.connectors.http2 import Http2Link
 from halfopen.edge.door import Door
 from halfopen.edge.trust import NAMES, Trust
+from tests.edge.test_hostile import Wire
 
 
 class Arrival:
@@ -57,6 +59,30 @@ def test_who_does_not_register_is_let_go(monkeypatch: pytest.MonkeyPatch) -> Non
         await asyncio.sleep(0.2)
         assert late.ended == ["not registered in time"]
         assert not registered.ended
+
+    asyncio.run(scene())
+
+
+class Stranger(Wire):
+    """A connection of somebody who has not registered."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("127.0.0.1", 1)
+
+
+def test_who_says_much_before_it_registers_is_let_go() -> None:
+    async def scene() -> None:
+        nobody: Any = None
+        link = Http2Link(nobody, Arrivals(), set())
+        wire = Stranger(link)
+        link.connection_made(wire)
+        padding = b"\0\x40\0\xfe\0\0\0\0\0" + bytes(1 << 14)  # a frame that means nothing
+        for _ in range(3):
+            link.data_received(padding)
+        assert not wire.closed
+        link.data_received(padding)
+        assert wire.closed
+        link.connection_lost(None)
 
     asyncio.run(scene())
 

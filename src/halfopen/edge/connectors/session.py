@@ -64,6 +64,8 @@ class Session:
         self._registering: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._leaves = self._over = False
+        self.registered = False
+        """Whether a connector has, ever."""
         arrivals.come(carrier)
 
     def receive(self, piece: bytes) -> None:
@@ -149,6 +151,7 @@ class Session:
             self._end_in(REFUSED, "refused")
             return
         self._holding = holding
+        self.registered = True
         self._arrivals.gone(self._carrier)
         self._control.registered(answer.connection, self._holdings.colo, answer.remotely_managed)
         self._answer()

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from halfopen.edge.front import NOWHERE, Front
+from halfopen.edge.front import Front
 from halfopen.edge.holdings import Holdings
-from halfopen.edge.metrics import Route
+from halfopen.edge.metrics import NOWHERE, Route
 
 
 class Everywhere:

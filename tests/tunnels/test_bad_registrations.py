@@ -19,7 +19,7 @@ from tests.tunnels.world import World, asked
 
 @pytest.mark.parametrize("more", [
     {"version": "1\0"}, {"arch": "\ud800"}, {"features": ("a", "b\0")}, {"features": ("f",) * 65}, {"origin_ip": "192.0.2.1\0"},
-    {"version": "v" * 65}, {"connector": "c" * 37}, {"connector": "\0"}, {"tunnel": "\0"}, {"conn_index": 70_000}, {"conn_index": -1},
+    {"version": "v" * 65}, {"connector": "c" * 37}, {"connector": "\0"}, {"tunnel": "\0"}, {"conn_index": 70_000}, {"conn_index": 32}, {"conn_index": -1},
 ])  # fmt: skip
 def test_text_that_no_database_takes_is_refused_alone(world: World, more: dict[str, Any]) -> None:
     session = world.edge()

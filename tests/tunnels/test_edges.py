@@ -57,7 +57,7 @@ def test_news_wait_until_there_is_some_or_the_time_is_up(tenant: Server, edge: P
 
 
 @pytest.mark.parametrize(("more", "words"), [
-    ({"conn_index": 256}, "conn_index"), ({"conn_index": -1}, "conn_index"), ({"tunnel": "x"}, "tunnel"),
+    ({"conn_index": 32}, "conn_index"), ({"conn_index": -1}, "conn_index"), ({"tunnel": "x"}, "tunnel"),
     ({"connector": 5}, "connector"), ({"secret": "%"}, "secret"), ({"version": "v" * 65}, "version"),
     ({"features": ["f"] * 65}, "features"), ({"origin_ip": "i" * 46}, "origin_ip"), ({"account": "a" * 33}, "account"),
     ({"origin_ip": "no address"}, "origin_ip"), ({"origin_ip": "127.0.0.1:7844"}, "origin_ip: 127.0.0.1:7844 is no address"),

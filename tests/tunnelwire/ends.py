@@ -10,12 +10,20 @@ from h2.connection import H2Connection
 from halfopen.tunnelwire.exchange import Answered, End, Kind, Request
 from halfopen.tunnelwire.http2.blocks import PlainEncoder
 from halfopen.tunnelwire.http2.connector import Asked, ConnectorConnection, ControlOpened
-from halfopen.tunnelwire.http2.edge import EdgeConnection
+from halfopen.tunnelwire.http2.edge import EdgeConnection, EdgeEvent
 from halfopen.tunnelwire.http2.events import Lost, Room
 
 GET = Request(Kind.HTTP, b"app.example", path=b"/a?b", headers=((b"accept", b"*/*"),))
 POST = Request(Kind.HTTP, b"app.example", b"POST", headers=((b"content-type", b"text/plain"),), body=True)
 OK = Answered(200, ((b"Content-Type", b"text/plain"), (b"Set-Cookie", b"a=1"), (b"Set-Cookie", b"b=2")))
+
+
+def received(edge: EdgeConnection, data: bytes) -> list[EdgeEvent]:
+    """What an edge tells of bytes, however many turns they take."""
+    events = edge.receive(data, now=0)
+    while edge.behind:
+        events += edge.receive(b"", now=0)
+    return events
 
 
 class Ends:
@@ -32,7 +40,7 @@ class Ends:
         return self._told(self.connector.receive(self.edge.take_outgoing(), now=0))
 
     def to_edge(self) -> list[Any]:
-        return self._told(self.edge.receive(self.connector.take_outgoing(), now=0))
+        return self._told(received(self.edge, self.connector.take_outgoing()))
 
     def _told(self, events: list[Any]) -> list[Any]:
         return [event for event in events if not isinstance(event, Room)]
@@ -59,7 +67,7 @@ class Peer:
 
     def events(self) -> list[Any]:
         self.h2.receive_data(self.edge.take_outgoing())
-        events = self.edge.receive(self.h2.data_to_send(), now=0)
+        events = received(self.edge, self.h2.data_to_send())
         if not any(isinstance(event, Lost) for event in events):
             self.h2.receive_data(self.edge.take_outgoing())
         return [event for event in events if not isinstance(event, Room)]

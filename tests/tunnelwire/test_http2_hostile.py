@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.tunnelwire.configuration import NotApplied
-from halfopen.tunnelwire.exchange import Answered, Broken, End
+from halfopen.tunnelwire.exchange import Answered, Body, Broken, End
 from halfopen.tunnelwire.http2.connector import ConnectorConnection
 from halfopen.tunnelwire.http2.edge import Configured, EdgeConnection, EdgeEvent, Replied
 from halfopen.tunnelwire.http2.events import ControlBytes, ControlEnded, Lost
-from halfopen.tunnelwire.http2.frames import FrameLengths
-from tests.tunnelwire.ends import GET, POST, Ends, Peer
+from halfopen.tunnelwire.http2.frames import FRAMES, TURN, FrameLengths
+from tests.tunnelwire.ends import GET, POST, Ends, Peer, received
 
 ORIGIN = ("cf-cloudflared-response-meta", '{"src":"origin"}')
 
@@ -136,13 +136,57 @@ def test_frames_are_known_to_be_too_long_by_their_beginning(size: int) -> None:
             length.to_bytes(3) + bytes([kind, 0, 0, 0, 0, 1]) + bytes(length) for length, kind in frames
         )
         for at in range(0, len(sent), size):
-            lengths.watch(sent[at : at + size])
+            assert lengths.watch(sent[at : at + size]) == len(sent[at : at + size])
 
     watched((100, 0), (0, 4), (100, 1), (100, 9), (50, 9), (100, 1), (100, 9))
     with pytest.raises(FrameTooLargeError, match="101 bytes; accepted: at most 100"):
         watched((101, 0))
     with pytest.raises(FrameTooLargeError, match="headers of more than 250 bytes"):
         watched((100, 1), (100, 9), (51, 9))
+
+
+@pytest.mark.parametrize(("length", "taken"), [(0, FRAMES * 9), (1, FRAMES * 10 - 1), (1 << 17, TURN)])
+def test_a_turn_is_of_so_many_bytes_and_so_many_frames(length: int, taken: int) -> None:
+    sent = (length.to_bytes(3) + bytes([0, 0, 0, 0, 0, 1]) + bytes(length)) * 1_000
+    assert FrameLengths(1 << 17, 1).watch(sent) == taken
+
+
+def crumb(kind: int, stream: int, size: int) -> bytes:
+    return size.to_bytes(3) + bytes([kind, 0]) + stream.to_bytes(4) + bytes(size)
+
+
+@pytest.mark.parametrize(
+    "sent", [crumb(0, 1, 1), crumb(6, 0, 8), crumb(0, 3, 1)], ids=["control", "pings", "over"]
+)
+def test_a_connector_that_only_keeps_the_edge_busy_is_cut(sent: bytes) -> None:
+    peer = Peer()
+    stream = peer.edge.ask(GET)
+    peer.events()
+    for number in (1, stream):
+        peer.h2.send_headers(number, [(":status", "200")])
+    peer.events()
+    peer.edge.give_up(stream)
+    events: list[EdgeEvent] = []
+    for _ in range(120):
+        events += received(peer.edge, sent * 100)
+        peer.edge.take_outgoing()
+    assert [event for event in events if isinstance(event, Lost)] == [
+        Lost("not HTTP/2: frames that bring nothing")
+    ]
+
+
+def test_a_connector_may_answer_by_little_bits() -> None:
+    """So come events, and what is said over a websocket: for many visitors at once."""
+    peer = Peer()
+    stream = peer.edge.ask(GET)
+    peer.events()
+    peer.h2.send_headers(stream, [(":status", "200"), ORIGIN])
+    peer.events()
+    for _ in range(300):
+        events = received(peer.edge, crumb(0, stream, 1) * 100)
+        assert events == [Replied(stream, Body(b"\0"))] * 100
+        peer.edge.take_outgoing()
+        peer.edge.acknowledge(stream, 100)
 
 
 @given(st.lists(st.binary(max_size=80), max_size=5), st.booleans())

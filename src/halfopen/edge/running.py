@@ -28,7 +28,7 @@ DRAINING: Final = 30.0
 """Seconds for which requests under way may go on once the edge is to end."""
 
 MOST: Final = 16_384
-"""Connections at once; half of them are for visitors."""
+"""Connections at once; half of them are for visitors, half for connectors."""
 
 _OTHER_FILES: Final = 256  # of database and log
 
@@ -74,9 +74,10 @@ class RunningEdge:
         OSError where an address cannot be listened at.
         """
         holdings = Holdings(registry, metrics)
-        connectors = Connectors(holdings, trust)
+        half = allow(MOST, _OTHER_FILES) // 2
+        connectors = Connectors(holdings, trust, half)
         front = Front(holdings, places.trusted, metrics)
-        visitors = Visitors(front, allow(MOST, _OTHER_FILES) // 2)
+        visitors = Visitors(front, half)
         await holdings.begin()
         bound = await connectors.listen(*places.connectors)
         in_plain = await visitors.listen(*places.visitors)

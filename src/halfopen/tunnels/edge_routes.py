@@ -21,7 +21,13 @@ from halfopen.api.routes import NULL, Call, Route, answered
 from halfopen.errors import ConflictError, ForbiddenError
 from halfopen.tunnels.desk import Desk, Pushed, RoutingResult
 from halfopen.tunnels.edges import Edge, Edges
-from halfopen.tunnels.registrations import LONGEST_WORD, MOST_FEATURES, Refused, Registration
+from halfopen.tunnels.registrations import (
+    LONGEST_WORD,
+    MOST_CONNECTIONS,
+    MOST_FEATURES,
+    Refused,
+    Registration,
+)
 from halfopen.tunnels.registry import HEARTBEAT, LEASE, Registry
 from halfopen.tunnels.sessions import Session, SessionError
 from halfopen.tunnels.vault import MOST_SECRET_BYTES
@@ -104,7 +110,7 @@ class NewRegistration(msgspec.Struct, frozen=True):
     tunnel: Id
     secret: Annotated[bytes, msgspec.Meta(max_length=MOST_SECRET_BYTES)]
     connector: Id
-    conn_index: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    conn_index: Annotated[int, msgspec.Meta(ge=0, lt=MOST_CONNECTIONS)]
     version: Words
     arch: Words
     features: Annotated[tuple[Words, ...], msgspec.Meta(max_length=MOST_FEATURES)]

@@ -16,6 +16,9 @@ from halfopen.tunnels.vault import Vault
 MOST_CONNECTORS: Final = 100
 """Live connectors of a tunnel."""
 
+MOST_CONNECTIONS: Final = 32
+"""Connections of a connector, numbered by their indexes; cloudflared has 4."""
+
 LONGEST_WORD: Final = 64
 """Characters of a version, an architecture or a feature."""
 
@@ -65,7 +68,9 @@ class Registration:
             _is_plain(each, LONGEST_WORD) for each in self.features
         ):
             return f"features: not up to {MOST_FEATURES} of up to {LONGEST_WORD} printable characters"
-        return None if 0 <= self.conn_index <= 255 else "conn_index: not from 0 to 255"
+        if not 0 <= self.conn_index < MOST_CONNECTIONS:
+            return f"conn_index: not from 0 to {MOST_CONNECTIONS - 1}"
+        return None
 
 
 @dataclass(frozen=True)

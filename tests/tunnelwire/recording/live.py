@@ -234,7 +234,7 @@ async def listening(play: LivePlay, trust: Trust, host: str, datagrams: bool) ->
         wanted = replace(wanted, max_datagram_frame_size=None)
     trust.renew(datetime.now(UTC))
     trust.load(wanted)
-    quic = QuicListener(wanted, lambda made: _Quic(made, play))
+    quic = QuicListener(wanted, lambda made, _: _Quic(made, play))
     _, port = await listen(quic, host, 0)
     try:
         yield port

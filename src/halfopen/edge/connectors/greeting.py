@@ -23,8 +23,9 @@ class Greeting:
         arrivals: Arrivals,
         make: Callable[[], asyncio.Protocol],
         taken: socket.socket,
+        peer: str,
     ) -> None:
-        self._arrivals, self._socket = arrivals, taken
+        self._arrivals, self._socket, self.peer = arrivals, taken, peer
         arrivals.come(self)
         self._agreeing = asyncio.create_task(self._agree(context, make))
 

@@ -13,12 +13,16 @@ from halfopen.edge.connectors.arrivals import Arrivals
 from halfopen.edge.connectors.session import BUSY, CONFIGURED, SILENT, Session
 from halfopen.edge.exchange import BACKLOG, Exchange
 from halfopen.edge.holdings import Holdings
+from halfopen.edge.turns import Turns
 from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.exchange import Body, Broken, End, Refused, Reply, Request
 from halfopen.tunnelwire.http2.edge import Configured, EdgeConnection, EdgeEvent, Replied
 from halfopen.tunnelwire.http2.events import ControlBytes, ControlEnded, Lost, Room
 
 LOG: Final = logging.getLogger("halfopen.edge")
+
+STRANGE: Final = 64 << 10
+"""Bytes that a connection may bring before a connector has registered on it."""
 
 
 class Http2Link(asyncio.Protocol):
@@ -34,6 +38,8 @@ class Http2Link(asyncio.Protocol):
         self._session: Session | None = None
         self._streams: dict[int, _Stream] = {}
         self._tcp: asyncio.Transport | None = None
+        self._turns: Turns | None = None
+        self._strange = 0  # bytes that came before it has registered
         self._timer: asyncio.TimerHandle | None = None
         self._configuring: dict[int, asyncio.Future[Applied | NotApplied]] = {}
         self._flushing = False
@@ -45,6 +51,7 @@ class Http2Link(asyncio.Protocol):
         """Somebody has connected, and agreed on TLS."""
         transport = cast(asyncio.Transport, transport)  # uvloop's are none by name
         self._tcp = transport
+        self._turns = Turns(transport, self)
         self._links.add(self)
         self.peer = transport.get_extra_info("peername")[0].partition("%")[0]
         self._session = Session(self._holdings, self._arrivals, self)
@@ -53,17 +60,32 @@ class Http2Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the connector."""
-        self._take(self._wire.receive(data, self._loop.time()))
+        if self._session is None or self._turns is None:
+            return
+        if not self._session.registered:
+            self._strange += len(data)
+            if self._strange > STRANGE:
+                return self.end("it says too much before it registers")
+        self._turns.came(data)
+
+    @property
+    def behind(self) -> bool:
+        """As `turns.Takes`."""
+        return self._wire.behind
+
+    def take(self, received: bytes) -> None:
+        """As `turns.Takes`."""
+        self._take(self._wire.receive(received, self._loop.time()))
 
     def pause_writing(self) -> None:
         """The connector takes less than it is sent: what it asks for in return, such as answers to pings, is not read either."""
-        if self._tcp is not None and not self._tcp.is_closing():
-            self._tcp.pause_reading()
+        if self._turns is not None:
+            self._turns.hold()
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        if self._tcp is not None and not self._tcp.is_closing():
-            self._tcp.resume_reading()
+        if self._turns is not None:
+            self._turns.release()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over, whoever ended it."""

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from typing import Final
 
+from halfopen.edge.connectors.arrivals import MOST as ARRIVING
 from halfopen.edge.connectors.arrivals import Arrivals
 from halfopen.edge.connectors.greeting import Greeting
 from halfopen.edge.connectors.http2 import Http2Link
 from halfopen.edge.connectors.quic import QuicLink
-from halfopen.edge.connectors.quic_connection import configuration
+from halfopen.edge.connectors.quic_connection import BoundedConnection, configuration
 from halfopen.edge.connectors.quic_listener import QuicListener, listen
 from halfopen.edge.door import Door
 from halfopen.edge.holdings import Holdings, Link
+from halfopen.edge.seldom import SELDOM
 from halfopen.edge.trust import Trust
 
 RENEWAL: Final = 86_400.0
 """Seconds between two looks at the certificate."""
+
+STRANGERS: Final = 4
+"""Those that have not registered are at most the fourth part of all connections: they leave room for others."""
 
 _TRIES: Final = 5  # ports that are looked at where any will do: one has to be free for both transports
 
@@ -25,20 +31,17 @@ Address = tuple[str, int]
 
 
 class Connectors:
-    """All connections of connectors to this edge."""
+    """All connections of connectors to this edge, `most` of them at once."""
 
-    def __init__(self, holdings: Holdings, trust: Trust) -> None:
-        self._holdings, self._trust = holdings, trust
-        self._arrivals = Arrivals()
+    def __init__(self, holdings: Holdings, trust: Trust, most: int) -> None:
+        self._holdings, self._trust, self._most = holdings, trust, most
+        self._arrivals = Arrivals(min(ARRIVING, max(most // STRANGERS, 1)))
         self._links: set[Http2Link] = set()
         self._quic_links: set[QuicLink] = set()
         self._context = trust.context()
         self._configuration = configuration(is_client=False)
         trust.load(self._configuration)
-        self._quic = QuicListener(
-            self._configuration,
-            lambda quic: QuicLink(quic, holdings, self._arrivals, self._quic_links),
-        )
+        self._quic = QuicListener(self._configuration, self._quic_link)
         self._tcp = Door(self._greet)
         self._renewed: asyncio.Task[None] | None = None
 
@@ -58,8 +61,27 @@ class Connectors:
                 self._renewed = asyncio.create_task(self._renew())
                 return bound
 
-    def _greet(self, taken: socket.socket, _: str) -> None:
-        Greeting(self._context, self._arrivals, self._link, taken)
+    def _greet(self, taken: socket.socket, peer: str) -> None:
+        if self._may_come():
+            Greeting(self._context, self._arrivals, self._link, taken, peer)
+        else:
+            taken.close()
+
+    def _may_come(self) -> bool:
+        """Whether one more may; who has not registered may count twice."""
+        if len(self._links) + len(self._quic_links) + len(self._arrivals) < self._most:
+            return True
+        SELDOM.tell(
+            logging.WARNING,
+            "connectors",
+            f"as many connections of connectors as there may be, {self._most:,}: others are turned away",
+        )
+        return False
+
+    def _quic_link(self, quic: BoundedConnection, peer: str) -> QuicLink | None:
+        if not self._may_come():
+            return None
+        return QuicLink(quic, peer, self._holdings, self._arrivals, self._quic_links)
 
     def _link(self) -> Http2Link:
         return Http2Link(self._holdings, self._arrivals, self._links)

@@ -43,12 +43,17 @@ class QuicLink(QuicConnectionProtocol):
     transport: Final = "quic"
 
     def __init__(
-        self, quic: BoundedConnection, holdings: Holdings, arrivals: Arrivals, links: set[QuicLink]
+        self,
+        quic: BoundedConnection,
+        peer: str,
+        holdings: Holdings,
+        arrivals: Arrivals,
+        links: set[QuicLink],
     ) -> None:
         """A link that is in `links` while it is open."""
         super().__init__(quic)
         self.quic = quic
-        self.peer = ""
+        self.peer = peer.partition("%")[0]
         self._links = links
         self._streams: dict[int, QuicStream] = {}
         self._configuring: dict[int, Configuring] = {}
@@ -62,8 +67,6 @@ class QuicLink(QuicConnectionProtocol):
 
     def datagram_received(self, data: Any, addr: Any) -> None:
         """A datagram of the connector; what is to be sent is sent behind all that have come."""
-        if not self.peer:
-            self.peer = addr[0].partition("%")[0]
         self.quic.receive_datagram(data, addr, now=self._loop.time())
         self._process_events()
         self.flush()

@@ -72,10 +72,12 @@ class _Tokens:
 
 
 class QuicListener(asyncio.DatagramProtocol):
-    """All connections of one socket. `make` gives the protocol of a new one."""
+    """All connections of one socket. `make` gives the protocol of a new one from a host, or None where none may come."""
 
     def __init__(
-        self, configuration: QuicConfiguration, make: Callable[[BoundedConnection], QuicConnectionProtocol]
+        self,
+        configuration: QuicConfiguration,
+        make: Callable[[BoundedConnection, str], QuicConnectionProtocol | None],
     ) -> None:
         self._configuration, self._make = configuration, make
         self._tokens = _Tokens()
@@ -134,7 +136,7 @@ class QuicListener(asyncio.DatagramProtocol):
             if not header.token:
                 self._ask(version, header, address)
             elif (known := self._tokens.read(address, header.token)) and known[1] == header.destination_cid:
-                return self._begin(*known)
+                return self._begin(*known, address)
         return None
 
     def _ask(self, version: int, header: QuicHeader, address: Address) -> None:
@@ -148,13 +150,15 @@ class QuicListener(asyncio.DatagramProtocol):
         )
         self._transport.sendto(answer, address)
 
-    def _begin(self, original: bytes, retried: bytes) -> QuicConnectionProtocol:
+    def _begin(self, original: bytes, retried: bytes, address: Address) -> QuicConnectionProtocol | None:
         connection = BoundedConnection(
             configuration=self._configuration,
             original_destination_connection_id=original,
             retry_source_connection_id=retried,
         )
-        protocol = self._make(connection)
+        protocol = self._make(connection, address[0])
+        if protocol is None:
+            return None
         self._cids[protocol] = set()
         protocol._connection_id_issued_handler = partial(self._issued, protocol)
         protocol._connection_id_retired_handler = partial(self._retired, protocol)

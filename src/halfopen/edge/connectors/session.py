@@ -70,6 +70,8 @@ class Session:
         self._registering: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._leaves = self._over = False
+        self.registered = False
+        """Whether a connector has, ever."""
         self._told = 0  # configurations
         arrivals.come(carrier)
 
@@ -138,6 +140,7 @@ class Session:
             self._end_in(REFUSED, "refused")
             return
         self._holding = holding
+        self.registered = True
         self._arrivals.gone(self._carrier)
         self._control.registered(answer.connection, self._holdings.colo, answer.remotely_managed)
         self._answer()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import Any, Final, cast
 
 from halfopen.edge.door import Address, Door
 from halfopen.edge.front import Front
+from halfopen.edge.nearness import near
 from halfopen.edge.seldom import SELDOM
 from halfopen.edge.visitors.certificates import Certificates
 from halfopen.edge.visitors.connection import ARRIVAL, Connection
@@ -83,8 +83,7 @@ class Visitors:
         if not self._may_come(address):
             taken.close()
             return
-        near = _near(address)
-        self._there[near] += 1
+        self._there[near(address)] += 1
         self._count += 1
         task = self._loop.create_task(self._welcome(certificates, taken, address))
         self._securing.add(task)
@@ -110,7 +109,7 @@ class Visitors:
 
     def _may_come(self, address: str) -> bool:
         """Whether one more may; one that is idle makes room."""
-        if self._there[_near(address)] >= self._most // SHARE and not self.front.peer(address).trusted:
+        if self._there[near(address)] >= self._most // SHARE and not self.front.peer(address).trusted:
             SELDOM.tell(
                 logging.WARNING,
                 "share",
@@ -131,18 +130,11 @@ class Visitors:
 
     def gone(self, address: str) -> None:
         """One that came has gone."""
-        near = _near(address)
+        whose = near(address)
         self._count -= 1
-        self._there[near] -= 1
-        if not self._there[near]:
-            del self._there[near]
-
-
-def _near(address: str) -> str:
-    """What counts as one address: of IPv6 a network of 64 bits."""
-    if ":" not in address:
-        return address
-    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
+        self._there[whose] -= 1
+        if not self._there[whose]:
+            del self._there[whose]
 
 
 class Arrival(asyncio.Protocol):

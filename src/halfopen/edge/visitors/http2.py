@@ -14,6 +14,7 @@ from h2.errors import ErrorCodes
 from h2.exceptions import H2Error, ProtocolError
 
 from halfopen.edge.front import BAD, TOO_LONG, Peer
+from halfopen.edge.turns import Turns
 from halfopen.edge.visitors.connection import (
     IDLE,
     LONGEST_HEADERS,
@@ -34,16 +35,14 @@ if TYPE_CHECKING:
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What HTTP/2 begins with (RFC 9113, 3.4)."""
 
-OF_VISITORS: Final = Limits(
-    streams=100, window=256 << 10, frame=64 << 10, headers=2 * LONGEST_HEADERS, chatter=10_000
-)
+OF_VISITORS: Final = Limits(streams=100, window=256 << 10, frame=64 << 10, headers=2 * LONGEST_HEADERS)
 """What a visitor may do on one connection, or it ends; for headers of half as many bytes there is a page."""
 
 RESETS: Final = 100
 """Requests that a visitor may take back before they are answered, or half of all it makes, whichever is more."""
 
 _TURN: Final = 64 << 10  # bytes that a stream sends before it is another's turn
-_FORGIVEN: Final = 100  # frames that bring nothing, in each look
+_PIECE: Final = 0.9  # how much of itself a piece of a body makes up for, however short it is
 _GOAWAY: Final = b"\0\0\x08\x07\0\0\0\0\0%b\0\0\0\0"  # RFC 9113, 6.8; h2 would send nothing behind it
 
 
@@ -58,22 +57,33 @@ class Http2(Connection):
         self._flushing = False
         self._last = 0  # number of the last request
         self._asked = self._taken_back = 0  # requests
+        self._turns: Turns | None = None
 
     # --- the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A visitor has come."""
         super().connection_made(transport)
+        assert self._transport is not None
+        self._turns = Turns(self._transport, self)
         self._deadline = self.now + IDLE
         self._write()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the visitor."""
-        if self._transport is None or self._transport.is_closing():
-            return
+        if self._turns is not None:
+            self._turns.came(data)
+
+    @property
+    def behind(self) -> bool:
+        """As `turns.Takes`."""
+        return self.link.behind
+
+    def take(self, received: bytes) -> None:
+        """As `turns.Takes`."""
         self._write()  # h2 would forget it where the visitor says that it goes
         try:
-            for event in self.link.events(data, self.now):
+            for event in self.link.events(received, self.now):
                 self._on(event)
         except H2Error as error:
             self._end(getattr(error, "error_code", ErrorCodes.PROTOCOL_ERROR))
@@ -92,12 +102,14 @@ class Http2(Connection):
     def pause_writing(self) -> None:
         """The visitor takes less than comes: what it asks for in return, such as answers to pings, is not read either."""
         super().pause_writing()
-        self.pause()
+        if self._turns is not None:
+            self._turns.hold()
 
     def resume_writing(self) -> None:
         """It has caught up."""
         super().resume_writing()
-        self.unpause()
+        if self._turns is not None:
+            self._turns.release()
         self.flush()
 
     @property
@@ -108,7 +120,6 @@ class Http2(Connection):
     def look(self, now: float) -> None:
         """See whether the visitor is waited for in vain."""
         super().look(now)
-        self.link.lengths.make_up(_FORGIVEN)
         if self._writable:
             for stream in list(self._streams.values()):
                 stream.look(now)
@@ -135,6 +146,7 @@ class Http2(Connection):
                 self._on_request(number, plain(event.headers), ended is not None)
             case h2.events.DataReceived(stream_id=number, data=data, stream_ended=ended):
                 if (stream := self._streams.get(number)) is not None:
+                    self.link.lengths.make_up(_PIECE)
                     stream.on_data(data, ended is not None)
             case h2.events.TrailersReceived(stream_id=number):
                 if (stream := self._streams.get(number)) is not None:

@@ -143,7 +143,10 @@ class ConnectorConnection:
 
     def receive(self, received: bytes, now: float) -> list[ConnectorEvent]:
         """Take in what the edge sent."""
-        return self._link.receive(received, now, self._on, self.lose)
+        told = self._link.receive(received, now, self._on, self.lose)
+        while self._link.behind:
+            told += self._link.receive(b"", now, self._on, self.lose)
+        return told
 
     def _on(self, event: h2.Event) -> list[ConnectorEvent]:
         match event:
@@ -186,6 +189,7 @@ class ConnectorConnection:
 
     def _on_data(self, stream: int, data: bytes) -> list[ConnectorEvent]:
         if stream in self._asked:
+            self._link.lengths.make_up(1)
             return [Asked(stream, Body(data))]
         self._link.acknowledge(stream, len(data))
         if stream == self._control:

@@ -165,8 +165,13 @@ class EdgeConnection:
         return [*events, Lost(reason)]
 
     def receive(self, received: bytes, now: float) -> list[EdgeEvent]:
-        """Take in what the connector sent."""
+        """Take in what the connector sent, one turn of it: `behind` tells whether some is left."""
         return self._link.receive(received, now, self._on, self.lose)
+
+    @property
+    def behind(self) -> bool:
+        """Whether some of what the connector sent is left for another turn."""
+        return self._link.behind
 
     def _on(self, event: h2.Event) -> list[EdgeEvent]:
         match event:
@@ -209,6 +214,7 @@ class EdgeConnection:
     def _on_data(self, stream: int, data: bytes) -> list[EdgeEvent]:
         match self._streams.get(stream):
             case _Exchange():
+                self._link.lengths.make_up(1)  # a connector may send what many visitors get by little bits
                 return [Replied(stream, Body(data))]
             case _Control():
                 self._link.acknowledge(stream, len(data))

@@ -1,4 +1,7 @@
-"""How long frames are, watched as they begin: h2 looks at the length of a frame only when all of it is there, which can be 16 MiB."""
+"""How long frames are, watched as they begin: h2 looks at the length of a frame only when all of it is there, which can be 16 MiB.
+
+And how many there are: each is work, however short it is.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,13 @@ from h2.exceptions import FrameTooLargeError, ProtocolError
 PREFACE: Final = 24
 """Bytes that a client begins with."""
 
-_MAKES_UP: Final = 4
+TURN: Final = 64 << 10
+"""Bytes that are taken before it is another connection's turn."""
+
+FRAMES: Final = 256
+"""Frames that are, a few milliseconds of work."""
+
 _HEAD: Final = 9
-_DATA: Final = 0
 _BEGINS_HEADERS: Final = 1
 _GOES_ON: Final = 9  # types of frames
 
@@ -26,7 +33,7 @@ class ChatterError(ProtocolError):
 
 class FrameLengths:
     """Raises FrameTooLargeError where a frame is longer than `frame` bytes, or the headers of a message than `headers`; ChatterError
-    where more than `chatter` frames bring nothing, of which messages and time make up for some."""
+    where more than `chatter` frames have come than what they brought and time make up for."""
 
     def __init__(self, frame: int, headers: int, skip: int = 0, chatter: float = inf) -> None:
         self._most = frame
@@ -34,38 +41,38 @@ class FrameLengths:
         self._left = skip  # of what is watched no closer
         self._head = bytearray()
         self._headers = 0
-        self._chatter, self._most_chatter = 0, chatter
+        self._chatter, self._most_chatter = 0.0, chatter
 
-    def make_up(self, frames: int = _MAKES_UP) -> None:
-        """Forgive frames that brought nothing: for what was said in either direction, or as time passes."""
+    def make_up(self, frames: float) -> None:
+        """Forgive frames: for what was said in either direction, or as time passes."""
         self._chatter = max(self._chatter - frames, 0)
 
-    def watch(self, received: bytes) -> None:
-        """Look at bytes that came."""
-        at = 0
-        while at < len(received):
+    def watch(self, received: bytes) -> int:
+        """Look at bytes that came, as many as one turn is for; gives how many those are."""
+        at = frames = 0
+        end = min(len(received), TURN)
+        while at < end and frames < FRAMES:
             if self._left:
-                step = min(self._left, len(received) - at)
+                step = min(self._left, end - at)
                 self._left -= step
             else:
-                step = min(_HEAD - len(self._head), len(received) - at)
+                step = min(_HEAD - len(self._head), end - at)
                 self._head += received[at : at + step]
                 if len(self._head) == _HEAD:
                     self._begin(int.from_bytes(self._head[:3]), self._head[3])
                     self._head.clear()
+                    frames += 1
             at += step
+        return at
 
     def _begin(self, length: int, kind: int) -> None:
         if kind == _BEGINS_HEADERS:
             self._headers = 0
         if kind in (_BEGINS_HEADERS, _GOES_ON):
             self._headers += length
-        if kind == _BEGINS_HEADERS or (kind == _DATA and length):
-            self.make_up()
-        else:
-            self._chatter += 1
-            if self._chatter > self._most_chatter:
-                raise ChatterError("frames that bring nothing")
+        self._chatter += 1
+        if self._chatter > self._most_chatter:
+            raise ChatterError("frames that bring nothing")
         if length > self._most:
             raise FrameTooLargeError(f"a frame of {length:,} bytes; accepted: at most {self._most:,}")
         if self._headers > self._most_headers:

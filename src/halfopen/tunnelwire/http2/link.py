@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from math import inf
 from typing import Final, TypeVar
 
 import h2.events
@@ -42,13 +41,13 @@ HEADERS: Final = 2 * MOST
 @dataclass(frozen=True)
 class Limits:
     """What the other end may do: `streams` at once, bytes of each that may wait here (`window`), of a `frame` and of a message's `headers`,
-    and frames that bring nothing (`chatter`)."""
+    and frames beyond those that what they bring and time make up for (`chatter`)."""
 
     streams: int
     window: int
     frame: int
     headers: int
-    chatter: float = inf
+    chatter: float = 10_000
 
 
 OF_TUNNELS: Final = Limits(STREAMS, STREAM_WINDOW, FRAME, HEADERS)
@@ -58,6 +57,8 @@ _CONNECTION_WINDOW: Final = 1 << 24
 _FIRST_WINDOW: Final = 65_535  # of a connection, by the protocol
 
 _ACKNOWLEDGED: Final = 4  # frames, and one for each KiB, by which the other end may acknowledge a frame
+_MESSAGE: Final = 5  # frames that the headers of a message make up for, their own among them
+_FORGIVEN: Final = 100  # frames that each second makes up for
 
 QUIET: Final = 15.0
 """Seconds without a byte after which the other end is asked whether it is alive."""
@@ -106,6 +107,7 @@ class Link:
         self._ending: set[int] = set()  # streams that end behind what waits
         self._heard = now
         self._asked: float | None = None
+        self._behind = b""
 
     def take_outgoing(self) -> bytes:
         """What is to be sent to the other end."""
@@ -139,7 +141,8 @@ class Link:
         on: Callable[[h2.events.Event], list[Told]],
         lose: Callable[[str], list[Told]],
     ) -> list[Told]:
-        """What `on` tells of the events in bytes; where they are not HTTP/2 what `lose` tells, too, and nothing once the connection is lost."""
+        """What `on` tells of the events in one turn of bytes; where they are not HTTP/2 what `lose` tells, too, and nothing once the
+        connection is lost."""
         told: list[Told] = []
         if self.lost is not None:
             return told
@@ -150,12 +153,24 @@ class Link:
             told += lose(f"not HTTP/2: {error}")
         return told
 
+    @property
+    def behind(self) -> bool:
+        """Whether some of what came is left for another turn."""
+        return bool(self._behind) and self.lost is None
+
     def events(self, received: bytes, now: float) -> Iterator[h2.events.Event]:
-        """What bytes amount to. Raises H2Error where they are not HTTP/2, which ends the connection."""
+        """What one turn of bytes amounts to, those that are left before first. Raises H2Error where they are not HTTP/2, which ends the
+        connection."""
+        self.lengths.make_up(_FORGIVEN * (now - self._heard))
         self._heard, self._asked = now, None
-        self.lengths.watch(received)
-        for event in self.h2.receive_data(received):
-            if isinstance(event, h2.events.DataReceived):
+        received = self._behind + received
+        turn = self.lengths.watch(received)
+        self._behind = received[turn:]
+        for event in self.h2.receive_data(received[:turn]):
+            if isinstance(event, (h2.events.RequestReceived, h2.events.ResponseReceived)):
+                self.lengths.make_up(_MESSAGE)
+            elif isinstance(event, h2.events.DataReceived):
+                self.lengths.make_up(len(event.data) // 1024)
                 self._arrived += event.flow_controlled_length
                 if padding := event.flow_controlled_length - len(event.data):
                     self.acknowledge(event.stream_id, padding)

@@ -75,7 +75,8 @@ def test_who_does_not_even_agree_on_tls_keeps_nobody_out(
     async def scene() -> None:
         waiting, made = Arrivals(), list[Greeting]()
         door = Door(lambda taken, _: made.append(Greeting(for_edge, waiting, Welcome, taken)))
-        address = await door.listen("127.0.0.1", 0)
+        address = await door.bind("127.0.0.1", 0)
+        door.open()
         async with asyncio.timeout(20):
             silent = [await asyncio.open_connection(*address) for _ in range(15)]
             silent[9][1].write(b"GET / HTTP/1.1\r\n\r\n")

@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any, Final, Protocol
 
 from halfopen.edge.exchange import Exchange, Stream
@@ -25,7 +25,13 @@ LOG: Final = logging.getLogger("halfopen.edge")
 
 _AT_ONCE: Final = 500  # registrations, or tunnels, of one question
 _GATHER: Final = 0.05  # s: routing and configurations are asked for once for all that came meanwhile
-_PAUSE: Final = 1.0  # s between two questions to a registry that is away
+_PAUSES: Final = (
+    1.0,
+    2.0,
+    4.0,
+    8.0,
+    10.0,
+)  # s between questions to a registry that is away; the last one again and again
 
 
 class Link(Protocol):
@@ -78,6 +84,7 @@ class Holdings:
         self._hostnames: dict[str, str] = {}
         self._fresh: set[str] = set()  # tunnels with connections that were handed no configuration yet
         self._tasks: set[asyncio.Task[None]] = set()
+        self._away = False  # whether the log has it that the registry is
         self.colo = ""
 
     # --- what transports say
@@ -134,13 +141,14 @@ class Holdings:
         self.colo = await self._patiently(self._registry.begin)
 
     async def run(self) -> None:
-        """Having begun, speak with the registry until cancelled. SessionError where another process speaks for this edge now."""
+        """Having begun, speak with the registry until cancelled. OverError where this may not speak for the edge any more."""
         tasks = [asyncio.create_task(each()) for each in (self._tell, self._beat, self._hear, self._route)]
         try:
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def leave(self) -> None:
         """Say that nothing is held any more: the edge ends."""
@@ -178,7 +186,7 @@ class Holdings:
         try:
             told: list[Registered | Refused] = await self._registry.register([each for each, _ in taken])
         except AwayError as error:
-            LOG.warning("registrations are refused: %s", error)
+            self._missed(error)
             told = [Refused(AWAY)] * len(taken)
         for (_, waiting), answer in zip(taken, told, strict=True):
             if not waiting.done():  # whoever asked may be gone: the next heartbeat tells
@@ -192,9 +200,7 @@ class Holdings:
                 try:
                     await self._registry.depart(gone, lost)
                 except AwayError as error:
-                    LOG.warning(
-                        "departures are not told, the next heartbeat or the end of the lease does: %s", error
-                    )
+                    self._missed(error)  # the next heartbeat tells it, or the end of the lease
 
     async def _route(self) -> None:
         while True:
@@ -253,16 +259,21 @@ class Holdings:
 
     async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """The answer of the registry, asked again for as long as it is away."""
-        away = False
-        while True:
+        for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
+            away = self._away
             try:
                 found = await ask()
             except AwayError as error:
-                if not away:
-                    LOG.warning("the registry is away: %s", error)
-                away = True
-                await asyncio.sleep(_PAUSE)
+                self._missed(error)
+                await asyncio.sleep(pause)
             else:
-                if away:
+                if away and self._away:  # asked since, so that it is no late answer from before
                     LOG.warning("the registry is back")
+                    self._away = False
                 return found
+
+    def _missed(self, error: AwayError) -> None:
+        """Say once for all who ask that the registry is away."""
+        if not self._away:
+            LOG.warning("the registry is away, registrations are refused: %s", error)
+        self._away = True

@@ -228,6 +228,14 @@ def test_a_local_configuration_is_kept(place: Place) -> None:
                 )
             )
 
+            for odd in (b"{", b'{"a":"\\ud800"}', b'{"a":1e999}', b"[]", b"[" * 100_000):
+                link.tell_configuration(odd)
+            link.tell_configuration(b'{"ingress":[]}')
+            await until(lambda: kept.get(place.account, tunnel).config == {"ingress": []})
+            for _ in range(100):
+                link.tell_configuration(b"{}")
+            await link.lost.wait()  # nobody has so much to say
+
     play(place, scene, remote=False)
 
 

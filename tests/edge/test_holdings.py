@@ -22,6 +22,7 @@ from halfopen.errors import DatabaseError
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registrations import Refused, Registered, Registration
 from halfopen.tunnels.vault import RunToken
+from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.exchange import Request
 from tests.serving import running
 from tests.tunnels.world import asked
@@ -56,9 +57,9 @@ class Wire:
     def close(self) -> None:
         self.closed.set()
 
-    async def push(self, version: int, config: Mapping[str, Any]) -> int | None:
+    async def push(self, version: int, config: Mapping[str, Any]) -> Applied | NotApplied:
         self.pushed.append(version)
-        return version
+        return Applied(version, "")
 
 
 class Scene:

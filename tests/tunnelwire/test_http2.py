@@ -135,15 +135,28 @@ def test_the_visitor_goes_away() -> None:
 
 def test_a_configuration() -> None:
     ends = Ends()
-    ends.edge.configure(3, b'{"ingress": []}')
+    sent = ends.edge.configure(3, b'{"ingress": []}')
     (came,) = ends.to_connector()
     assert came.configuration == ConfigurationSent(3, b'{"ingress": []}')
     ends.connector.applied(came.stream, 3)
-    assert ends.to_edge() == [Configured(Applied(3, ""))]
-    ends.edge.configure(4, b"{}")
+    assert ends.to_edge() == [Configured(sent, Applied(3, ""))]
+    sent = ends.edge.configure(4, b"{}")
     (came,) = ends.to_connector()
     ends.connector.applied(came.stream, 3, failed=True)
-    assert ends.to_edge() == [Configured(Applied(3, "the connector does not say why"))]
+    assert ends.to_edge() == [Configured(sent, Applied(3, "the connector does not say why"))]
+    assert ends.edge.capacity() == STREAMS - 1
+
+
+def test_configurations_that_are_answered_in_another_order() -> None:
+    ends = Ends()
+    first, second = ends.edge.configure(1, b"{}"), ends.edge.configure(2, b"{}")
+    came = ends.to_connector()
+    for each in reversed(came):
+        ends.connector.applied(each.stream, each.configuration.version)
+    assert ends.to_edge() == [Configured(second, Applied(2, "")), Configured(first, Applied(1, ""))]
+    silent = ends.edge.configure(3, b"{}")
+    ends.to_connector()
+    ends.edge.give_up(silent)
     assert ends.edge.capacity() == STREAMS - 1
 
 
@@ -160,9 +173,9 @@ def test_a_configuration_larger_than_the_window() -> None:
 
 def test_a_configuration_that_is_none() -> None:
     ends = Ends()
-    ends.edge.configure(1, b"{")
+    sent = ends.edge.configure(1, b"{")
     assert ends.to_connector() == []
-    assert ends.to_edge() == [Configured(NotApplied("the connector did not understand it"))]
+    assert ends.to_edge() == [Configured(sent, NotApplied("the connector did not understand it"))]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"lastAppliedVersion":"x","err":null}', b"x" * 20_000])
@@ -294,9 +307,13 @@ def test_a_silent_connector_is_asked_and_then_lost() -> None:
 def test_a_lost_connection() -> None:
     ends = Ends()
     stream = ends.asked(POST)
-    ends.edge.configure(1, b"{}")
+    sent = ends.edge.configure(1, b"{}")
     told = ends.edge.lose("gone")
-    assert told == [Replied(stream, Broken("gone", lost=True)), Configured(NotApplied("gone")), Lost("gone")]
+    assert told == [
+        Replied(stream, Broken("gone", lost=True)),
+        Configured(sent, NotApplied("gone")),
+        Lost("gone"),
+    ]
     assert ends.edge.lose("again") == []
     assert ends.edge.capacity() == ends.edge.room(stream) == 0
     ends.edge.send(stream, b"x")

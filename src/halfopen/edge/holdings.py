@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from itertools import chain, islice, repeat
 from typing import Any, Final, Protocol
@@ -16,9 +16,11 @@ from typing import Any, Final, Protocol
 from halfopen.edge.exchange import Exchange, Stream
 from halfopen.edge.metrics import EdgeMetrics, Route
 from halfopen.edge.registry import AWAY, AwayError, Registry
+from halfopen.edge.seldom import SELDOM
 from halfopen.tunnels.desk import Pushed
 from halfopen.tunnels.registrations import Refused, Registered, Registration
 from halfopen.tunnels.registry import HEARTBEAT
+from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.exchange import Request
 
 LOG: Final = logging.getLogger("halfopen.edge")
@@ -31,7 +33,11 @@ _PAUSES: Final = (
     4.0,
     8.0,
     10.0,
-)  # s between questions to a registry that is away; the last one again and again
+)  # s between questions to a registry that is away; the last again and again
+_PAUSE: Final = 1.0  # s between two reports of a connection
+_LONGEST_PAUSE: Final = 60.0  # s between two tries to hand on a configuration
+_DECIDED: Final = 0.9  # s within which a registration is answered: cloudflared may end for want of an answer
+_REPORTS: Final = 2  # under way at once
 
 
 class Link(Protocol):
@@ -55,18 +61,20 @@ class Link(Protocol):
         """Close it."""
         ...
 
-    async def push(self, version: int, config: Mapping[str, Any]) -> int | None:
-        """Hand a configuration to the connector; gives the version that it uses then, None where it does not say."""
+    async def push(self, version: int, config: Mapping[str, Any]) -> Applied | NotApplied:
+        """Hand a configuration to the connector; gives what became of it."""
         ...
 
 
 class Holding:
-    """A connection that is registered: its id, whose it is, and the version of the configuration last handed to it."""
+    """A connection that is registered: its id, whose it is, the configuration it is to have, and what it says of its own."""
 
     def __init__(self, id_: str, asked: Registration, remote: bool, link: Link) -> None:
         self.id, self.tunnel = id_, asked.tunnel
         self.remote, self.link = remote, link
-        self.pushed = -1
+        self.wanted: Pushed | None = None
+        self.pushing = self.reporting = False
+        self.told: dict[str, Any] = {}  # what is to be reported
 
 
 class Holdings:
@@ -78,7 +86,8 @@ class Holdings:
         self._of_tunnel: defaultdict[str, list[Holding]] = defaultdict(list)
         self._asking: list[tuple[Registration, asyncio.Future[Registered | Refused]]] = []
         self._leaving: dict[bool, set[str]] = {False: set(), True: set()}  # by whether they are lost
-        self._something = asyncio.Event()
+        self._arrived, self._departed = asyncio.Event(), asyncio.Event()
+        self._reports = asyncio.Semaphore(_REPORTS)
         self._behind = asyncio.Event()  # whether routing or configurations are to be asked for
         self._routing = self._newest = -1  # the number gone by, and the one that news told
         self._hostnames: dict[str, str] = {}
@@ -91,10 +100,7 @@ class Holdings:
 
     async def register(self, asked: Registration, link: Link) -> tuple[Registered | Refused, Holding | None]:
         """Ask whether a connection may be; where it may, it is held from now on."""
-        told: asyncio.Future[Registered | Refused] = asyncio.get_running_loop().create_future()
-        self._asking.append((asked, told))
-        self._something.set()
-        answer = await told
+        answer = await self._decided(asked)
         self._metrics.registered(link.transport, answer)
         if isinstance(answer, Refused):
             return answer, None
@@ -114,11 +120,11 @@ class Holdings:
             if not self._of_tunnel[holding.tunnel]:
                 del self._of_tunnel[holding.tunnel]
             self._leaving[lost].add(holding.id)
-            self._something.set()
+            self._departed.set()
 
     def reported(self, holding: Holding, configuration: dict[str, Any]) -> None:
         """What a connector says its own configuration is."""
-        self._start(partial(self._registry.report, holding.id, configuration=configuration))
+        self._report(holding, configuration=configuration)
 
     # --- what visitors ask
 
@@ -142,7 +148,8 @@ class Holdings:
 
     async def run(self) -> None:
         """Having begun, speak with the registry until cancelled. OverError where this may not speak for the edge any more."""
-        tasks = [asyncio.create_task(each()) for each in (self._tell, self._beat, self._hear, self._route)]
+        everything = (self._register, self._depart, self._beat, self._hear, self._route)
+        tasks = [asyncio.create_task(each()) for each in everything]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -171,16 +178,28 @@ class Holdings:
                 self._newest = news.routing
                 self._behind.set()
 
-    async def _tell(self) -> None:
+    async def _decided(self, asked: Registration) -> Registered | Refused:
+        if fault := asked.fault():
+            return Refused(fault)
+        told: asyncio.Future[Registered | Refused] = asyncio.get_running_loop().create_future()
+        self._asking.append((asked, told))
+        self._arrived.set()
+        try:
+            async with asyncio.timeout(_DECIDED):
+                return await told
+        except TimeoutError:
+            return Refused(AWAY)
+
+    async def _register(self) -> None:
         while True:
-            await self._something.wait()
-            self._something.clear()
-            while self._asking or any(self._leaving.values()):
-                await self._departures()
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._asking:
                 await self._registrations()
 
     async def _registrations(self) -> None:
-        taken, self._asking = self._asking[:_AT_ONCE], self._asking[_AT_ONCE:]
+        some, self._asking = self._asking[:_AT_ONCE], self._asking[_AT_ONCE:]
+        taken = [each for each in some if not each[1].done()]  # who asked may be gone
         if not taken:
             return
         try:
@@ -189,8 +208,14 @@ class Holdings:
             self._missed(error)
             told = [Refused(AWAY)] * len(taken)
         for (_, waiting), answer in zip(taken, told, strict=True):
-            if not waiting.done():  # whoever asked may be gone: the next heartbeat tells
+            if not waiting.done():  # else the next heartbeat tells
                 waiting.set_result(answer)
+
+    async def _depart(self) -> None:
+        while True:
+            await self._departed.wait()
+            self._departed.clear()
+            await self._departures()
 
     async def _departures(self) -> None:
         for lost, ids in self._leaving.items():
@@ -229,14 +254,61 @@ class Holdings:
     def _hand_on(self, configurations: Mapping[str, Pushed]) -> None:
         for tunnel, pushed in configurations.items():
             for holding in self._of_tunnel.get(tunnel, ()):
-                if holding.pushed < pushed.version:
-                    holding.pushed = pushed.version
-                    self._start(partial(self._push, holding, pushed))
+                if holding.wanted is None or holding.wanted.version < pushed.version:
+                    holding.wanted = pushed
+                    if not holding.pushing:
+                        holding.pushing = True
+                        self._start(self._push(holding, pushed))
 
     async def _push(self, holding: Holding, pushed: Pushed) -> None:
-        applied = await holding.link.push(pushed.version, pushed.config)
-        if applied is not None:
-            await self._registry.report(holding.id, applied=applied)
+        """Until the connector has said what it makes of the newest configuration, or is gone."""
+        pause = _PAUSE
+        while holding.id in self._held:
+            outcome = await holding.link.push(pushed.version, pushed.config)
+            if isinstance(outcome, NotApplied):
+                self._warn(
+                    holding, f"did not get version {pushed.version} of its configuration: {outcome.reason}"
+                )
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                if outcome.error:
+                    self._warn(
+                        holding,
+                        f"does not take version {pushed.version} of its configuration: {outcome.error}",
+                    )
+                if outcome.version >= 0:
+                    self._report(holding, applied=outcome.version)
+                if holding.wanted is pushed:
+                    break
+            assert holding.wanted is not None
+            pushed = holding.wanted
+        holding.pushing = False
+
+    def _report(self, holding: Holding, **what: Any) -> None:
+        holding.told |= what
+        if not holding.reporting:
+            holding.reporting = True
+            self._start(self._reported(holding))
+
+    async def _reported(self, holding: Holding) -> None:
+        """What a connector says, the newest of it, no more than once in a while, and until the registry has heard it."""
+        while holding.told and holding.id in self._held:
+            told, holding.told = holding.told, {}
+            try:
+                async with self._reports:
+                    await self._registry.report(holding.id, **told)
+            except AwayError:
+                holding.told = told | holding.told
+            await asyncio.sleep(_PAUSE)
+        holding.reporting = False
+
+    def _warn(self, holding: Holding, words: str) -> None:
+        SELDOM.tell(
+            logging.WARNING,
+            f"configuration {holding.tunnel}",
+            f"a connector of tunnel {holding.tunnel} {words}",
+        )
 
     def _close(self, identifier: str) -> None:
         if (holding := self._held.get(identifier)) is not None:
@@ -244,18 +316,17 @@ class Holdings:
             self.left(holding, lost=False)
         else:
             self._leaving[False].add(identifier)  # closed before it was told: the registry may forget it
-            self._something.set()
+            self._departed.set()
 
-    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(self._told(work))
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
-    async def _told(self, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except Exception as error:  # a connector's own matter: the others go on
-            LOG.warning("what a connector says of its configuration is lost: %s", error)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:  # a connector's own matter
+            SELDOM.tell(logging.ERROR, "task", f"what a connector is or says is lost: {error!r}")
 
     async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """The answer of the registry, asked again for as long as it is away."""

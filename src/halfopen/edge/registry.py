@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from types import NoneType
 from typing import Any, Final, Protocol, TypeVar
 
@@ -41,6 +43,7 @@ WAIT: Final = 30
 """Seconds for which a question for news waits for some."""
 
 _OWN_WAIT: Final = 1.0  # s: the thread that waits is waited for when the edge ends
+_THREADS: Final = 8  # more than is asked at once
 _PATIENCE: Final = 5.0  # s
 _OVER: Final = frozenset({400, 401, 403, 404, 409})
 
@@ -99,6 +102,8 @@ class OwnRegistry:
     def __init__(self, here: Installation, edge: Edge) -> None:
         self._here, self._edge = here, edge
         self._session = Session(edge.id, "")
+        # Its own: what others of the process have in hand does not keep a heartbeat waiting.
+        self._threads = ThreadPoolExecutor(_THREADS, "registry")
 
     @classmethod
     def of(cls, here: Installation, name: str) -> OwnRegistry:
@@ -144,7 +149,7 @@ class OwnRegistry:
 
     async def _ask(self, do: Callable[..., Answer], *given: Any) -> Answer:
         try:
-            return await asyncio.to_thread(do, *given)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, partial(do, *given))
         except SessionError:
             revoked = await self._ask(self._here.edges.named, self._edge.name) is None
             raise OverError(

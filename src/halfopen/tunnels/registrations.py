@@ -33,6 +33,7 @@ nobody and who started one too many is to hear of it. One that was connected tri
 
 _FAULTS: Final = logging.getLogger("halfopen.faults")
 _LONGEST: Final = {
+    "account": 32,
     "tunnel": 36,
     "connector": 36,
     "version": LONGEST_WORD,

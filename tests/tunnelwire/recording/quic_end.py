@@ -89,7 +89,7 @@ class QuicEnd(EdgeEnd):
                 self._on_replies(stream, known.receive(data, end))
             case ConfigurationStream():
                 if (outcome := known.receive(data)) is not None:
-                    self._tell(None, Configured(outcome))
+                    self._tell(None, Configured(stream, outcome))
                     self._send(stream, b"", end=True)
             case Vat():
                 for event in known.receive(data):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from halfopen.edge.connectors.arrivals import Arrivals
-from halfopen.edge.connectors.session import CONFIGURED, Session
+from halfopen.edge.connectors.session import BUSY, CONFIGURED, SILENT, Session
 from halfopen.edge.exchange import BACKLOG, Exchange
 from halfopen.edge.holdings import Holdings
 from halfopen.tunnelwire.configuration import Applied, NotApplied
@@ -35,7 +35,7 @@ class Http2Link(asyncio.Protocol):
         self._streams: dict[int, _Stream] = {}
         self._tcp: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._configuring: deque[asyncio.Future[Applied | NotApplied]] = deque()
+        self._configuring: dict[int, asyncio.Future[Applied | NotApplied]] = {}
         self._flushing = False
         self.peer = ""
 
@@ -46,7 +46,7 @@ class Http2Link(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)  # uvloop's are none by name
         self._tcp = transport
         self._links.add(self)
-        self.peer = transport.get_extra_info("peername")[0]
+        self.peer = transport.get_extra_info("peername")[0].partition("%")[0]
         self._session = Session(self._holdings, self._arrivals, self)
         self._tick()
         self.flush()
@@ -108,16 +108,23 @@ class Http2Link(asyncio.Protocol):
         self.flush()
         return stream
 
-    async def push(self, version: int, config: Mapping[str, Any]) -> int | None:
+    async def push(self, version: int, config: Mapping[str, Any]) -> Applied | NotApplied:
         """As `holdings.Link` (edge protocol, section 6)."""
-        if self._session is None or not self._wire.capacity():
-            return None
+        if self._tcp is None or not self._wire.capacity():
+            return BUSY
+        number = self._wire.configure(version, json.dumps(config).encode())
         told: asyncio.Future[Applied | NotApplied] = self._loop.create_future()
-        self._configuring.append(told)
-        self._wire.configure(version, json.dumps(config).encode())
+        self._configuring[number] = told
         self.flush()
-        async with asyncio.timeout(CONFIGURED):
-            return self._session.applied(version, await told)
+        try:
+            async with asyncio.timeout(CONFIGURED):
+                return await told
+        except TimeoutError:
+            self._wire.give_up(number)
+            self.flush()
+            return SILENT
+        finally:
+            del self._configuring[number]
 
     def flush(self) -> None:
         """Send what is to be sent, once for all that is said meanwhile."""
@@ -149,8 +156,8 @@ class Http2Link(asyncio.Protocol):
                 case ControlBytes(data=data):
                     if self._session is not None:
                         self._session.receive(data)
-                case Configured(outcome=outcome):
-                    if self._configuring and not (told := self._configuring.popleft()).done():
+                case Configured(stream=number, outcome=outcome):
+                    if (told := self._configuring.get(number)) is not None and not told.done():
                         told.set_result(outcome)
                 case Lost(reason=reason):
                     self.end(reason)

@@ -20,11 +20,11 @@ from qh3.quic.events import (
 from halfopen.edge.connectors.arrivals import Arrivals
 from halfopen.edge.connectors.quic_connection import BoundedConnection
 from halfopen.edge.connectors.quic_streams import NOTHING, Configuring, QuicStream
-from halfopen.edge.connectors.session import CONFIGURED, Session
+from halfopen.edge.connectors.session import BUSY, CONFIGURED, SILENT, Session
 from halfopen.edge.exchange import BACKLOG, Exchange
 from halfopen.edge.holdings import Holdings
 from halfopen.errors import WireError
-from halfopen.tunnelwire.configuration import NotApplied
+from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.exchange import Body, Broken, End, Refused, Reply, Request
 from halfopen.tunnelwire.quic.edge_streams import EdgeCallStream
 
@@ -63,7 +63,7 @@ class QuicLink(QuicConnectionProtocol):
     def datagram_received(self, data: Any, addr: Any) -> None:
         """A datagram of the connector; what is to be sent is sent behind all that have come."""
         if not self.peer:
-            self.peer = addr[0]
+            self.peer = addr[0].partition("%")[0]
         self.quic.receive_datagram(data, addr, now=self._loop.time())
         self._process_events()
         self.flush()
@@ -128,16 +128,24 @@ class QuicLink(QuicConnectionProtocol):
         self.flush()
         return stream
 
-    async def push(self, version: int, config: Mapping[str, Any]) -> int | None:
+    async def push(self, version: int, config: Mapping[str, Any]) -> Applied | NotApplied:
         """As `holdings.Link` (edge protocol, section 6)."""
-        if self not in self._links:
-            return None
+        if self._ending or self not in self._links:
+            return BUSY
         number = self.quic.get_next_available_stream_id()
         configuring = self._configuring[number] = Configuring(version, json.dumps(config).encode())
         self.quic.send_stream_data(number, configuring.wire.take_outgoing())
         self.flush()
-        async with asyncio.timeout(CONFIGURED):
-            return self._session.applied(version, await configuring.told)
+        try:
+            async with asyncio.timeout(CONFIGURED):
+                return await configuring.told
+        except TimeoutError:
+            self.quic.reset_stream(number, NOTHING)
+            self.quic.stop_stream(number, NOTHING)
+            self.flush()
+            return SILENT
+        finally:
+            self._configuring.pop(number, None)
 
     def flush(self) -> None:
         """Send what is to be sent, once for all that is said meanwhile."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import Final, Protocol
+
+import msgspec
 
 from halfopen.edge.connectors.arrivals import Arrivals
 from halfopen.edge.holdings import Holding, Holdings, Link
 from halfopen.edge.seldom import SELDOM
 from halfopen.tunnels.registrations import Refused, Registration
-from halfopen.tunnelwire.configuration import Applied, NotApplied
+from halfopen.tunnelwire.configuration import NotApplied
 from halfopen.tunnelwire.rpc.edge_control import (
     ControlEvent,
     EdgeControl,
@@ -33,6 +34,11 @@ DRAINING: Final = 30.0
 
 CONFIGURED: Final = 15.0
 """Seconds for which a connector may take to apply a configuration."""
+
+SILENT: Final = NotApplied(f"no answer within {CONFIGURED:g} s")
+BUSY: Final = NotApplied("the connection takes no more")
+
+_LOCAL: Final = 100  # configurations that a connector may tell of one connection
 
 
 class Carrier(Link, Protocol):
@@ -65,6 +71,7 @@ class Session:
         self._registering: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._leaves = self._over = False
+        self._told = 0  # configurations
         arrivals.come(carrier)
 
     def receive(self, piece: bytes) -> None:
@@ -94,24 +101,6 @@ class Session:
         if self._registering is not None:
             self._registering.cancel()
         self._let_go(lost=not self._leaves)
-
-    def applied(self, version: int, outcome: Applied | NotApplied) -> int | None:
-        """The version that the connector uses after it was handed one, where it says so."""
-        match outcome:
-            case Applied(version=used, error=error):
-                if error:
-                    LOG.warning(
-                        "the connector at %s does not take version %d of its configuration: %s",
-                        self._carrier.peer,
-                        version,
-                        error,
-                    )
-                return used if used >= 0 else None
-            case NotApplied(reason=reason):
-                LOG.warning(
-                    "a configuration did not reach the connector at %s: %s", self._carrier.peer, reason
-                )
-        return None
 
     def _on(self, event: ControlEvent) -> None:
         peer = self._carrier.peer
@@ -160,9 +149,13 @@ class Session:
         self._answer()
 
     def _on_configuration(self, config: bytes) -> None:
+        self._told += 1
+        if self._told > _LOCAL:
+            self._end_in(0, "it tells configurations for ever")
+            return
         try:
-            told = json.loads(config)
-        except (ValueError, RecursionError):
+            told = msgspec.json.decode(config)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             told = None
         if isinstance(told, dict) and self._holding is not None:
             self._holdings.reported(self._holding, told)

@@ -42,8 +42,9 @@ class Replied:
 
 @dataclass(frozen=True)
 class Configured:
-    """What became of a configuration that was sent."""
+    """What became of a configuration that was sent on the stream of this number."""
 
+    stream: int
     outcome: Applied | NotApplied
 
 
@@ -102,10 +103,11 @@ class EdgeConnection:
         """Send a request; gives the number of its stream. Raises WireError where there is no capacity."""
         return self._open(write_request(request), _Exchange(request.kind), request.body)
 
-    def configure(self, version: int, config: bytes) -> None:
-        """Send a configuration (JSON). Raises WireError where there is no capacity."""
+    def configure(self, version: int, config: bytes) -> int:
+        """Send a configuration (JSON); gives the number of its stream. Raises WireError where there is no capacity."""
         stream = self._open(CONFIGURATION_REQUEST, _Configuration(), body=True)
         self._link.send_later(stream, write_configuration(version, config), end=True)
+        return stream
 
     def room(self, stream: int) -> int:
         """How many bytes of a request's body may be sent now."""
@@ -158,7 +160,7 @@ class EdgeConnection:
             if isinstance(what, _Exchange):
                 events.append(Replied(stream, Broken(reason, lost=True)))
             elif isinstance(what, _Configuration):
-                events.append(Configured(NotApplied(reason)))
+                events.append(Configured(stream, NotApplied(reason)))
         self._streams.clear()
         return [*events, Lost(reason)]
 
@@ -232,7 +234,7 @@ class EdgeConnection:
                 return [Replied(stream, End(trailers))]
             case _Configuration() as configuration:
                 self.give_up(stream)
-                return [Configured(_outcome(configuration))]
+                return [Configured(stream, _outcome(configuration))]
             case _Control() as control if not control.ended:
                 control.ended = True
                 return [ControlEnded()]
@@ -247,7 +249,7 @@ class EdgeConnection:
             case _Exchange():
                 return [Replied(stream, Broken(reason))]
             case _Configuration():
-                return [Configured(NotApplied(reason))]
+                return [Configured(stream, NotApplied(reason))]
         return []
 
 

@@ -21,6 +21,7 @@ from halfopen.tunnelwire.exchange import Answered
 from tests.cli.conftest import spawned
 from tests.edge.place import HOST, Place, until
 from tests.edge.test_lifecycle import free_port, started
+from tests.serving import running
 
 
 @pytest.fixture
@@ -104,6 +105,22 @@ def test_who_is_displaced_lets_requests_end(place: Place, tmp_path: Path) -> Non
         edges[0].process.send_signal(signal.SIGHUP)
         edges[0].process.terminate()
         assert edges[0].process.wait(20) == 0
+
+
+def test_a_server_that_does_not_know_the_edge_ends_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HALFOPEN_EDGE_KEY", "x" * 40)
+    with running(place.data) as url:
+        free = "--listen", "127.0.0.1:0", "--visitors", "127.0.0.1:0"
+        ran = spawned(
+            "edge", "--data", tmp_path / "far", "--colo", "bru-1", "--registry", f"{url}/client/v4/", *free
+        )
+    assert (ran.code, ran.out) == (1, "")
+    assert (
+        ran.err
+        == f"halfopen: the server at {url} does not know the key of edge bru-1 (HALFOPEN_EDGE_KEY): 403\n"
+    )
 
 
 def test_the_first_start_says_where_it_listens_and_nothing_else(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ class FarRegistry:
             if status == 404:
                 raise OverError(f"at {self._url} there is no server that edges report to (404)")
             raise OverError(
-                f"the server at {self._url} does not know the key of edge {self._name} ({status})"
+                f"the server at {self._url} does not know the key of edge {self._name} (HALFOPEN_EDGE_KEY): {status}"
             )
         if status in (401, 403):
             raise OverError(f"edge {self._name} was revoked, or its key")

@@ -101,7 +101,7 @@ def add(verbs: Any) -> None:
 def add_listeners(verb: ArgumentParser, connectors: str, when: str = "") -> None:
     """Add where an edge listens, for connectors by an option of this name, and what it is called; `when` is said before each.
 
-    What is not given is None: `places` knows what it is then.
+    What is not given is None: `listeners` and `colo` know what it is then.
     """
     verb.add_argument(
         connectors, metavar="HOST:PORT", type=_place(connectors, CONNECTORS[1]), dest="connectors",

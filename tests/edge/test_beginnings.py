@@ -50,7 +50,7 @@ def test_an_edge_that_cannot_listen_leaves_the_one_that_runs(place: Place) -> No
             assert ran.code == 2
             words = f"halfopen: address for {whose}: {where} cannot be used; accepted: where one can listen ("
             assert ran.err.startswith(words), ran.err
-        assert (session(place), process.poll()) == (before, None)
+            assert (session(place), process.poll()) == (before, None)
 
 
 def test_who_is_displaced_lets_requests_end(place: Place, tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ async def edge(
     """A connector of so many lines, and visitors before it, who come in at an address; all have left at the end."""
     connector: Any = Connector(lines)
     visitors = Visitors(Front(connector, [ip_network(each) for each in trusted]), most)
-    address = await visitors.listen("127.0.0.1", 0, certificates)
+    address = await visitors.bind("127.0.0.1", 0, certificates)
+    visitors.open()
     try:
         async with asyncio.timeout(10):
             yield connector, visitors, address

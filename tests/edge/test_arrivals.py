@@ -121,7 +121,8 @@ def test_who_does_not_even_agree_on_tls_keeps_nobody_out(tmp_path: Path) -> None
     async def scene() -> None:
         waiting, made = Arrivals(10), list[Greeting]()
         door = Door(lambda taken, peer: made.append(Greeting(for_edge, waiting, Welcome, taken, peer)))
-        address = await door.listen("127.0.0.1", 0)
+        address = await door.bind("127.0.0.1", 0)
+        door.open()
         async with asyncio.timeout(20):
             silent = [await asyncio.open_connection(*address) for _ in range(15)]
             silent[9][1].write(b"GET / HTTP/1.1\r\n\r\n")
@@ -155,7 +156,8 @@ def test_no_more_connections_than_there_is_room_for(tmp_path: Path) -> None:
         nobody: Any = Silent()
         trust = Trust(tmp_path)
         edge = Connectors(nobody, trust, 1)
-        host, port = await edge.listen("127.0.0.1", 0)
+        host, port = await edge.bind("127.0.0.1", 0)
+        edge.open()
         token = RunToken("a", str(uuid4()), b"s")
         over_quic = Connector(token, origin, host, port, trust.authority(), "quic")
         async with asyncio.timeout(20):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -16,11 +17,10 @@ from halfopen.edge import holdings, registry
 from halfopen.edge.exchange import Exchange
 from halfopen.edge.holdings import Holding, Holdings
 from halfopen.edge.metrics import EdgeMetrics
-from halfopen.edge.registry import AWAY, AwayError, FarRegistry, OwnRegistry, Registry
+from halfopen.edge.registry import AWAY, AwayError, FarRegistry, OverError, OwnRegistry, Registry
 from halfopen.errors import DatabaseError
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registrations import Refused, Registered, Registration
-from halfopen.tunnels.sessions import SessionError
 from halfopen.tunnels.vault import RunToken
 from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.exchange import Request
@@ -329,7 +329,7 @@ def test_another_process_of_the_edge_ends_this_one(place: Place, monkeypatch: py
         edge = asyncio.create_task(whole_life(Holdings(first, EdgeMetrics())))
         await asyncio.sleep(0.5)
         await second.begin()
-        with pytest.raises(SessionError):
+        with pytest.raises(OverError, match="another process is the edge ams-1 now"):
             await edge
         await close(first)
         await close(second)
@@ -366,7 +366,7 @@ class Flaky:
 def test_a_registry_that_is_away_is_asked_again_and_registrations_are_refused_for_now(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holdings, "_PAUSE", 0.05)
+    monkeypatch.setattr(holdings, "_PAUSES", (0.05,))
 
     async def scene(stage: Scene) -> None:
         _, token = stage.here.tunnels.create(stage.account, f"a-{uuid4()}")
@@ -380,7 +380,74 @@ def test_a_registry_that_is_away_is_asked_again_and_registrations_are_refused_fo
     play(place, scene, Flaky)
 
 
-def test_a_server_that_is_not_there_and_a_key_that_is_none() -> None:
+class Gone:
+    """A registry that is away while `gone`."""
+
+    def __init__(self, inner: Registry) -> None:
+        self.inner, self.gone = inner, False
+        self.missed: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*given: Any) -> Any:
+            if self.gone:
+                self.missed[name] += 1
+                raise AwayError("nobody there")
+            return await getattr(self.inner, name)(*given)
+
+        return ask
+
+
+def test_an_outage_is_told_once_by_all_who_ask(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(holdings, "_PAUSES", (0.02,))
+    monkeypatch.setattr(holdings, "HEARTBEAT", 0.02)
+
+    async def scene(stage: Scene) -> None:
+        await until(lambda: stage.holdings.colo == "ams01")
+        assert isinstance(stage.registry, Gone)
+        caplog.clear()
+        stage.registry.gone = True
+        missed = stage.registry.missed
+        await until(lambda: missed["heartbeat"] > 2 and missed["news"] > 2)
+        stage.registry.gone = False
+        await until(lambda: "the registry is back" in caplog.messages)
+
+    with caplog.at_level("WARNING", "halfopen.edge"):
+        play(place, scene, Gone)
+    told = [each.partition(",")[0] for each in caplog.messages]
+    assert told == ["the registry is away", "the registry is back"]
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_an_edge_that_is_revoked_is_none_any_more(tmp_path: Path, far: bool) -> None:
+    async def whole(here: Installation, reached: Registry) -> None:
+        held = Holdings(reached, EdgeMetrics())
+        edge = asyncio.create_task(whole_life(held))
+        await until(lambda: held.colo == "ams01")
+        await asyncio.to_thread(here.edges.revoke, "ams-1")
+        with pytest.raises(OverError, match="edge ams-1 was revoked"):
+            async with asyncio.timeout(20):
+                await edge
+        await close(reached)
+
+    with installed(tmp_path / "data", far) as (here, reach):
+        asyncio.run(whole(here, reach()))
+
+
+def test_a_key_that_is_none_and_a_server_that_is_none_are_told_and_not_waited_for(tmp_path: Path) -> None:
+    async def refused(url: str, words: str) -> None:
+        far = FarRegistry(url, "ams-1", "x" * 40)
+        with pytest.raises(OverError, match=words):
+            await Holdings(far, EdgeMetrics()).begin()
+        await far.close()
+
+    with running(tmp_path) as url:
+        asyncio.run(refused(url, f"the server at {url} does not know the key of edge ams-1"))
+        asyncio.run(refused(f"{url}/elsewhere", "there is no server that edges report to"))
+
+
+def test_a_server_that_is_not_there_is_away() -> None:
     async def whole() -> None:
         far = FarRegistry("http://127.0.0.1:9", "ams-1", "x" * 40)
         with pytest.raises(AwayError, match=r"127\.0\.0\.1:9"):

@@ -99,8 +99,8 @@ def test_edges_of_one_registry_and_what_each_server_tells_of_them(place: Place, 
     place.here.edges.enrol("bru-1", "bru01")
     key, _ = place.here.accounts.create_token([EDGE_REPORT], edge="bru-1")
     ports = "--listen", "127.0.0.1:0", "--visitors", "127.0.0.1:0"
-    counted = f"127.0.0.1:{_free_port()}"
-    serve = "serve", "--grace", "3s", "--port", _free_port(), "--edge", "--edge-listen", "127.0.0.1:0"
+    counted = f"127.0.0.1:{free_port()}"
+    serve = "serve", "--grace", "3s", "--port", free_port(), "--edge", "--edge-listen", "127.0.0.1:0"
     with ExitStack() as open_:
         other = open_.enter_context(running(place.data, "--grace", "3s"))
         ams = open_.enter_context(
@@ -158,7 +158,7 @@ def _let_the_lease_end(data: Path, edge: str) -> None:
         database.commit()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -178,7 +178,7 @@ def test_a_server_with_an_edge_lets_requests_end_and_gets_its_connectors_back(
 
     async def scene() -> None:
         at = ["127.0.0.1:0", "127.0.0.1:0"]
-        port = _free_port()
+        port = free_port()
         with ExitStack() as open_:
             first = open_.enter_context(_server(tmp_path, place.data, port, *at))
             at = [first.connectors, first.visitors]

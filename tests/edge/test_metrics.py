@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
+import httpx
 from prometheus_client import generate_latest
 
 from halfopen.edge.metrics import EdgeMetrics
 from halfopen.tunnels.registrations import SECRET, Refused, Registered
 from halfopen.tunnelwire.exchange import Broken
 from tests.edge.playing import HOST, NAME, edge, leave, run, until
+from tests.edge.test_lifecycle import free_port, started
 
 SITE = {"tunnel": "tunnel", "hostname": NAME}
 NOWHERE = {"tunnel": "", "hostname": ""}
@@ -77,3 +80,15 @@ def test_refusals_are_counted_by_reasons_of_a_set_with_an_end() -> None:
     for outcome, count in {"accepted": 1, "wrong_secret": 2, "other": 2}.items():
         assert value(metrics, "registrations_total", transport="http2", outcome=outcome) == count
     assert b"something" not in generate_latest(metrics.registry)
+
+
+def test_the_page_of_metrics_is_one_and_has_no_times_of_beginning(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    ports = "--listen", "127.0.0.1:0", "--visitors", "127.0.0.1:0"
+    with started(tmp_path / "log", tmp_path / "data", "edge", *ports, "--metrics", address) as edge:
+        httpx.get(f"http://{edge.visitors}")
+        told = httpx.get(f"http://{address}/metrics")
+        assert told.status_code == 200
+        assert "halfopen_edge_requests_total{" in told.text
+        assert "_created" not in told.text
+        assert httpx.get(f"http://{address}/").status_code == 404

@@ -21,7 +21,7 @@ def test_of_each_kind_a_line_and_how_often(
         log.tell(logging.WARNING, "b", "another")
     now += seldom.EVERY
     log.tell(logging.WARNING, "a", "one")
-    assert caplog.messages == ["one", "another", "one (and 999 times before)"]
+    assert caplog.messages == ["one", "another", "one (999 more since the last such line)"]
 
 
 def test_many_kinds_take_little(caplog: pytest.LogCaptureFixture) -> None:

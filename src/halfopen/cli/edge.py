@@ -6,8 +6,10 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from functools import partial
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from halfopen.cli import options
 from halfopen.cli.deeds import deed, installation, minute
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 KEY: Final = "HALFOPEN_EDGE_KEY"
 """Environment variable: the key of an edge that reports to a server elsewhere."""
+
+CONNECTORS: Final = "127.0.0.1", 7844
+VISITORS: Final = "127.0.0.1", 8080
 
 FOLDER: Final = "edge"
 """Name of the folder, in the data directory, with the edge's certificates."""
@@ -40,7 +45,7 @@ def add(verbs: Any) -> None:
     options.add_data(edge)
     add_listeners(edge, "--listen")
     edge.add_argument(
-        "--registry", metavar="URL",
+        "--registry", metavar="URL", type=_server,
         help=f"the server to report to, such as https://api.example; the edge's key is taken from {KEY} (default: the database of "
         "the data directory)",
     )  # fmt: skip
@@ -49,7 +54,7 @@ def add(verbs: Any) -> None:
         help="networks of reverse proxies in front, whose X-Forwarded-For and -Proto go on; may be repeated (default: nobody's do)",
     )  # fmt: skip
     edge.add_argument(
-        "--metrics", metavar="HOST:PORT", type=address("--metrics"),
+        "--metrics", metavar="HOST:PORT", type=_place("--metrics", 9100),
         help="where Prometheus finds /metrics, without a token (default: nowhere)",
     )  # fmt: skip
     edge.set_defaults(run=_run)
@@ -66,7 +71,7 @@ def add(verbs: Any) -> None:
         allow_abbrev=False,
     )  # fmt: skip
     names.add_argument(
-        "address", metavar="ADDRESS", type=options.address("ADDRESS"), nargs="+",
+        "address", metavar="ADDRESS", type=_of_an_edge, nargs="+",
         help="of the edge, IPv4 or IPv6; two of one kind, at least, for four connections of each connector",
     )  # fmt: skip
     names.add_argument(
@@ -94,17 +99,20 @@ def add(verbs: Any) -> None:
 
 
 def add_listeners(verb: ArgumentParser, connectors: str, when: str = "") -> None:
-    """Add where an edge listens, for connectors by an option of this name, and what it is called; `when` is said before each."""
+    """Add where an edge listens, for connectors by an option of this name, and what it is called; `when` is said before each.
+
+    What is not given is None: `listeners` and `colo` know what it is then.
+    """
     verb.add_argument(
-        connectors, metavar="HOST:PORT", type=address(connectors), default="127.0.0.1:7844",
+        connectors, metavar="HOST:PORT", type=_place(connectors, CONNECTORS[1]), dest="connectors",
         help=f"{when}where connectors connect, by QUIC and by HTTP/2 over TLS (default: 127.0.0.1:7844)",
     )  # fmt: skip
     verb.add_argument(
-        "--visitors", metavar="HOST:PORT", type=address("--visitors"), default="127.0.0.1:8080",
+        "--visitors", metavar="HOST:PORT", type=_place("--visitors", VISITORS[1]),
         help=f"{when}where visitors come in, by HTTP (default: 127.0.0.1:8080)",
     )  # fmt: skip
     verb.add_argument(
-        "--visitors-tls", metavar="HOST:PORT", type=address("--visitors-tls"),
+        "--visitors-tls", metavar="HOST:PORT", type=_place("--visitors-tls", 8443),
         help=f"{when}where visitors come in by HTTPS, too, with the certificates of --certificates (default: nowhere)",
     )  # fmt: skip
     verb.add_argument(
@@ -113,12 +121,24 @@ def add_listeners(verb: ArgumentParser, connectors: str, when: str = "") -> None
         "NAME/privkey.pem as certbot keeps them; changes are seen by themselves",
     )  # fmt: skip
     verb.add_argument(
-        "--colo", metavar="NAME", default="local",
+        "--colo", metavar="NAME", type=_colo,
         help=f"{when}name of the edge, and the place that clients are told (default: local)",
     )  # fmt: skip
 
 
-def listeners(args: Namespace, connectors: tuple[str, int]) -> tuple[Places, Certificates | None]:
+def given(args: Namespace, connectors: str) -> str:
+    """Which of these options are given, in words; that for connectors has this name."""
+    names = {connectors: args.connectors, "--visitors": args.visitors, "--visitors-tls": args.visitors_tls,
+             "--certificates": args.certificates, "--colo": args.colo}  # fmt: skip
+    return ", ".join(name for name, value in names.items() if value is not None)
+
+
+def colo(args: Namespace) -> str:
+    """What an edge is called."""
+    return str(args.colo or "local")
+
+
+def listeners(args: Namespace) -> tuple[Places, Certificates | None]:
     """Where an edge is to listen, with which certificates."""
     from halfopen.edge.running import Places
     from halfopen.edge.visitors.certificates import Certificates
@@ -126,19 +146,49 @@ def listeners(args: Namespace, connectors: tuple[str, int]) -> tuple[Places, Cer
     if (args.visitors_tls is None) != (args.certificates is None):
         raise UsageError("--visitors-tls, --certificates", "one of them", "both, or none")
     certificates = None if args.certificates is None else Certificates(args.certificates)
-    return Places(connectors, args.visitors, args.visitors_tls, args.trusted_proxy), certificates
+    places = Places(
+        args.connectors or CONNECTORS, args.visitors or VISITORS, args.visitors_tls, args.trusted_proxy
+    )
+    return places, certificates
 
 
-def address(option: str) -> Callable[[str], tuple[str, int]]:
-    """Where to listen: an address or name, and a port."""
+def _place(option: str, usual: int) -> Callable[[str], tuple[str, int]]:
+    """Where to listen: an address or name, and a port, such as the usual one."""
 
     def read(text: str) -> tuple[str, int]:
         host, _, port = text.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise UsageError(option, text, "HOST:PORT such as 127.0.0.1:7844 or [::1]:7844")
+        if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+            raise UsageError(option, text, f"HOST:PORT such as 127.0.0.1:{usual} or [::1]:{usual}")
         return host.strip("[]"), int(port)
 
     return read
+
+
+def _colo(text: str) -> str:
+    from halfopen.tunnels.edges import NAME
+
+    if not NAME.fullmatch(text):
+        raise UsageError("--colo", text or "an empty name", "1 to 63 characters of 0-9, A-Z, a-z, ., _ and -")
+    return text
+
+
+def _server(text: str) -> str:
+    """Where a server is, without the path of its API."""
+    try:
+        told = urlsplit(text)
+        good = told.scheme in ("http", "https") and told.hostname and told.port != 0
+    except ValueError:
+        good = False
+    if not good or told.query or told.fragment:
+        raise UsageError("--registry", text, "the URL of a server such as https://api.example")
+    return text.rstrip("/").removesuffix("/client/v4")
+
+
+def _of_an_edge(text: str) -> IPv4Address | IPv6Address:
+    found = options.address("ADDRESS")(text)
+    if found.is_unspecified or found.is_multicast or "%" in text:
+        raise UsageError("ADDRESS", text, "an address of one edge, without a zone")
+    return found
 
 
 def _authority(args: Namespace) -> int:
@@ -152,13 +202,14 @@ def _authority(args: Namespace) -> int:
 def _names(args: Namespace) -> int:
     from halfopen.edge.discovery import records
 
+    if twice := [each for each in args.address if args.address.count(each) > 1]:
+        raise UsageError("ADDRESS", f"{twice[0]}, given twice,", "each address once")
     print("\n".join(records(args.address, args.port)))
     return 0
 
 
 def _run(args: Namespace) -> int:
     import asyncio
-    import logging
     import os
 
     import uvloop
@@ -168,13 +219,12 @@ def _run(args: Namespace) -> int:
     from halfopen.edge.registry import FarRegistry, OwnRegistry
     from halfopen.edge.running import run
     from halfopen.edge.trust import Trust
-    from halfopen.tunnels.sessions import SessionError
+    from halfopen.log import begin_log
 
-    logging.basicConfig(format="halfopen: %(message)s", level=logging.INFO, stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    begin_log()
     data = data_directory(args.data)
     trust = Trust(data / FOLDER)
-    places, certificates = listeners(args, args.listen)
+    places, certificates = listeners(args)
     metrics = EdgeMetrics()
 
     def be(registry: Any) -> None:
@@ -183,43 +233,42 @@ def _run(args: Namespace) -> int:
 
     if args.metrics is not None:
         _tell_metrics(metrics, *args.metrics)
-    try:
-        if args.registry:
-            if not (key := os.environ.get(KEY)):
-                raise UsageError(KEY, "not set", "the key that `halfopen edge enrol` printed")
-            be(FarRegistry(args.registry, args.colo, key))
-        else:
-            with installation(args) as here:
-                be(OwnRegistry.of(here, args.colo))
-    except SessionError:
-        print(f"halfopen: another process is the edge {args.colo} now", file=sys.stderr)
-        return 1
-    except OSError as error:
-        raise UsageError(
-            "--listen, --visitors, --visitors-tls",
-            f"{args.listen}, {args.visitors}, {args.visitors_tls}",
-            f"addresses that are free ({error.strerror})",
-        ) from None
+    if args.registry:
+        be(FarRegistry(args.registry, colo(args), _key(os.environ.get(KEY, ""), args.registry)))
+    else:
+        with installation(args) as here:
+            be(OwnRegistry.of(here, colo(args)))
     return 0
 
 
+def _key(text: str, server: str) -> str:
+    accepted = f"the key that `halfopen edge enrol` printed, in {KEY}"
+    if not text:
+        raise UsageError("--registry", f"{server} without a key", accepted)
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        raise UsageError(KEY, "a text with other characters than a key has", accepted)
+    return text
+
+
 def _tell_metrics(metrics: EdgeMetrics, host: str, port: int) -> None:
-    from prometheus_client import start_http_server
+    from halfopen.edge.metrics import serve
+    from halfopen.edge.running import spoken
 
     try:
-        start_http_server(port, host, metrics.registry)
+        serve(metrics, host, port)
     except OSError as error:
         raise UsageError(
-            "--metrics", f"{host}:{port}", f"an address that is free ({error.strerror})"
+            "--metrics", spoken((host, port)), f"where one can listen ({error.strerror or error})"
         ) from None
 
 
 def tell(folder: Path, places: Places) -> None:
     """Say where an edge listens, and how connectors of this machine connect."""
+    from halfopen.edge.running import spoken
     from halfopen.edge.trust import AUTHORITY
 
-    connectors, visitors = (f"{host}:{port}" for host, port in (places.connectors, places.visitors))
-    over_tls = f" and https://{places.tls[0]}:{places.tls[1]}" if places.tls else ""
+    connectors, visitors = map(spoken, (places.connectors, places.visitors))
+    over_tls = f" and https://{spoken(places.tls)}" if places.tls else ""
     print(f"connectors: {connectors}, visitors: http://{visitors}{over_tls}")
     edges = " ".join([f"--edge {connectors}"] * 4)  # as many connections as places
     print("Connect a tunnel (its token: halfopen tunnel token NAME) by QUIC with:")

@@ -68,6 +68,8 @@ def run(args: Namespace) -> int:
     from halfopen.server import DATA, GRACE, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
     from halfopen.server.process import serve
 
+    if not args.edge and (given := edge.given(args, "--edge-listen")):
+        raise UsageError(given, "an option of an edge", "beside --edge")
     data = data_directory(args.data)
     keep_connections, keep_rollups = map(str, options.keep(args))
     places = options.places(args, data)
@@ -94,17 +96,10 @@ async def _begin_edge(args: Namespace, folder: Path, here: Installation, metrics
     from halfopen.edge.running import RunningEdge
     from halfopen.edge.trust import Trust
 
-    places, certificates = edge.listeners(args, args.edge_listen)
-    try:
-        begun = await RunningEdge.begin(
-            OwnRegistry.of(here, args.colo), Trust(folder), places, certificates, metrics
-        )
-    except OSError as error:
-        raise UsageError(
-            "--edge-listen, --visitors, --visitors-tls",
-            f"{args.edge_listen}, {args.visitors}, {args.visitors_tls}",
-            f"addresses that are free ({error.strerror})",
-        ) from None
+    places, certificates = edge.listeners(args)
+    begun = await RunningEdge.begin(
+        OwnRegistry.of(here, edge.colo(args)), Trust(folder), places, certificates, metrics
+    )
     edge.tell(folder, begun.places)
     return begun
 

@@ -24,7 +24,7 @@ _PAUSE: Final = 0.2  # s without taking any where the system has nothing left fo
 
 
 class Door:
-    """Listens at an address, which `listen` gives."""
+    """Has an address, which `bind` gives, and listens there once it is open."""
 
     def __init__(self, take: Taking, options: tuple[tuple[int, int, int], ...] = ()) -> None:
         """`options` are those of the sockets that are taken: level, option, value."""
@@ -32,8 +32,8 @@ class Door:
         self._loop = asyncio.get_running_loop()
         self._sockets: list[socket.socket] = []
 
-    async def listen(self, host: str, port: int) -> Address:
-        """Begin; gives where. OSError where the address cannot be listened at."""
+    async def bind(self, host: str, port: int) -> Address:
+        """Take an address; gives which. OSError where one cannot listen there."""
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         try:
             for family, kind, protocol, _, address in dict.fromkeys(found):
@@ -46,14 +46,17 @@ class Door:
                 for option in ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *self._options):
                     listener.setsockopt(*option)  # who is taken inherits it
                 listener.bind(address)
-                listener.listen(_BACKLOG)
         except OSError:
             self.close()
             raise
-        for listener in self._sockets:
-            self._loop.add_reader(listener, self._accept, listener)
         bound: Address = self._sockets[0].getsockname()[:2]
         return bound
+
+    def open(self) -> None:
+        """Let in who comes from now on. OSError where somebody else has begun to listen there."""
+        for listener in self._sockets:
+            listener.listen(_BACKLOG)
+            self._loop.add_reader(listener, self._accept, listener)
 
     def close(self) -> None:
         """Let nobody in any more."""

@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any, Final, Protocol
 
 from halfopen.edge.exchange import Exchange, Stream
@@ -27,9 +27,14 @@ LOG: Final = logging.getLogger("halfopen.edge")
 
 _AT_ONCE: Final = 500  # registrations, or tunnels, of one question
 _GATHER: Final = 0.05  # s: routing and configurations are asked for once for all that came meanwhile
-_PAUSE: Final = (
-    1.0  # s between two questions to a registry that is away, and between two reports of a connection
-)
+_PAUSES: Final = (
+    1.0,
+    2.0,
+    4.0,
+    8.0,
+    10.0,
+)  # s between questions to a registry that is away; the last again and again
+_PAUSE: Final = 1.0  # s between two reports of a connection
 _LONGEST_PAUSE: Final = 60.0  # s between two tries to hand on a configuration
 _DECIDED: Final = 0.9  # s within which a registration is answered: cloudflared may end for want of an answer
 _REPORTS: Final = 2  # under way at once
@@ -88,6 +93,7 @@ class Holdings:
         self._hostnames: dict[str, str] = {}
         self._fresh: set[str] = set()  # tunnels with connections that were handed no configuration yet
         self._tasks: set[asyncio.Task[None]] = set()
+        self._away = False  # whether the log has it that the registry is
         self.colo = ""
 
     # --- what transports say
@@ -141,7 +147,7 @@ class Holdings:
         self.colo = await self._patiently(self._registry.begin)
 
     async def run(self) -> None:
-        """Having begun, speak with the registry until cancelled. SessionError where another process speaks for this edge now."""
+        """Having begun, speak with the registry until cancelled. OverError where this may not speak for the edge any more."""
         everything = (self._register, self._depart, self._beat, self._hear, self._route)
         tasks = [asyncio.create_task(each()) for each in everything]
         try:
@@ -149,6 +155,7 @@ class Holdings:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def leave(self) -> None:
         """Say that nothing is held any more: the edge ends."""
@@ -198,7 +205,7 @@ class Holdings:
         try:
             told: list[Registered | Refused] = await self._registry.register([each for each, _ in taken])
         except AwayError as error:
-            SELDOM.tell(logging.WARNING, "registrations", f"registrations are refused: {error}")
+            self._missed(error)
             told = [Refused(AWAY)] * len(taken)
         for (_, waiting), answer in zip(taken, told, strict=True):
             if not waiting.done():  # else the next heartbeat tells
@@ -218,10 +225,7 @@ class Holdings:
                 try:
                     await self._registry.depart(gone, lost)
                 except AwayError as error:
-                    words = (
-                        f"departures are not told, the next heartbeat or the end of the lease does: {error}"
-                    )
-                    SELDOM.tell(logging.WARNING, "departures", words)
+                    self._missed(error)  # the next heartbeat tells it, or the end of the lease
 
     async def _route(self) -> None:
         while True:
@@ -326,16 +330,21 @@ class Holdings:
 
     async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """The answer of the registry, asked again for as long as it is away."""
-        away = False
-        while True:
+        for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
+            away = self._away
             try:
                 found = await ask()
             except AwayError as error:
-                if not away:
-                    LOG.warning("the registry is away: %s", error)
-                away = True
-                await asyncio.sleep(_PAUSE)
+                self._missed(error)
+                await asyncio.sleep(pause)
             else:
-                if away:
+                if away and self._away:  # asked since, so that it is no late answer from before
                     LOG.warning("the registry is back")
+                    self._away = False
                 return found
+
+    def _missed(self, error: AwayError) -> None:
+        """Say once for all who ask that the registry is away."""
+        if not self._away:
+            LOG.warning("the registry is away, registrations are refused: %s", error)
+        self._away = True

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from halfopen.edge.registry import AWAY
 from halfopen.tunnels.registrations import CROWDED, DELETED, SECRET, UNKNOWN, UNREADABLE, Refused, Registered
@@ -29,11 +37,55 @@ class Route(NamedTuple):
 NOWHERE: Final = Route()
 
 
+class _Page(BaseHTTPRequestHandler):
+    """Answers ``/metrics``, and nothing else."""
+
+    def __init__(self, registry: CollectorRegistry, *given: Any) -> None:
+        self._registry = registry
+        super().__init__(*given)
+
+    def do_GET(self) -> None:
+        if urlsplit(self.path).path != "/metrics":
+            self.send_error(404)
+            return
+        text = generate_latest(self._registry)
+        self.send_response(200)
+        self.send_header("Content-Type", CONTENT_TYPE_LATEST)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: who asks is no news."""
+
+
+class _Server(ThreadingHTTPServer):
+    def __init__(self, family: socket.AddressFamily, address: Any, page: Any) -> None:
+        self.address_family = family
+        super().__init__(address, page)
+
+
+def serve(metrics: EdgeMetrics, host: str, port: int) -> None:
+    """Answer ``/metrics`` there, in threads of its own, until the process ends. OSError where one cannot listen there."""
+    (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    server = _Server(family, address, partial(_Page, metrics.registry))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+class _Registry(CollectorRegistry):
+    """Without the times at which its series began, which the library adds, a third of all lines."""
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in super().collect():
+            metric.samples = [each for each in metric.samples if not each.name.endswith("_created")]
+            yield metric
+
+
 class EdgeMetrics:
     """The counters of one edge; `registry` is what is told of them. Requests are counted when they are over."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry: CollectorRegistry = _Registry()
         site = "tunnel", "hostname"
         self._requests = self._counter(
             "requests", "Requests of visitors, by class of status.", *site, "status"

@@ -45,14 +45,19 @@ WAIT: Final = 30
 _OWN_WAIT: Final = 1.0  # s: the thread that waits is waited for when the edge ends
 _THREADS: Final = 8  # more than is asked at once
 _PATIENCE: Final = 5.0  # s
+_OVER: Final = frozenset({400, 401, 403, 404, 409})
 
 
 class AwayError(HalfopenError):
     """The registry cannot be asked just now."""
 
 
+class OverError(HalfopenError):
+    """This process may not speak for the edge, or no more: why, in words."""
+
+
 class Registry(Protocol):
-    """What an edge tells and asks. Everything raises SessionError where its session is over, AwayError where nobody answers."""
+    """What an edge tells and asks. Everything raises OverError where it may not speak, AwayError where nobody answers."""
 
     async def begin(self) -> str:
         """Begin a session; gives what clients are told as the edge's place."""
@@ -145,6 +150,11 @@ class OwnRegistry:
     async def _ask(self, do: Callable[..., Answer], *given: Any) -> Answer:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, partial(do, *given))
+        except SessionError:
+            revoked = await self._ask(self._here.edges.named, self._edge.name) is None
+            raise OverError(
+                f"edge {self._edge.name} was revoked" if revoked else _another(self._edge.name)
+            ) from None
         except DatabaseError as error:
             raise AwayError(str(error)) from error
 
@@ -153,7 +163,8 @@ class FarRegistry:
     """The registry behind the API of a server, at a URL such as ``https://api.example``, by the key of the edge `name`."""
 
     def __init__(self, url: str, name: str, key: str) -> None:
-        self._base = f"{url.rstrip('/')}/client/v4/edges/{name}/sessions"
+        self._url, self._name = url, name
+        self._base = f"{url}/client/v4/edges/{name}/sessions"
         self._client = httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=_PATIENCE)
         self._session = ""
 
@@ -218,10 +229,27 @@ class FarRegistry:
             answer = await self._client.request(
                 method, f"{self._base}{self._session if path else ''}{path}", content=content, timeout=within
             )
-            if answer.status_code == 409:
-                raise SessionError(self._base)
+            if answer.status_code in _OVER:
+                self._refused(answer.status_code)
             if answer.status_code != 200:
                 raise AwayError(f"{self._base}: {answer.status_code} {answer.text[:200]}")
             return msgspec.convert(msgspec.json.decode(answer.content)["result"], told)
         except (httpx.HTTPError, msgspec.MsgspecError, KeyError) as error:
             raise AwayError(f"{self._base}: {error or type(error).__name__}") from None
+
+    def _refused(self, status: int) -> None:
+        """Raise where that status means that this may not be the edge."""
+        if status == 409:
+            raise OverError(_another(self._name))
+        if not self._session:
+            if status == 404:
+                raise OverError(f"at {self._url} there is no server that edges report to (404)")
+            raise OverError(
+                f"the server at {self._url} does not know the key of edge {self._name} (HALFOPEN_EDGE_KEY): {status}"
+            )
+        if status in (401, 403):
+            raise OverError(f"edge {self._name} was revoked, or its key")
+
+
+def _another(name: str) -> str:
+    return f"another process is the edge {name} now"

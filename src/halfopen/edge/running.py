@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from halfopen.api.proxies import Network
@@ -16,11 +17,11 @@ from halfopen.edge.connectors.listening import Connectors
 from halfopen.edge.front import Front
 from halfopen.edge.holdings import Holdings
 from halfopen.edge.metrics import EdgeMetrics
-from halfopen.edge.registry import Registry
+from halfopen.edge.registry import OverError, Registry
 from halfopen.edge.trust import Trust
 from halfopen.edge.visitors.arrival import Visitors
 from halfopen.edge.visitors.certificates import Certificates
-from halfopen.tunnels.sessions import SessionError
+from halfopen.errors import UsageError
 
 LOG: Final = logging.getLogger("halfopen.edge")
 
@@ -43,6 +44,22 @@ class Places:
     visitors: Address
     tls: Address | None = None
     trusted: Sequence[Network] = ()
+
+
+def spoken(address: Address) -> str:
+    """An address as one writes it."""
+    host, port = address
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def _at(whose: str, address: Address, bind: Callable[[str, int], Awaitable[Address]]) -> Address:
+    try:
+        return await bind(*address)
+    except UnicodeError:
+        why: object = "no name of a host"
+    except OSError as error:
+        why = error.strerror or error
+    raise UsageError(f"address for {whose}", spoken(address), f"where one can listen ({why})")
 
 
 class RunningEdge:
@@ -71,49 +88,61 @@ class RunningEdge:
     ) -> RunningEdge:
         """Listen; `places` of what comes of it has the ports that were chosen. Visitors over TLS are shown the `certificates`.
 
-        OSError where an address cannot be listened at.
+        UsageError where an address cannot be listened at, and who is the edge now stays so; OverError where this may not be the edge.
         """
         holdings = Holdings(registry, metrics)
         half = allow(MOST, _OTHER_FILES) // 2
         connectors = Connectors(holdings, trust, half)
         front = Front(holdings, places.trusted, metrics)
         visitors = Visitors(front, half)
+        bound = await _at("connectors", places.connectors, connectors.bind)
+        in_plain = await _at("visitors", places.visitors, visitors.bind)
+        over_tls = None
+        if places.tls and certificates:
+            over_tls = await _at(
+                "visitors over TLS", places.tls, partial(visitors.bind, certificates=certificates)
+            )
         await holdings.begin()
-        bound = await connectors.listen(*places.connectors)
-        in_plain = await visitors.listen(*places.visitors)
-        over_tls = await visitors.listen(*places.tls, certificates) if places.tls and certificates else None
+        connectors.open()
+        visitors.open()
         listens = Places(bound, in_plain, over_tls, places.trusted)
         return cls(holdings, connectors, visitors, listens, certificates)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Go on until `stop` is set; then let requests end, for `DRAINING` s at most or until it is set again.
 
-        SessionError, at once, where another process speaks for this edge now.
+        OverError where this may not be the edge any more, once requests have ended.
         """
         told = asyncio.create_task(self._holdings.run())
         aside: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
         if self._certificates is not None:
             aside.append(asyncio.create_task(self._certificates.watch()))
+        else:
+            signal.signal(
+                signal.SIGHUP, signal.SIG_IGN
+            )  # by which others are told to look at their certificates
         try:
             await asyncio.wait((told, aside[0]), return_when=asyncio.FIRST_COMPLETED)
-            ends = not told.done()
+            over = told.done()
+            if over:
+                LOG.error("this is an edge no more, requests under way may end: %s", told.exception())
+            else:
+                stop.clear()
             self._visitors.stop_listening()
             self._connectors.stop_listening()
-            if ends:
-                await self._drain(stop)
+            await self._drain(stop)
         finally:
             for each in (told, *aside):
                 each.cancel()
             self._visitors.close()
             self._connectors.close()
             await asyncio.gather(told, *aside, return_exceptions=True)
-        if not ends:
+        if over:
             told.result()
-        with suppress(SessionError):  # the next process of the edge has begun meanwhile
+        with suppress(OverError):  # the next process of the edge has begun meanwhile
             await self._holdings.leave()
 
     async def _drain(self, stop: asyncio.Event) -> None:
-        stop.clear()
         self._visitors.finish()
         end = asyncio.get_running_loop().time() + DRAINING
         while self._visitors.present and not stop.is_set() and asyncio.get_running_loop().time() < end:
@@ -132,8 +161,7 @@ async def run(
 ) -> None:
     """Be an edge until SIGTERM or SIGINT, a second one of which ends it at once.
 
-    `listening` is told where it listens once it does. SessionError where another process speaks for this edge now, OSError
-    where an address cannot be listened at.
+    `listening` is told where it listens once it does. UsageError where it cannot, OverError where this may not be the edge (any more).
     """
     edge = await RunningEdge.begin(registry, trust, places, certificates, metrics)
     stop = told_to_stop()

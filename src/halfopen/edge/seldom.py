@@ -30,7 +30,7 @@ class Seldom:
         if len(self._told) >= _KINDS:
             del self._told[next(iter(self._told))]  # the one that has not happened for the longest
         self._told[kind] = now, 0
-        LOG.log(level, "%s%s", words, f" (and {left_out} times before)" if left_out else "")
+        LOG.log(level, "%s%s", words, f" ({left_out} more since the last such line)" if left_out else "")
 
 
 SELDOM: Final = Seldom()

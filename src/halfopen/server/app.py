@@ -6,9 +6,7 @@ Made by each worker of the server, from the settings in the environment that `ha
 from __future__ import annotations
 
 import json
-import logging
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,6 +25,7 @@ from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.config import accounts_url
+from halfopen.log import begin_log, begin_plain_log
 from halfopen.places.countries import country_name
 from halfopen.radar.annotation_list import annotation_routes
 from halfopen.radar.answers import Surroundings
@@ -56,13 +55,10 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     """The application of the data directory and the store that the environment names; upkeep `every` so many s. Its metrics tell also
     what is counted `beside` it.
 
-    Its `state.installation` is the `Installation`, open until the application ends.
+    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by.
     """
-    for name in ("halfopen.access", "halfopen.faults", "halfopen.edge"):
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.INFO)
-        logger.addHandler(logging.StreamHandler(sys.stderr))
-        logger.propagate = False
+    begin_log()
+    begin_plain_log("halfopen.access")
     data = Path(os.environ[DATA])
     here = Installation(data, accounts_url(), int(os.environ[GRACE]))
     store = Store(os.environ[STORE], create=True)
@@ -117,7 +113,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         lifespan=lifespan,
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
-    made.state.installation = here  # for who runs beside it
+    made.state.installation, made.state.vitals = here, vitals  # for who runs beside it
     return made
 
 

@@ -19,11 +19,12 @@ from granian.server.embed import Server
 from halfopen.api.access import FAULTS
 from halfopen.descriptors import allow
 from halfopen.edge.metrics import EdgeMetrics
+from halfopen.edge.registry import OverError
 from halfopen.edge.running import RunningEdge, told_to_stop
 from halfopen.server.app import create
 from halfopen.server.upkeep import EVERY
+from halfopen.server.vitals import Vitals
 from halfopen.tunnels.installation import Installation
-from halfopen.tunnels.sessions import SessionError
 
 MOST: Final = 8192
 """Connections that are served at once; further ones wait until one of them ends."""
@@ -70,7 +71,7 @@ def serve(
 
     async def whole() -> None:
         edge = await begin(made.state.installation, metrics) if begin is not None else None
-        await _served(server, edge, _tell(address, port, listening))
+        await _served(server, edge, _tell(address, port, listening), made.state.vitals)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(whole())
@@ -82,29 +83,32 @@ def _share_arenas() -> None:
         libc.mallopt(_ARENA_MAX, 2)
 
 
-async def _served(server: Server, edge: RunningEdge | None, tell: Coroutine[Any, Any, None]) -> None:
-    told, ended = asyncio.create_task(tell), asyncio.create_task(_end(server, edge, told_to_stop()))
+async def _served(
+    server: Server, edge: RunningEdge | None, tell: Coroutine[Any, Any, None], vitals: Vitals
+) -> None:
+    told, ended = asyncio.create_task(tell), asyncio.create_task(_end(server, edge, told_to_stop(), vitals))
     await server.serve()
     told.cancel()
     await ended
 
 
-async def _end(server: Server, edge: RunningEdge | None, stop: asyncio.Event) -> None:
+async def _end(server: Server, edge: RunningEdge | None, stop: asyncio.Event, vitals: Vitals) -> None:
     """Once told to stop: first the edge, which takes its time for requests under way while the API is there, then the server."""
     try:
         if edge is None:
             await stop.wait()
         else:
-            await _be(edge, stop)
+            await _be(edge, stop, vitals)
     finally:
         _stop(server)
 
 
-async def _be(edge: RunningEdge, stop: asyncio.Event) -> None:
+async def _be(edge: RunningEdge, stop: asyncio.Event, vitals: Vitals) -> None:
     try:
         await edge.serve(stop)
-    except SessionError:
-        FAULTS.error("another process is the edge now, so this server is none any more")
+    except OverError as error:
+        FAULTS.error("this server is an edge no more, and answers the API alone: %s", error)
+        vitals.lose("edge")
         await stop.wait()
 
 

@@ -33,6 +33,7 @@ class Vitals:
         self._lock = threading.Lock()
         self._looked = -fresh
         self._look: Look | None = None
+        self._lost: tuple[str, ...] = ()
 
     def look(self) -> Look | None:
         """The last look; None if the store could not be read."""
@@ -50,4 +51,8 @@ class Vitals:
 
     def missing(self) -> Sequence[str]:
         """What the server needs and has not."""
-        return () if self.look() else ("store",)
+        return self._lost if self.look() else ("store", *self._lost)
+
+    def lose(self, what: str) -> None:
+        """The server has lost something that it was told to have, for as long as it runs."""
+        self._lost += (what,)

@@ -45,21 +45,26 @@ class Connectors:
         self._tcp = Door(self._greet)
         self._renewed: asyncio.Task[None] | None = None
 
-    async def listen(self, host: str, port: int) -> Address:
-        """Begin; gives where. OSError where the address cannot be listened at."""
+    async def bind(self, host: str, port: int) -> Address:
+        """Take an address; gives which. OSError where one cannot listen there."""
         tries = 1 if port else _TRIES
         while True:
             tries -= 1
             bound = await listen(self._quic, host, port)
             try:
-                await self._tcp.listen(*bound)
+                await self._tcp.bind(*bound)
             except OSError:
                 self._quic.close()
                 if not tries:
                     raise
             else:
-                self._renewed = asyncio.create_task(self._renew())
                 return bound
+
+    def open(self) -> None:
+        """Let connectors in."""
+        self._tcp.open()
+        self._quic.open()
+        self._renewed = asyncio.create_task(self._renew())
 
     def _greet(self, taken: socket.socket, peer: str) -> None:
         if self._may_come():

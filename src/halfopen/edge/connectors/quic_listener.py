@@ -83,7 +83,7 @@ class QuicListener(asyncio.DatagramProtocol):
         self._tokens = _Tokens()
         self._protocols: dict[bytes, QuicConnectionProtocol] = {}
         self._cids: dict[QuicConnectionProtocol, set[bytes]] = {}
-        self._closing = False
+        self._open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
@@ -113,9 +113,13 @@ class QuicListener(asyncio.DatagramProtocol):
                 )
                 protocol.close()
 
+    def open(self) -> None:
+        """Take new connections from now on."""
+        self._open = True
+
     def stop_listening(self) -> None:
         """Take no new connections."""
-        self._closing = True
+        self._open = False
 
     def close(self) -> None:
         """Close the socket."""
@@ -123,7 +127,7 @@ class QuicListener(asyncio.DatagramProtocol):
 
     def _arrive(self, header: QuicHeader, size: int, address: Address) -> QuicConnectionProtocol | None:
         version = header.version
-        if version is None or size < _SHORTEST or self._closing:
+        if version is None or size < _SHORTEST or not self._open:
             return None
         if version not in self._configuration.supported_versions:
             answer = encode_quic_version_negotiation(

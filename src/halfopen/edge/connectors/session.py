@@ -67,6 +67,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._control = EdgeControl()
         self._holding: Holding | None = None
+        self._words = ""  # which connection it is, once it is registered
         self._registering: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._leaves = self._over = False
@@ -132,7 +133,7 @@ class Session:
             SELDOM.tell(
                 logging.INFO,
                 f"{self._carrier.peer} {answer.cause}",
-                f"a connector at {self._carrier.peer} is refused: {answer.cause}",
+                f"a connector of tunnel {asked.tunnel} at {self._carrier.peer} is refused: {answer.cause}",
             )
             self._control.refused(answer.cause)
             self._answer()
@@ -141,6 +142,11 @@ class Session:
             return
         self._holding = holding
         self.registered = True
+        self._words = (
+            f"connection {asked.conn_index} of connector {asked.connector} of tunnel {asked.tunnel} over {self._carrier.transport} "
+            f"from {self._carrier.peer}"
+        )
+        LOG.info("%s is registered", self._words)
         self._arrivals.gone(self._carrier)
         self._control.registered(answer.connection, self._holdings.colo, answer.remotely_managed)
         self._answer()
@@ -165,6 +171,7 @@ class Session:
         if self._holding is not None:
             self._holdings.left(self._holding, lost)
             self._holding = None
+            LOG.info("%s %s", self._words, "is lost" if lost else "has left")
 
     def _end_in(self, seconds: float, reason: str) -> None:
         if self._timer is not None:

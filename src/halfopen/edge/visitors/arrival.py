@@ -46,11 +46,16 @@ class Visitors:
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(LOOK, self._look)
 
-    async def listen(self, host: str, port: int, certificates: Certificates | None = None) -> Address:
-        """Let visitors in, over TLS where there are certificates; gives where. OSError where the address cannot be listened at."""
+    async def bind(self, host: str, port: int, certificates: Certificates | None = None) -> Address:
+        """Take an address for visitors, over TLS where there are certificates; gives which. OSError where one cannot listen there."""
         door = Door(partial(self._take, certificates), _KEEPALIVE)
         self._doors.append(door)
-        return await door.listen(host, port)
+        return await door.bind(host, port)
+
+    def open(self) -> None:
+        """Let visitors in."""
+        for door in self._doors:
+            door.open()
 
     def stop_listening(self) -> None:
         """Let nobody in any more."""

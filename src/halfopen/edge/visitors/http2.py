@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What HTTP/2 begins with (RFC 9113, 3.4)."""
 
-OF_VISITORS: Final = Limits(streams=100, window=256 << 10, frame=64 << 10, headers=LONGEST_HEADERS)
+OF_VISITORS: Final = Limits(
+    streams=100, window=256 << 10, grown=256 << 10, frame=64 << 10, headers=LONGEST_HEADERS
+)
 """What a visitor may do on one connection."""
 
 RESETS: Final = 100

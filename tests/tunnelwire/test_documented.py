@@ -26,7 +26,7 @@ def size(count: int) -> str:
         f"| {size(headers.MOST)} in base64, {headers.COUNT:,} of them |",
         f"| {size(link.FRAME)}; {size(link.HEADERS)} |",
         f"| the message that a data stream of QUIC begins with | {size(head.LONGEST)} |",
-        f"| {size(link.STREAM_WINDOW)} over HTTP/2 |",
+        f"| {size(link.FIRST_WINDOW)} over HTTP/2, {size(link.STREAM_WINDOW)} once as much was taken |",
         f"| {link.STREAMS:,}, or as many",
         f"| {link.QUIET:g} s, then {link.PATIENCE:g} s",
     ],

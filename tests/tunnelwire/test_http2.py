@@ -20,7 +20,7 @@ from halfopen.tunnelwire.headers import Header, canonical
 from halfopen.tunnelwire.http2.connector import Asked, ConfigurationCame, ConnectorConnection
 from halfopen.tunnelwire.http2.edge import Configured, Replied
 from halfopen.tunnelwire.http2.events import ControlBytes, ControlEnded, Lost, Room
-from halfopen.tunnelwire.http2.link import PATIENCE, QUIET, STREAM_WINDOW, STREAMS
+from halfopen.tunnelwire.http2.link import FIRST_WINDOW, PATIENCE, QUIET, STREAM_WINDOW, STREAMS
 from halfopen.tunnelwire.http2.marks import read_answer, write_answer
 from tests.tunnelwire.ends import GET, OK, POST, Ends, Peer
 from tests.tunnelwire.test_headers import any_headers
@@ -210,12 +210,26 @@ def test_what_the_visitor_does_not_take_holds_up_nobody_else() -> None:
                 if event.stream == fast:
                     ends.edge.acknowledge(fast, len(event.reply.data))
         ends.to_connector()
-    assert got[slow] == STREAM_WINDOW
+    assert got[slow] == FIRST_WINDOW
     assert ends.connector.room(slow) == 0
     assert got[fast] > 20 * STREAM_WINDOW
-    ends.edge.acknowledge(slow, STREAM_WINDOW)
+    ends.edge.acknowledge(slow, FIRST_WINDOW // 2)
     ends.to_connector()
-    assert ends.connector.room(slow) == STREAM_WINDOW
+    assert ends.connector.room(slow) == FIRST_WINDOW // 2
+
+
+def test_the_window_doubles_with_each_that_is_taken_whole() -> None:
+    ends = Ends()
+    stream = ends.asked(GET)
+    ends.connector.answer(stream, OK)
+    rooms = []
+    for _ in range(5):
+        rooms.append(ends.connector.room(stream))
+        ends.connector.send(stream, bytes(rooms[-1]))
+        ends.to_edge()
+        ends.edge.acknowledge(stream, rooms[-1])
+        ends.to_connector()
+    assert rooms == [FIRST_WINDOW, 2 * FIRST_WINDOW, *[STREAM_WINDOW] * 3]
 
 
 def test_what_the_origin_does_not_take_is_not_sent() -> None:
@@ -227,10 +241,10 @@ def test_what_the_origin_does_not_take_is_not_sent() -> None:
         sent += room
         ends.to_connector()
         ends.to_edge()
-    assert sent == STREAM_WINDOW
+    assert sent == FIRST_WINDOW
     ends.connector.acknowledge(stream, sent)
     assert Room(stream) in ends.edge.receive(ends.connector.take_outgoing(), now=0)
-    assert ends.edge.room(stream) == STREAM_WINDOW
+    assert ends.edge.room(stream) == 2 * FIRST_WINDOW
 
 
 def test_as_many_requests_as_the_connector_takes() -> None:

@@ -112,7 +112,7 @@ def test_what_is_owed_to_a_stream_that_is_reset_at_once() -> None:
     peer.edge.configure(1, b" " * 200_000)
     peer.events()
     peer.h2.send_headers(3, [(":status", "200")])
-    for _ in range(600):
+    for _ in range(500):
         peer.h2.send_data(3, b"x", pad_length=255)
     peer.h2.increment_flow_control_window(100_000, 3)
     peer.h2.increment_flow_control_window(100_000)

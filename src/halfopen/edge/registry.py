@@ -186,6 +186,8 @@ class FarRegistry:
             list[RegistrationResult],
             Registrations(tuple(NewRegistration(**asdict(each)) for each in asked)),
         )
+        if len(told) != len(asked):
+            raise AwayError(f"{self._base}: {len(told)} answers to {len(asked)} registrations")
         return [
             Registered(each.connection, each.remotely_managed)
             if each.connection
@@ -234,7 +236,7 @@ class FarRegistry:
             if answer.status_code != 200:
                 raise AwayError(f"{self._base}: {answer.status_code} {answer.text[:200]}")
             return msgspec.convert(msgspec.json.decode(answer.content)["result"], told)
-        except (httpx.HTTPError, msgspec.MsgspecError, KeyError) as error:
+        except (httpx.HTTPError, msgspec.MsgspecError, KeyError, TypeError) as error:
             raise AwayError(f"{self._base}: {error or type(error).__name__}") from None
 
     def _refused(self, status: int) -> None:

@@ -19,7 +19,9 @@ from halfopen.edge.holdings import Holdings, Link
 from halfopen.edge.seldom import SELDOM
 from halfopen.edge.trust import Trust
 
-RENEWAL: Final = 86_400.0
+LOG: Final = logging.getLogger("halfopen.edge")
+
+RENEWAL: Final = 3_600.0
 """Seconds between two looks at the certificate."""
 
 STRANGERS: Final = 4
@@ -107,7 +109,11 @@ class Connectors:
         self._quic.close()
 
     async def _renew(self) -> None:
+        """Go on with the newest certificate for ever: one that could not be made or read is tried again."""
         while True:
             await asyncio.sleep(RENEWAL)
-            self._trust.reload(self._context)
-            self._trust.load(self._configuration)
+            try:
+                await asyncio.to_thread(self._trust.reload, self._context)
+                self._trust.load(self._configuration)
+            except Exception as error:
+                LOG.error("the certificate of the edge is not renewed, and is tried again: %s", error)

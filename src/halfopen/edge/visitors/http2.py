@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What HTTP/2 begins with (RFC 9113, 3.4)."""
 
-OF_VISITORS: Final = Limits(streams=100, window=256 << 10, frame=64 << 10, headers=2 * LONGEST_HEADERS)
+OF_VISITORS: Final = Limits(
+    streams=100, window=256 << 10, grown=256 << 10, frame=64 << 10, headers=2 * LONGEST_HEADERS
+)
 """What a visitor may do on one connection, or it ends; for headers of half as many bytes there is a page."""
 
 RESETS: Final = 100

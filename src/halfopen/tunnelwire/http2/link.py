@@ -25,8 +25,11 @@ from halfopen.tunnelwire.http2.streams import BusyConnection
 
 Told = TypeVar("Told")
 
-STREAM_WINDOW: Final = 1 << 19
+FIRST_WINDOW: Final = 1 << 17
 """Bytes that may wait here for each stream."""
+
+STREAM_WINDOW: Final = 1 << 19
+"""The same of one that is taken from: its window doubles with each that is taken whole."""
 
 STREAMS: Final = 1_000
 """Requests that are under way at once on one connection."""
@@ -40,17 +43,19 @@ HEADERS: Final = 2 * MOST
 
 @dataclass(frozen=True)
 class Limits:
-    """What the other end may do: `streams` at once, bytes of each that may wait here (`window`), of a `frame` and of a message's `headers`,
+    """What the other end may do: `streams` at once, bytes of each that may wait here (`window`, and `grown` as it is taken from), of a `frame`
+    and of a message's `headers`,
     and frames beyond those that what they bring and time make up for (`chatter`)."""
 
     streams: int
     window: int
+    grown: int
     frame: int
     headers: int
     chatter: float = 10_000
 
 
-OF_TUNNELS: Final = Limits(STREAMS, STREAM_WINDOW, FRAME, HEADERS)
+OF_TUNNELS: Final = Limits(STREAMS, FIRST_WINDOW, STREAM_WINDOW, FRAME, HEADERS)
 """Between connector and edge."""
 
 _CONNECTION_WINDOW: Final = 1 << 24
@@ -65,6 +70,15 @@ QUIET: Final = 15.0
 
 PATIENCE: Final = 10.0
 """Seconds for which the answer is waited for."""
+
+
+@dataclass(slots=True)
+class _Coming:
+    """What comes on a stream."""
+
+    window: int
+    taken: int = 0  # bytes by which the window is to be opened
+    since: int = 0  # bytes that were taken since it grew
 
 
 class Link:
@@ -101,7 +115,7 @@ class Link:
         self.lost: str | None = None
         self.lengths = FrameLengths(limits.frame, limits.headers, 0 if client else PREFACE, limits.chatter)
         self._arrived = 0  # bytes by which the window of the connection is to be opened
-        self._taken: dict[int, int] = {}  # the same of each stream that the other end has not ended
+        self._coming: dict[int, _Coming] = {}  # on each stream that the other end has not ended
         self._waiting: dict[int, bytearray] = {}  # what is sent as the windows allow
         self._sending: set[int] = set()  # streams that this end has not ended
         self._ending: set[int] = set()  # streams that end behind what waits
@@ -183,13 +197,19 @@ class Link:
 
     def acknowledge(self, stream: int, size: int) -> None:
         """So many bytes of a stream were taken further: as many may come."""
-        if stream not in self._taken or self.lost is not None:
+        coming = self._coming.get(stream)
+        if coming is None or self.lost is not None:
             return
-        self._taken[stream] += size
-        if self._taken[stream] >= self._limits.window // 4:
+        coming.taken += size
+        coming.since += size
+        if coming.since >= coming.window and coming.window < self._limits.grown:
+            coming.taken += coming.window
+            coming.window *= 2
+            coming.since = 0
+        if coming.taken >= coming.window // 4:
             if self.is_open(stream):
-                self.h2.increment_flow_control_window(self._taken[stream], stream)
-            self._taken[stream] = 0
+                self.h2.increment_flow_control_window(coming.taken, stream)
+            coming.taken = 0
 
     # --- bytes out
 
@@ -237,7 +257,7 @@ class Link:
 
     def begin(self, stream: int, sending: bool = True) -> None:
         """A stream is open; this end is `sending` on it."""
-        self._taken[stream] = 0
+        self._coming[stream] = _Coming(self._limits.window)
         if sending:
             self._sending.add(stream)
 
@@ -256,18 +276,18 @@ class Link:
 
     def other_ended(self, stream: int) -> None:
         """The other end has."""
-        self._taken.pop(stream, None)
+        self._coming.pop(stream, None)
 
     def close(self, stream: int, error: ErrorCodes = ErrorCodes.CANCEL) -> None:
         """Be done with a stream: with an error where either end has not ended its part."""
-        if self.lost is None and (stream in self._taken or stream in self._sending):
+        if self.lost is None and (stream in self._coming or stream in self._sending):
             with suppress(H2Error):  # the other end was first
                 self.h2.reset_stream(stream, error)
         self.forget(stream)
 
     def forget(self, stream: int) -> None:
         """A stream is over."""
-        self._taken.pop(stream, None)
+        self._coming.pop(stream, None)
         self._waiting.pop(stream, None)
         self._sending.discard(stream)
         self._ending.discard(stream)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -132,6 +134,13 @@ async def until(true: Callable[[], object]) -> None:
         await asyncio.sleep(0.01)
 
 
+def leave(writer: asyncio.StreamWriter) -> None:
+    """Leave with a reset: who only sends no more could still wait for an answer."""
+    if (taken := writer.get_extra_info("socket")).fileno() >= 0:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
 class Client:
     """A visitor over HTTP/1.1."""
 
@@ -258,7 +267,7 @@ def play(scene: Scene, trusted: Sequence[str] = (), lines: int = 1) -> None:
             try:
                 await scene(connector, Client(reader, writer))
             finally:
-                writer.close()
+                leave(writer)
 
     run(whole())
 

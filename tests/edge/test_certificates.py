@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 from collections.abc import Awaitable, Callable
@@ -222,6 +223,40 @@ def test_a_pair_that_is_broken_is_told_once_and_the_former_stays(
                 writer.transport.abort()
 
     run(scene())
+
+
+def test_what_is_in_use_is_told_at_the_start_and_at_each_change(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    pair(tmp_path, "one", NAME)
+    pair(tmp_path, "two", "b.example", "*.example.com")
+    (tmp_path / "lone.pem").write_text("a certificate")
+
+    def told() -> list[str]:
+        made.look()
+        lines = [record.message.replace(f"{tmp_path}/", "") for record in caplog.records]
+        caplog.clear()
+        return lines
+
+    made = Certificates(tmp_path)
+    assert told() == [
+        "the certificate lone.pem cannot be used: there is no lone.key beside it",
+        "2 certificates are in use, for *.example.com, app.example.com, b.example",
+    ]
+    assert told() == []
+    (tmp_path / "two.pem").unlink()
+    assert told() == [
+        "the certificate two.pem, or its key, is gone",
+        "1 certificate is in use, for app.example.com",
+    ]
+    (tmp_path / "one.key").unlink()
+    gone, lone, none = told()
+    assert gone == "the certificate one.pem, or its key, is gone"
+    assert lone == "the certificate one.pem cannot be used: there is no one.key beside it"
+    assert none.startswith("no certificates in ")
+    pair(tmp_path, "many", *(f"a{n:02}.example" for n in range(25)))
+    assert told()[0].endswith("a19.example and 5 more")
 
 
 def test_a_folder_that_is_none_is_refused_and_one_that_is_gone_changes_nothing(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
-from halfopen.edge.visitors import arrival, connection
+from halfopen.edge.seldom import Seldom
+from halfopen.edge.visitors import arrival, connection, visit
 from halfopen.tunnelwire.exchange import Answered, Broken, End, Kind, Refused
-from tests.edge.playing import HOST, Client, Connector, play
+from tests.edge.playing import HOST, Client, Connector, leave, play
 
 
 def test_a_request_and_its_answer_and_the_next_on_the_same_connection() -> None:
@@ -60,6 +62,19 @@ def test_an_old_client_reads_to_the_end() -> None:
         (await connector.next()).answer(200, [], b"one", b"two")
         assert b"chunked" not in await client.head()
         assert await client.rest() == b"onetwo"
+
+    play(scene)
+
+
+def test_an_old_client_is_not_told_to_go_on() -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"PUT / HTTP/1.0\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+        asked = await connector.next()
+        client.send(b"a")
+        while not asked.ended:
+            await asyncio.sleep(0.01)
+        asked.answer(200, [])
+        assert (await client.head()).startswith(b"HTTP/1.1 200 ")
 
     play(scene)
 
@@ -137,11 +152,74 @@ def test_after_an_upgrade_bytes_are_copied_unread() -> None:
     play(scene)
 
 
-def test_a_visitor_that_leaves_is_told_to_the_connector() -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_visitor_that_sends_no_more_gets_what_it_asked_for(count: int) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send((b"GET /1 HTTP/1.1\r\n" + HOST + b"\r\n") * count)
+        client.writer.write_eof()
+        for _ in range(count - 1):
+            (await connector.next()).answer(200, [(b"Content-Length", b"3")], b"one")
+            await client.head()
+            assert await client.reader.readexactly(3) == b"one"
+        last = await connector.next()
+        await asyncio.sleep(0.1)  # it has ended by now
+        last.answer(200, [(b"Content-Length", b"4")], b"last")
+        await client.head()
+        assert await client.rest() == b"last"
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"Content-Length: 3\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"]
+)
+def test_a_visitor_that_sends_no_more_of_half_a_request_is_gone(sent: bytes) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"POST / HTTP/1.1\r\n" + HOST + sent)
+        asked = await connector.next()
+        client.writer.write_eof()
+        assert await client.rest() == b""
+        assert asked.cancelled
+        assert not asked.ended
+
+    play(scene)
+
+
+def test_a_page_for_who_sends_no_more_is_whole() -> None:
+    async def scene(_: Connector, client: Client) -> None:
+        client.send(b"nonsense\r\n\r\n")
+        client.writer.write_eof()
+        assert b"</html>" in await client.rest()
+
+    play(scene)
+
+
+def test_after_an_upgrade_each_side_may_end_first() -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"GET /ws HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        asked = await connector.next()
+        asked.exchange.reply(Answered(101, ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"))))
+        await client.head()
+        client.writer.write_eof()
+        while not asked.ended:
+            await asyncio.sleep(0.01)
+        asked.exchange.received(b"more")
+        asked.exchange.reply(End())
+        assert await client.rest() == b"more"
+
+    play(scene)
+
+
+def test_a_visitor_that_leaves_is_told_to_the_connector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrival, "LOOK", 0.05)
+
     async def scene(connector: Connector, client: Client) -> None:
         client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
         asked = await connector.next()
-        client.writer.close()
+        client.writer.write_eof()
+        await asyncio.sleep(0.1)
+        assert not asked.cancelled
+        leave(client.writer)
         while not asked.cancelled:
             await asyncio.sleep(0.01)
 
@@ -196,19 +274,158 @@ def test_an_upload_waits_for_the_connector() -> None:
     (b"GET / HTTP/1.1\r\nHost: other.example.com\r\n\r\n", 404), (b"GET / HTTP/1.1\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: management.argotunnel.com\r\n\r\n", 404), (b"nonsense\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: app.example.com\r\nHost: other\r\n\r\n", 400),
-    (b"CONNECT app.example.com:443 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
-    (b"GET http://app.example.com/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"CONNECT app.example.com:443 HTTP/1.1\r\n" + HOST + b"\r\n", 501), (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"GET http://other.example.com/ HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    (b"GET http://app.example.com/ HTTP/1.1\r\n\r\n", 400), (b"GET http:///a HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"GET http://app.example.com/ HTTP/1.1\r\n" + HOST + b"Host: other\r\n\r\n", 400),
+    (b"GET http://user@app.example.com/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"GET / HTTP/2.0\r\n" + HOST + b"\r\n", 400), (b"GET / HTTP/0.9\r\n" + HOST + b"\r\n", 400),
+    (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n", 400),
+    (b"GET ftp://app.example.com/ HTTP/1.1\r\n" + HOST + b"\r\n", 400), (b"GET app.example.com:80 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: user@app.example.com\r\n\r\n", 400),
+    (b"GET http://management.argotunnel.com/ping HTTP/1.1\r\n" + HOST + b"\r\n", 404),
     (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400),
     (b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 70_000 + b"\r\n\r\n", 431),
 ])  # fmt: skip
-def test_what_no_connector_gets(request_: bytes, status: int) -> None:
+def test_what_no_connector_gets(request_: bytes, status: int, caplog: pytest.LogCaptureFixture) -> None:
     async def scene(connector: Connector, client: Client) -> None:
         client.send(request_)
         head = await client.head()
         assert head.startswith(b"HTTP/1.1 %d " % status)
         assert b"id " in await client.rest()
         assert not connector.asked
+        assert not caplog.records
+
+    play(scene)
+
+
+BAD_CHUNK = (
+    b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0x3\r\nabc\r\n0\r\n\r\n"
+)
+
+
+def test_a_body_that_cannot_be_read_is_given_up() -> None:
+    async def before(connector: Connector, client: Client) -> None:
+        client.send(BAD_CHUNK)
+        asked = await connector.next()
+        assert b" 400 " in await client.head()
+        await client.rest()
+        assert asked.cancelled
+        assert not asked.ended
+
+    async def within(connector: Connector, client: Client) -> None:
+        client.send(BAD_CHUNK[:-20])
+        asked = await connector.next()
+        asked.exchange.reply(Answered(200))
+        asked.exchange.received(b"half")
+        await client.head()
+        client.send(BAD_CHUNK[-20:])
+        assert await client.rest() == b"4\r\nhalf\r\n"
+        assert asked.cancelled
+
+    async def behind(connector: Connector, client: Client) -> None:
+        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n" + BAD_CHUNK)
+        asked = await connector.next()
+        await asyncio.sleep(0.05)
+        asked.answer(200, [(b"Content-Length", b"2")], b"ok")
+        await client.head()
+        assert await client.rest() == b"ok"
+        assert connector.asked == [asked]
+
+    for scene in (before, within, behind):
+        play(scene)
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("cut", [0, 1, 3])
+def test_a_request_with_a_body_is_not_upgraded(protocol: bytes, body: bytes, cut: int) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        whole = (
+            b"POST / HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n" + body
+        )
+        client.send(whole[: len(whole) - cut])
+        asked = await connector.next()
+        assert asked.request.kind is Kind.HTTP
+        assert asked.ended == (not cut)
+        client.send(whole[len(whole) - cut :])
+        while not asked.ended:
+            await asyncio.sleep(0.01)
+        assert asked.body == b"abc"
+        asked.answer(200, [(b"Content-Length", b"2")], b"ok")
+        assert b"Connection: close" in await client.head()
+        assert await client.rest() == b"ok"
+
+    play(scene)
+
+
+def test_who_does_not_ask_for_an_upgrade_of_the_connection_gets_none() -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\n\r\n")
+        asked = await connector.next()
+        assert asked.request.kind is Kind.HTTP
+        asked.exchange.reply(Answered(101))
+        assert b" 502 " in await client.head()
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("target", "host", "path"), [
+    (b"http://app.example.com/a?b=c", b"app.example.com", b"/a?b=c"), (b"HTTPS://App.example.com:81", b"App.example.com:81", b"/"),
+    (b"http://app.example.com?b", b"app.example.com", b"/?b"), (b"http://app.example.com//user@x/", b"app.example.com", b"//user@x/"),
+])  # fmt: skip
+def test_the_host_of_a_target_counts(target: bytes, host: bytes, path: bytes) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"GET " + target + b" HTTP/1.1\r\nHost: management.argotunnel.com\r\n\r\n")
+        asked = await connector.next()
+        assert (asked.request.host, asked.request.path) == (host, path)
+        assert b"host" not in asked.headers
+
+    play(scene)
+
+
+def test_every_answer_has_the_id_that_the_origin_was_told() -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        for reply in (
+            Answered(200, ((b"CF-Ray", b"forged"), (b"Content-Length", b"0"))),
+            Refused("no origin"),
+        ):
+            client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            asked = await connector.next()
+            asked.exchange.reply(reply)
+            asked.exchange.reply(End())
+            ray = asked.headers[b"cf-ray"]
+            head = await client.head()
+            assert head.lower().count(b"cf-ray") == 1
+            assert b"cf-ray: " + ray + b"\r\n" in head
+        assert b"id " + ray + b"<" in await client.rest()
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("reply", "words"), [
+    (Refused("dial tcp:\nrefused"), "502 for app.example.com (id {}): dial tcp: refused"), (Refused(""), "The origin does not answer"),
+    (Broken("gone"), "502 for app.example.com (id {}): gone"), (Answered(199), "its answer is none"),
+    (None, "503 for app.example.com (id {}): The tunnel is down"),
+])  # fmt: skip
+def test_the_log_says_why_there_is_no_answer(
+    reply: Answered | Refused | Broken | None, words: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(visit, "SELDOM", Seldom())
+    caplog.set_level(logging.INFO)
+
+    async def scene(connector: Connector, client: Client) -> None:
+        if reply is None:
+            connector.lines.clear()
+        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        if reply is not None:
+            (await connector.next()).exchange.reply(reply)
+        page = await client.rest()
+        (record,) = caplog.records
+        assert words.format(page.partition(b"cf-ray: ")[2].split()[0].decode()) in record.message
 
     play(scene)
 
@@ -264,7 +481,7 @@ def test_an_answer_is_as_long_as_it_says_or_the_connection_ends(
             return
         client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
         (await connector.next()).answer(204)
-        assert await client.head() == b"HTTP/1.1 204 No Content\r\n\r\n"
+        assert (await client.head()).startswith(b"HTTP/1.1 204 No Content\r\n")
 
     play(scene)
 
@@ -272,7 +489,7 @@ def test_an_answer_is_as_long_as_it_says_or_the_connection_ends(
 FORGED = (
     b"Cf-Cloudflared-Proxy-Connection-Upgrade: update-configuration\r\nCf-Cloudflared-Proxy-Src: x\r\nCf-Int-A: x\r\n"
     b"Cf-Proxy-B: x\r\nCf-Connecting-IP: 203.0.113.9\r\nCf-Ray: x\r\nCf-Warp-Tag-Id: x\r\nX-Forwarded-For: 203.0.113.9\r\n"
-    b"X-Forwarded-Proto: https\r\nConnection: x-named\r\nX-Named: x\r\n"
+    b"Cf_Connecting_Ip: 203.0.113.9\r\nCF-RAY: x\r\nX-Forwarded-Proto: https\r\nConnection: x-named\r\nX-Named: x\r\n"
 )
 
 
@@ -297,6 +514,27 @@ def test_a_trusted_proxy_tells_of_the_visitor() -> None:
         assert asked.headers[b"x-forwarded-proto"] == b"https"
         assert asked.headers[b"cf-connecting-ip"] == b"203.0.113.9"
         assert b"cf-cloudflared-proxy-connection-upgrade" not in asked.headers
+
+    play(scene, ["127.0.0.0/8"])
+
+
+@pytest.mark.parametrize(
+    ("told", "visitor"),
+    [
+        (b"6.6.6.6, 203.0.113.9", b"203.0.113.9"),  # the first is what the visitor made up
+        (b"203.0.113.9, 127.0.0.7", b"203.0.113.9"),  # two proxies, both trusted
+        (b"203.0.113.9:4711", b"203.0.113.9"),
+        (b"2001:db8::7", b"2001:db8::7"),
+        (b"127.0.0.9", b"127.0.0.9"),  # a proxy asks itself
+        (b"6.6.6.6, nobody", b"127.0.0.1"),
+    ],
+)
+def test_a_visitor_behind_a_proxy_does_not_choose_who_it_is(told: bytes, visitor: bytes) -> None:
+    async def scene(connector: Connector, client: Client) -> None:
+        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"X-Forwarded-For: " + told + b"\r\n\r\n")
+        asked = await connector.next()
+        assert asked.headers[b"cf-connecting-ip"] == visitor
+        assert asked.headers[b"x-forwarded-for"] == told + b", 127.0.0.1"
 
     play(scene, ["127.0.0.0/8"])
 

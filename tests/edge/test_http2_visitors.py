@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import h2.events
@@ -52,7 +52,7 @@ def test_what_is_of_http1_goes_neither_way() -> None:
         assert asked.headers[b"te"] == b"trailers"
         asked.answer(204, [(b"Date", b"today")])
         headers, _ = await client.answer(number)
-        assert headers == {b":status": b"204", b"date": b"today"}
+        assert headers == {b":status": b"204", b"date": b"today", b"cf-ray": asked.headers[b"cf-ray"]}
 
     play2(scene)
 
@@ -213,8 +213,9 @@ def usual(**other: bytes | None) -> list[Header]:
     (usual(authority=None), 400), ([*usual(), (b"host", b"other.example.com")], 400), ([*usual(), (b":path", b"/")], 400),
     ([*usual(), (b"a", b"b"), (b":scheme", b"http")], 400), (usual(method=None), 400), (usual(path=None), 400),
     (usual(scheme=None), 400), (usual(scheme=b"ftp"), 400), (usual(path=b""), 400), (usual(path=b"*"), 400),
-    (usual(protocol=b"websocket"), 400), ([(b":method", b"CONNECT"), (b":authority", NAME.encode())], 400),
-    (usual(method=b"CONNECT"), 400), (usual(method=b"G T"), 400), (usual(path=b"/a b"), 400), (usual(status=b"200"), 400),
+    (usual(protocol=b"websocket"), 400), ([(b":method", b"CONNECT"), (b":authority", NAME.encode())], 501),
+    (usual(method=b"CONNECT"), 501), (usual(method=b"OPTIONS", path=b"*"), 400), (usual(authority=b"user@app.example.com"), 400),
+    (usual(path=b"http://app.example.com/"), 400), (usual(method=b"G T"), 400), (usual(path=b"/a b"), 400), (usual(status=b"200"), 400),
     ([*usual(), (b"connection", b"close")], 400), ([*usual(), (b"transfer-encoding", b"chunked")], 400),
     ([*usual(), (b"upgrade", b"websocket")], 400), ([*usual(), (b"Upper", b"x")], 400), ([*usual(), (b"", b"x")], 400),
     ([*usual(), (b"a", b"b\r\nc: d")], 400), ([*usual(), (b"a\nb", b"c")], 400),
@@ -243,25 +244,44 @@ def test_a_host_may_be_told_in_either_way_or_both() -> None:
     play2(scene)
 
 
-@pytest.mark.parametrize("lengths", [(b"3", b"4"), (b"x",), (b"-1",)])
-def test_a_length_must_be_one(lengths: Sequence[bytes]) -> None:
+@pytest.mark.parametrize("lengths", [(b"3", b"4"), (b"x",), (b"-1",), (b"1" * 5_000,)])
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_length_must_be_one(lengths: Sequence[bytes], ends: bool) -> None:
     async def scene(connector: Connector, client: Client2) -> None:
-        client.ask(*((b"content-length", length) for length in lengths), method=b"POST", ends=False)
-        await client.gone()
+        number = client.ask(*((b"content-length", length) for length in lengths), method=b"POST", ends=ends)
+        assert (await client.answer(number))[0][b":status"] == b"400"
         assert not connector.asked
 
     play2(scene)
 
 
-@pytest.mark.parametrize(("body", "ends"), [(b"ab", True), (b"abcd", False)])
-def test_a_body_is_as_long_as_it_says(body: bytes, ends: bool) -> None:
+def test_a_body_that_does_not_follow_has_no_length() -> None:
     async def scene(connector: Connector, client: Client2) -> None:
+        number = client.ask((b"content-length", b"3"), method=b"POST")
+        assert (await client.answer(number))[0][b":status"] == b"400"
+        client.ask((b"content-length", b"0"), method=b"POST")
+        assert (await connector.next()).headers[b"content-length"] == b"0"
+
+    play2(scene)
+
+
+@pytest.mark.parametrize("sent", [
+    lambda client, number: client.send(number, b"ab", True), lambda client, number: client.send(number, b"abcd", False),
+    lambda client, number: client.send(number, b"abcd", True),
+    lambda client, number: (client.send(number, b"ab"), client.h2.send_headers(number, [(b"a", b"b")], True), client.flush()),
+])  # fmt: skip
+def test_a_body_is_as_long_as_it_says(sent: Callable[[Client2, int], object]) -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        other = client.ask()
+        beside = await connector.next()
         number = client.ask((b"content-length", b"3"), method=b"POST", ends=False)
         asked = await connector.next()
-        client.send(number, body, ends)
-        await client.gone()
-        await until(lambda: asked.cancelled)
+        sent(client, number)
+        assert (await client.next(h2.events.StreamReset, number)).error_code == ErrorCodes.PROTOCOL_ERROR
+        assert asked.cancelled
         assert not asked.ended
+        beside.answer(200)  # the others go on
+        await client.answer(other)
 
     play2(scene)
 
@@ -399,9 +419,21 @@ def test_no_more_streams_than_are_announced() -> None:
     play2(scene)
 
 
-def test_headers_that_are_too_long_end_the_connection() -> None:
+@pytest.mark.parametrize("ends", [True, False])
+def test_headers_that_are_too_long_are_answered(ends: bool) -> None:
     async def scene(connector: Connector, client: Client2) -> None:
-        client.ask(*((b"x-%d" % n, bytes([65 + n]) * 10_000) for n in range(8)))
+        number = client.ask(*((b"x-%d" % n, bytes([65 + n]) * 10_000) for n in range(8)), ends=ends)
+        assert (await client.answer(number))[0][b":status"] == b"431"
+        assert not connector.asked
+        client.ask()
+        await connector.next()
+
+    play2(scene)
+
+
+def test_headers_that_are_much_too_long_end_the_connection() -> None:
+    async def scene(connector: Connector, client: Client2) -> None:
+        client.ask(*((b"x-%d" % n, bytes([65 + n]) * 10_000) for n in range(16)))
         await client.error()
         assert not connector.asked
 

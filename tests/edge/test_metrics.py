@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 from halfopen.edge.metrics import EdgeMetrics
 from halfopen.tunnels.registrations import SECRET, Refused, Registered
 from halfopen.tunnelwire.exchange import Broken
-from tests.edge.playing import HOST, NAME, edge, run, until
+from tests.edge.playing import HOST, NAME, edge, leave, run, until
 
 SITE = {"tunnel": "tunnel", "hostname": NAME}
 NOWHERE = {"tunnel": "", "hostname": ""}
@@ -26,7 +26,7 @@ async def say(address: tuple[str, int], request: bytes) -> bytes:
     try:
         return await reader.read()
     finally:
-        writer.close()
+        leave(writer)
 
 
 def test_requests_are_counted_by_where_they_lead_and_what_became_of_them() -> None:

@@ -12,9 +12,10 @@ from contextlib import suppress
 import pytest
 
 from halfopen import descriptors
+from halfopen.edge import running
 from halfopen.edge.visitors import arrival, connection, http1
 from halfopen.tunnelwire.exchange import Answered, End
-from tests.edge.playing import HOST, Client, Connector, edge, play, run, until
+from tests.edge.playing import HOST, Client, Connector, edge, leave, play, run, until
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +171,7 @@ def test_answers_that_are_not_taken_are_not_asked_for_in_advance(monkeypatch: py
                 asked.answer(200, [(b"Content-Length", b"4000000")], bytes(4_000_000))
                 taken += 1
         assert taken < 10  # what the system's buffers hold, and one more
-        client.writer.transport.abort()
+        leave(client.writer)
 
     play(scene)
 
@@ -208,7 +209,7 @@ def test_no_more_than_there_is_room_for_and_idle_ones_make_room(caplog: pytest.L
             await connector.next()
             assert len([record for record in caplog.records if "visitors" in record.message]) == 1
             for client in (*clients, *late, another):
-                client.writer.transport.abort()
+                leave(client.writer)
 
     caplog.set_level(logging.WARNING)
     run(scene())
@@ -228,6 +229,27 @@ def test_one_address_has_no_more_than_its_share_unless_it_is_a_proxy(
                 writer.transport.abort()
 
     run(scene())
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 visitor is cut off"), (2, "2 visitors are cut off")])
+def test_who_is_not_done_when_the_edge_ends_is_told(
+    count: int, words: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "DRAINING", 0.1)
+
+    async def scene() -> None:
+        async with edge() as (connector, visitors, address):
+            clients = [Client(*await asyncio.open_connection(*address)) for _ in range(count)]
+            for client in clients:
+                client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+                await connector.next()
+            places = running.Places(address, address)
+            await running.RunningEdge(connector, connector, visitors, places, None)._drain(asyncio.Event())
+            for client in clients:
+                leave(client.writer)
+
+    run(scene())
+    assert [record.message for record in caplog.records] == [words]
 
 
 def test_who_is_gone_without_a_word_is_noticed() -> None:

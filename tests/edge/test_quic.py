@@ -265,7 +265,7 @@ def test_what_comes_at_once_is_told_apart_by_who_sent_it() -> None:
             came.append((data, addr))
 
     async def scene(one: socket.socket, other: socket.socket) -> None:
-        listener = Noting(configuration(is_client=False), lambda _: pytest.fail("nobody has come"))
+        listener = Noting(configuration(is_client=False), lambda *_: pytest.fail("nobody has come"))
         address = await listen(listener, "127.0.0.1", 0)
         for each in (one, other):
             each.connect(address)

@@ -90,9 +90,34 @@ def test_keys_are_their_owners_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(trust.folder.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("ca.pem", "a certificate"), ("ca.key", "the key of ca.pem"), ("edge.pem", "a certificate"),
-])  # fmt: skip
+def test_a_damaged_certificate_of_the_edge_is_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trust, other = Trust(tmp_path / "edge"), Trust(tmp_path / "other")
+    for each in (trust, other):
+        each.renew(NOW)
+    path = trust.folder / "edge.pem"
+    whole, others = path.read_text(), (other.folder / "edge.pem").read_text()
+    mark = "-----BEGIN PRIVATE KEY-----"
+    assert not caplog.records
+    for damaged in (
+        "", "nothing of the kind", whole.partition(mark)[0], whole[:-100], whole.partition(mark)[0] + mark + others.partition(mark)[2],
+    ):  # fmt: skip
+        path.write_text(damaged)
+        caplog.clear()
+        assert shaken(trust.context(), trust.authority(), NAMES[0]) == "TLSv1.3"
+        assert "edge.pem is damaged" in caplog.text
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    trust = Trust(tmp_path / "edge")
+    trust.renew(NOW)
+    (trust.folder / "ca.key").chmod(0o640)
+    with pytest.raises(UsageError, match=r"mode 0640; chmod 600"):
+        trust.authority()
+
+
+@pytest.mark.parametrize(("name", "words"), [("ca.pem", "a certificate"), ("ca.key", "the key of ca.pem")])
 def test_what_is_no_certificate_or_key_is_named(tmp_path: Path, name: str, words: str) -> None:
     trust = Trust(tmp_path / "edge")
     trust.renew(NOW)

@@ -42,7 +42,11 @@ class TrustedProxies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on."""
-        if scope["type"] == "http" and (peer := scope.get("client")) and self._trusts(address(peer[0])):
+        if (
+            scope["type"] == "http"
+            and (peer := scope.get("client"))
+            and trusts(self._trusted, address(peer[0]))
+        ):
             scope = _as_told(scope, self.told(scope["headers"]))
         await self._app(scope, receive, send)
 
@@ -62,30 +66,33 @@ class TrustedProxies:
         if not any(name in headers for name in names):
             return None
         hops, schemes, hosts = (headers.get(name, "").split(",") for name in names)
-        client, _ = self._outermost(hops)
+        client, _ = outermost(hops, self._trusted)
         return Told(client, schemes[0].strip().lower() or None, hosts[0].strip() or None)
 
     def _standard(self, headers: Mapping[str, str]) -> Told | None:
         if "forwarded" not in headers:
             return None
         hops = elements(headers["forwarded"])
-        client, index = self._outermost([hop.get("for", "") for hop in hops])
+        client, index = outermost([hop.get("for", "") for hop in hops], self._trusted)
         hop = hops[index] if client else {}
         return Told(client, hop.get("proto", "").lower() or None, hop.get("host"))
 
-    def _outermost(self, hops: Sequence[str]) -> tuple[Address | None, int]:
-        """The first address from the end that is no trusted proxy's, and which of the hops it is."""
-        client, index = None, len(hops)
-        for text in reversed(hops):
-            if (seen := address(text)) is None:
-                break
-            client, index = seen, index - 1
-            if not self._trusts(seen):
-                break
-        return client, index
 
-    def _trusts(self, one: Address | None) -> bool:
-        return one is not None and any(one in network for network in self._trusted)
+def outermost(hops: Sequence[str], trusted: Sequence[Network]) -> tuple[Address | None, int]:
+    """The first address from the end that is no trusted proxy's, and which of the hops it is."""
+    client, index = None, len(hops)
+    for text in reversed(hops):
+        if (seen := address(text)) is None:
+            break
+        client, index = seen, index - 1
+        if not trusts(trusted, seen):
+            break
+    return client, index
+
+
+def trusts(trusted: Sequence[Network], one: Address | None) -> bool:
+    """Whether an address is a trusted proxy's."""
+    return one is not None and any(one in network for network in trusted)
 
 
 def address(text: str) -> Address | None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
+from halfopen.api.proxies import Network, outermost, trusts
+from halfopen.api.proxies import address as read_address
 from halfopen.edge.holdings import Holdings, Link
 from halfopen.edge.metrics import NOWHERE, EdgeMetrics, Route
 from halfopen.tunnels import names
 from halfopen.tunnelwire.headers import Header
 from halfopen.tunnelwire.visitor import from_visitor, is_management
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{status} {words}</title>
 <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:10vh auto;padding:0 1rem}}small{{color:#666}}</style>
@@ -45,6 +44,10 @@ class Page:
 
 BAD: Final = Page(400, "Not a request", "What came cannot be read as HTTP.")
 TOO_LONG: Final = Page(431, "Too much in the headers", "The headers of the request are too long.")
+NO_PROXY: Final = Page(501, "No connections through here", "CONNECT is asked of proxies, which this is not.")
+NO_SITE: Final = Page(
+    400, "About no site", "A request for * asks about the server itself, not about a site that it leads to."
+)
 STALLED: Final = Page(408, "Nothing more came", "The rest of the request was waited for in vain.")
 MISDIRECTED: Final = Page(
     421, "Not on this connection", "The certificate of this connection does not speak for the hostname."
@@ -96,10 +99,9 @@ class Front:
 
     def peer(self, address: str, names: frozenset[str] | None = None) -> Peer:
         """Who comes from an address; over TLS with the names of the certificate that it was shown."""
-        known = ipaddress.ip_address(address)
         return Peer(
             address.encode(),
-            any(known in network for network in self.trusted),
+            trusts(self.trusted, read_address(address)),
             b"http" if names is None else b"https",
             names,
         )
@@ -112,13 +114,14 @@ class Front:
             before = [value for name, value in kept if name == b"x-forwarded-for"]
             kept = [each for each in kept if each[0] != b"x-forwarded-for"]
             chain = b", ".join([*before, chain])
-            visitor = chain.split(b",")[0].strip()
+            told, _ = outermost(b",".join(before).decode("latin-1").split(","), self.trusted)
+            visitor = visitor if told is None else str(told).encode()
         if not (peer.trusted and any(name == b"x-forwarded-proto" for name, _ in kept)):
             kept.append((b"x-forwarded-proto", peer.scheme))
         kept += (
             (b"x-forwarded-for", chain),
             (b"cf-connecting-ip", visitor),
-            (b"cf-ray", f"{identifier}-{self.holdings.colo}".encode()),
+            (b"cf-ray", identifier.encode()),
         )
         return kept
 
@@ -140,8 +143,8 @@ class Front:
         return sorted(links, key=lambda link: link.load) or DOWN
 
     def identifier(self) -> str:
-        """An id for a request, which its visitor and the origin are told."""
-        return secrets.token_hex(8)
+        """An id for a request, which its visitor, the origin and, where there is no answer, the log are told."""
+        return f"{secrets.token_hex(8)}-{self.holdings.colo}"
 
 
 def bare(host: str) -> str:

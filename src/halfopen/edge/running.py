@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from halfopen.api.proxies import Network
 from halfopen.descriptors import allow
 from halfopen.edge.connectors.listening import Connectors
-from halfopen.edge.front import Front, Network
+from halfopen.edge.front import Front
 from halfopen.edge.holdings import Holdings
 from halfopen.edge.metrics import EdgeMetrics
 from halfopen.edge.registry import Registry
@@ -117,8 +118,8 @@ class RunningEdge:
         end = asyncio.get_running_loop().time() + DRAINING
         while self._visitors.present and not stop.is_set() and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.05)
-        if self._visitors.present:
-            LOG.warning("%d visitors are cut off", len(self._visitors.present))
+        if left := len(self._visitors.present):
+            LOG.warning("%d visitor%s cut off", left, " is" if left == 1 else "s are")
 
 
 async def run(

@@ -5,8 +5,10 @@ The authority may speak for nothing but those names (RFC 5280, 4.2.1.10): whoeve
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ from qh3.quic.configuration import QuicConfiguration
 
 from halfopen.errors import UsageError
 
+LOG: Final = logging.getLogger("halfopen.edge")
+
 DOMAIN: Final = "cftunnel.com"
 NAMES: Final = (f"h2.{DOMAIN}", f"quic.{DOMAIN}", f"probe.{DOMAIN}")
 """What cloudflared asks for in SNI: over HTTP/2, over QUIC, and for its checks before either."""
@@ -48,7 +52,7 @@ _EARLIER: Final = timedelta(hours=1)  # clocks differ
 class Trust:
     """The authority and the certificate of an edge, in a folder that is made where it does not exist (0700, keys 0600).
 
-    Everything raises UsageError where the folder cannot be used, or what lies in it is no certificate or key.
+    Everything raises UsageError where the folder cannot be used, or the authority in it: its files are damaged, or others may read its key.
     """
 
     folder: Path
@@ -72,18 +76,14 @@ class Trust:
 
     def load(self, configuration: QuicConfiguration) -> None:
         """Let connections over QUIC that begin from now on go by the certificate."""
-        certificate, mark, key = (self.folder / _EDGE).read_bytes().partition(b"-----BEGIN PRIVATE KEY-----")
-        configuration.load_cert_chain(certificate, mark + key)  # it misreads files that hold both
+        configuration.load_cert_chain(*self._pair())  # it misreads files that hold both
 
     def renew(self, now: datetime) -> bool:
         """Make the certificate of the edge where there is none that is good for another month; whether it was made."""
         with self._alone():
             authority, key = self._authority(now)
-            path = self.folder / _EDGE
-            if path.exists():
-                kept = _certificate(path)
-                if kept.issuer == authority.subject and kept.not_valid_after_utc - now > _RENEWED:
-                    return False
+            if self._is_good(authority, now):
+                return False
             own = ec.generate_private_key(ec.SECP256R1())
             name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAMES[0])])
             made = (
@@ -98,6 +98,26 @@ class Trust:
             )
             self._write(_EDGE, _pem(made) + _key_pem(own))
             return True
+
+    def _is_good(self, authority: x509.Certificate, now: datetime) -> bool:
+        """Whether there is a certificate of the edge for another month. One that is damaged is no loss: the authority makes another."""
+        try:
+            certificate, key = self._pair()
+            kept = x509.load_pem_x509_certificate(certificate)
+            whole = kept.public_key() == load_pem_private_key(key, None).public_key()
+        except FileNotFoundError:
+            return False
+        except (ValueError, TypeError):
+            whole = False
+        if not whole:
+            LOG.warning("%s is damaged, and made anew", self.folder / _EDGE)
+            return False
+        return kept.issuer == authority.subject and kept.not_valid_after_utc - now > _RENEWED
+
+    def _pair(self) -> tuple[bytes, bytes]:
+        """The certificate of the edge and its key."""
+        certificate, mark, key = (self.folder / _EDGE).read_bytes().partition(b"-----BEGIN PRIVATE KEY-----")
+        return certificate, mark + key
 
     def _authority(self, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         certificate, key_file = self.folder / AUTHORITY, self.folder / _AUTHORITY_KEY
@@ -116,9 +136,13 @@ class Trust:
             self._write(_AUTHORITY_KEY, _key_pem(key))
             self._write(AUTHORITY, _pem(made))  # last: the pair is whole once it is there
         try:
+            mode = stat.S_IMODE(key_file.stat().st_mode)
             loaded = load_pem_private_key(key_file.read_bytes(), None)
         except (OSError, ValueError, TypeError) as error:
             raise UsageError("edge", key_file, f"the key of {AUTHORITY} ({error})") from None
+        if mode & 0o077:
+            words = f"a key that its owner alone may use (mode {mode:04o}; chmod 600 {key_file})"
+            raise UsageError("edge", key_file, words)
         if not isinstance(loaded, ec.EllipticCurvePrivateKey):
             raise UsageError("edge", key_file, f"the key of {AUTHORITY}, of an elliptic curve")
         return _certificate(certificate), loaded

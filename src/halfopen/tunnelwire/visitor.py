@@ -46,7 +46,7 @@ def from_visitor(headers: Sequence[Header], trusted: bool = False) -> list[Heade
         told = (name.lower(), value.strip())
         if told == (b"te", b"trailers"):  # what gRPC needs holds all the way
             kept.append(told)
-        elif told[0] == b"host" or told[0] in hop or told[0].startswith(away):
+        elif told[0] == b"host" or told[0] in hop or _dashed(told[0]).startswith(away):
             continue
         elif told[0] != b"content-length" or told not in kept:
             kept.append(told)
@@ -70,6 +70,11 @@ def is_management(host: bytes) -> bool:
     name, colon, port = host.rpartition(b":")
     bare = name if colon and not port.strip(b"0123456789") else host
     return bare.strip(b"[]").rstrip(b".").lower() == MANAGEMENT
+
+
+def _dashed(name: bytes) -> bytes:
+    """A name as origins may take it: to those that speak CGI or WSGI ``cf_ray`` is ``cf-ray``."""
+    return name.replace(b"_", b"-")
 
 
 def _check_length(headers: Iterable[Header]) -> None:

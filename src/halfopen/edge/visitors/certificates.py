@@ -23,13 +23,14 @@ LOG: Final = logging.getLogger("halfopen.edge")
 CHANGES: Final = 5.0
 """Seconds between two looks at the files."""
 
+_NAMED: Final = 20  # names that the log tells
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; HTTP/2 wants no others (RFC 9113, appendix A)
 _PROTOCOLS: Final = ["h2", "http/1.1"]
 
 Context = TypeVar("Context", bound=ssl.SSLContext)
 
 Facts = tuple[tuple[int, int, int], ...]
-"""What tells that files have changed: inode, size and time of each."""
+"""What tells that files have changed: inode, size and time of each; of a certificate alone where it has no key."""
 
 
 _AGREEING: ContextVar[socket.socket] = ContextVar("connection that agrees on TLS")
@@ -64,8 +65,8 @@ class Certificates:
         self._context = _fresh(ssl.SSLContext)
         self._context.sni_callback = self._choose
         self.look()
-        if not self._pairs:
-            LOG.warning("no certificates in %s: visitors over TLS are turned away", folder)
+        if not self._seen:
+            self._tell()  # nothing has changed, but that is told, too
 
     def agree(self, taken: socket.socket) -> ssl.SSLContext:
         """What to agree on TLS with, over a connection that the task at work has taken."""
@@ -84,7 +85,7 @@ class Certificates:
             self.look()
 
     def look(self) -> None:
-        """Take in what is new or has changed. Of a pair that is broken the former one stays."""
+        """Take in what is new or has changed, and tell what is in use then. Of a pair that is broken the former one stays."""
         try:
             found = dict(_files(self._folder))
         except OSError as error:
@@ -95,14 +96,26 @@ class Certificates:
         self._unreadable = False
         if found == self._seen:
             return
+        for path in [each for each in self._pairs if len(found.get(each, ())) < 2]:
+            LOG.warning("the certificate %s, or its key, is gone", path)
+            del self._pairs[path]
         for path, facts in found.items():
             if self._seen.get(path) != facts:
                 self._take(path)
         self._seen = found
-        self._pairs = {path: pair for path, pair in self._pairs.items() if path in found}
         self._by_name = {}
         for pair in sorted(self._pairs.values(), key=lambda each: each.ends):
             self._by_name.update(dict.fromkeys(pair.names, pair))  # who is good for longer wins
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._pairs:
+            LOG.warning("no certificates in %s: visitors over TLS are turned away", self._folder)
+            return
+        names = sorted(self._by_name)
+        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        count = "1 certificate is" if len(self._pairs) == 1 else f"{len(self._pairs):,} certificates are"
+        LOG.info("%s in use, for %s%s", count, ", ".join(names[:_NAMED]), more)
 
     def _take(self, path: Path) -> None:
         try:
@@ -136,9 +149,9 @@ class Certificates:
 def _files(folder: Path) -> Iterator[tuple[Path, Facts]]:
     for path in sorted(folder.iterdir()):
         certificate = path / "fullchain.pem" if path.is_dir() else path
-        key = _key_of(certificate)
-        if certificate.suffix == ".pem" and certificate.exists() and key.exists():
-            yield certificate, tuple(map(_fact, (certificate, key)))
+        if certificate.suffix == ".pem" and certificate.exists():
+            both = certificate, _key_of(certificate)
+            yield certificate, tuple(_fact(each) for each in both if each.exists())
 
 
 def _fact(path: Path) -> tuple[int, int, int]:
@@ -155,6 +168,8 @@ def _key_of(certificate: Path) -> Path:
 def _read(certificate: Path, key: Path) -> Pair:
     """Raises OSError or ValueError, with words, where the two cannot be used."""
     pair = _fresh(Pair)
+    if not key.exists():
+        raise ValueError(f"there is no {key.name} beside it")
     try:
         pair.load_cert_chain(certificate, key, password=_no_password)
     except ssl.SSLError as error:

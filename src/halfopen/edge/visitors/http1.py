@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections import deque
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -9,13 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httptools
 
-from halfopen.edge.front import BAD, TOO_LONG, Page, Peer
+from halfopen.edge.front import BAD, STALLED, TOO_LONG, Page, Peer
 from halfopen.edge.visitors.connection import ARRIVAL, IDLE, LONGEST_HEADERS, UPLOAD, Connection
 from halfopen.edge.visitors.visit import Asked, Visit
 from halfopen.errors import WireError
 from halfopen.tunnelwire.headers import Header
 
 if TYPE_CHECKING:
+    import asyncio
+
     from halfopen.edge.visitors.arrival import Visitors
 
 LINGERING: Final = 2.0
@@ -24,6 +28,10 @@ LINGERING: Final = 2.0
 AHEAD: Final = 100
 """Requests that may wait for the answers to earlier ones of their connection."""
 
+_VERSIONS: Final = ("1.0", "1.1")
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
+_CLOSED: Final = 7  # TCP_CLOSE, of Linux
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]+)(.*)")  # a target with a host (RFC 9112, 3.2.2)
 _LINES: Final = {each.value: b"HTTP/1.1 %d %b\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
 
 
@@ -40,6 +48,8 @@ class Http1(Connection):
         self._begun = False  # whether the first of them has: not before the last answer is taken
         self._heard = 0.0
         self._refused = False
+        self._again = False  # whether the parser is told of a request that is known
+        self._half = False  # whether the visitor sends no more
         self._raw: Visit | None = None
 
     # --- the connection
@@ -53,20 +63,38 @@ class Http1(Connection):
         if self._refused:
             return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._turns:
-                self._turns[-1].early = data[upgrade.args[0] :]
-                self.pause()  # until the answer says what follows
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._on_upgrade(data[upgrade.args[0] :])
         except (httptools.HttpParserError, WireError):
             self._refuse(TOO_LONG if self._size > LONGEST_HEADERS else BAD)
 
+    def _on_upgrade(self, rest: bytes) -> None:
+        """The parser leaves what follows to us."""
+        if not self._turns:
+            return
+        turn = self._turns[-1]
+        if turn.framing:  # a body: what is asked for besides is not done (RFC 9110, 7.8)
+            self._parser, self._again = httptools.HttpRequestParser(self), True
+            self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % turn.framing)
+            self._parser.feed_data(rest)
+        else:
+            turn.early = rest
+            self.pause()  # until the answer says what follows
+
     def eof_received(self) -> bool:
-        """The visitor sends no more: after an upgrade the other direction goes on."""
+        """The visitor sends no more. What it has asked for whole is answered, and after an upgrade the other direction goes on; TLS knows
+        no such half."""
+        self._say()
         if self._raw is not None:
             self._raw.send(b"", True)
-            return True
-        return False
+        elif self._turns and self._turns[-1].whole and not self._refused:
+            self._turns[-1].closes = True
+        else:
+            return False
+        self._half = self._transport is not None and self._transport.can_write_eof()
+        return self._half
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The visitor is gone: connectors are told."""
@@ -90,8 +118,10 @@ class Http1(Connection):
     def look(self, now: float) -> None:
         """See whether the visitor is waited for in vain."""
         super().look(now)
+        if self._half and self._transport is not None and _is_gone(self._transport):
+            self._transport.abort()
         if self._turns and not self._paused and self._turns[0].visit.waits and now - self._heard > UPLOAD:
-            self._turns[0].visit.stall()
+            self._turns[0].visit.spoil(STALLED)
 
     def finish(self) -> None:
         """End when the request under way has ended, or now if there is none."""
@@ -121,6 +151,11 @@ class Http1(Connection):
         """All of them."""
         if self._refused:
             return
+        if self._again:
+            self._again = False
+            return
+        if self._parser.get_http_version() not in _VERSIONS:
+            raise WireError("another version of HTTP")
         if len(self._turns) > AHEAD:
             raise WireError("too many requests at once")
         self._turns.append(_Turn(self, self._parser, self._target, self._headers))
@@ -139,6 +174,8 @@ class Http1(Connection):
         if self._refused:
             return
         turn = self._turns[-1]
+        if self._parser.should_upgrade() and turn.framing:
+            return  # its body is still to come
         turn.whole = True
         turn.visit.send(b"", True)
 
@@ -197,15 +234,22 @@ class Http1(Connection):
             self._transport.write_eof()
 
     def _refuse(self, page: Page) -> None:
+        if self._refused:
+            return
         self._refused = True
-        if self._turns:  # answers to earlier requests come first
+        if len(self._turns) > 1 and not self._turns[-1].whole:
+            self._turns.pop().visit.cancel()
+        if self._turns and not self._turns[-1].whole:
+            self._begun = True
+            self._turns[0].visit.spoil(page)
+        elif self._turns:  # answers to earlier requests come first
             self._turns[-1].closes = True
             self.pause()
-            return
-        turn = _Turn(self, self._parser, b"", [])
-        self._turns.append(turn)
-        self._begun = True
-        turn.visit.refuse(page)
+        else:
+            turn = _Turn(self, self._parser, b"", [])
+            self._turns.append(turn)
+            self._begun = True
+            turn.visit.refuse(page)
 
     def _add(self, size: int) -> None:
         self._size += size
@@ -216,7 +260,9 @@ class Http1(Connection):
 class _Turn:
     """One request and how its answer is written: a `visit.Answering`."""
 
-    __slots__ = ("_chunked", "_connection", "_modern", "_switches", "closes", "early", "visit", "whole")
+    __slots__ = (
+        "_chunked", "_connection", "_modern", "_switches", "closes", "early", "framing", "visit", "whole",
+    )  # fmt: skip
 
     def __init__(self, connection: Http1, parser: Any, target: bytes, headers: list[Header]) -> None:
         self._connection = connection
@@ -227,15 +273,14 @@ class _Turn:
         self.early = b""
         method = parser.get_method()
         named = dict(headers)
-        host = named.get(b"host", b"")
-        if len([name for name, _ in headers if name == b"host"]) > 1:
-            host = b""
-        websocket = False
-        if b"upgrade" in named:
-            websocket = method == b"GET" and named[b"upgrade"].lower() == b"websocket"
+        host, path = _place([value for name, value in headers if name == b"host"], target, self._modern)
+        self.framing = b"".join(b"%b: %b\r\n" % each for each in headers if each[0] in _FRAMING)
+        body, upgrades = bool(self.framing), parser.should_upgrade()
+        if upgrades:
             self.closes = True  # what follows is not read as a request
-        body = not websocket and (b"content-length" in named or b"transfer-encoding" in named)
-        asked = Asked(method, host, target, headers, body, websocket)
+        protocol = named.get(b"upgrade", b"").lower()
+        websocket = upgrades and not body and (method, protocol) == (b"GET", b"websocket")
+        asked = Asked(method, host, path, headers, body, websocket)
         self.visit = Visit(connection.front, connection.peer, asked, self)
 
     def head(self, status: int, headers: Sequence[Header], sized: bool) -> None:
@@ -279,8 +324,29 @@ class _Turn:
 
     def go_on(self) -> None:
         """As `visit.Answering`."""
-        self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._modern:  # others know no such answer (RFC 9110, 10.1.1)
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def drained(self) -> None:
         """As `visit.Answering`."""
         self._connection.drained()
+
+
+def _place(hosts: Sequence[bytes], target: bytes, modern: bool) -> tuple[bytes, bytes]:
+    """Host and path of a request; no host where none or more than one is told. One in the target counts (RFC 9112, 3.2.2)."""
+    host = hosts[0] if len(hosts) == 1 else b""
+    whole = _ABSOLUTE.fullmatch(target)
+    if whole is None:
+        return host, target
+    if not host and (hosts or modern):  # wanted all the same (RFC 9112, 3.2)
+        return b"", target
+    path = whole[2]
+    return whole[1], path if path[:1] == b"/" else b"/" + path
+
+
+def _is_gone(transport: asyncio.Transport) -> bool:
+    """Whether a connection on which nothing more is read was reset: loops would not notice before they write."""
+    if transport.is_closing():
+        return False
+    state: bytes = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    return state[0] == _CLOSED

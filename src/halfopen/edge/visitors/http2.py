@@ -13,7 +13,7 @@ import h2.events
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error, ProtocolError
 
-from halfopen.edge.front import BAD, Peer
+from halfopen.edge.front import BAD, TOO_LONG, Peer
 from halfopen.edge.turns import Turns
 from halfopen.edge.visitors.connection import (
     IDLE,
@@ -21,8 +21,7 @@ from halfopen.edge.visitors.connection import (
     Connection,
 )
 from halfopen.edge.visitors.http2_stream import Stream
-from halfopen.edge.visitors.pseudo import asked
-from halfopen.edge.visitors.visit import Asked, Visit
+from halfopen.edge.visitors.pseudo import asked, length
 from halfopen.errors import WireError
 from halfopen.tunnelwire.headers import Header
 from halfopen.tunnelwire.http2.blocks import plain
@@ -37,9 +36,9 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What HTTP/2 begins with (RFC 9113, 3.4)."""
 
 OF_VISITORS: Final = Limits(
-    streams=100, window=256 << 10, grown=256 << 10, frame=64 << 10, headers=LONGEST_HEADERS
+    streams=100, window=256 << 10, grown=256 << 10, frame=64 << 10, headers=2 * LONGEST_HEADERS
 )
-"""What a visitor may do on one connection."""
+"""What a visitor may do on one connection, or it ends; for headers of half as many bytes there is a page."""
 
 RESETS: Final = 100
 """Requests that a visitor may take back before they are answered, or half of all it makes, whichever is more."""
@@ -47,7 +46,6 @@ RESETS: Final = 100
 _TURN: Final = 64 << 10  # bytes that a stream sends before it is another's turn
 _PIECE: Final = 0.9  # how much of itself a piece of a body makes up for, however short it is
 _GOAWAY: Final = b"\0\0\x08\x07\0\0\0\0\0%b\0\0\0\0"  # RFC 9113, 6.8; h2 would send nothing behind it
-_NOBODY: Final = Asked(b"GET", b"", b"/", [], False)
 
 
 class Http2(Connection):
@@ -182,15 +180,15 @@ class Http2(Connection):
         if ended:
             self.link.other_ended(number)
         stream = self._streams[number] = Stream(self, number)
-        try:
-            stream.visit = Visit(self.front, self.peer, asked(headers, not ended), stream)
-        except WireError:
-            stream.visit = Visit(self.front, self.peer, _NOBODY, stream)
-            stream.visit.refuse(BAD)
+        if sum(len(name) + len(value) for name, value in headers) > LONGEST_HEADERS:
+            stream.refuse(TOO_LONG)
             return
-        if ended:
-            stream.visit.send(b"", True)
-        stream.visit.begin()
+        try:
+            told, size = asked(headers, not ended), length(headers, not ended)
+        except WireError:
+            stream.refuse(BAD)
+        else:
+            stream.begin(told, size)
 
     def _on_reset(self, number: int) -> None:
         self.link.forget(number)

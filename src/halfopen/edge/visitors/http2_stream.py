@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from h2.errors import ErrorCodes
 
+from halfopen.edge.front import STALLED, Page
 from halfopen.edge.visitors.connection import TAKING, UPLOAD
-from halfopen.edge.visitors.visit import Visit
+from halfopen.edge.visitors.visit import Asked, Visit
 from halfopen.tunnelwire.headers import Header
 from halfopen.tunnelwire.http2.link import Link
 
 if TYPE_CHECKING:
     from halfopen.edge.visitors.http2 import Http2
 
+_NOBODY: Final = Asked(b"GET", b"", b"/", [], False)
 _BUFFER: Final = 64 << 10  # bytes of one answer that wait before no more are welcome
 
 
@@ -23,11 +25,12 @@ class Stream:
     """One request and how its answer is written: a `visit.Answering`."""
 
     __slots__ = (
-        "_connection", "_ends", "_head", "_heard", "_moved", "_owed", "_pieces", "_size", "_trailers", "begun", "number", "visit",
+        "_connection", "_ends", "_head", "_heard", "_left", "_moved", "_owed", "_pieces", "_size", "_trailers", "begun", "number", "visit",
     )  # fmt: skip
 
     def __init__(self, connection: Http2, number: int) -> None:
         self._connection, self.number = connection, number
+        self._left: int | None = None  # bytes of the request, where their number was told
         self.visit: Visit
         self.begun = False  # the answer
         self._head: list[Header] | None = None  # until it is sent
@@ -40,12 +43,31 @@ class Stream:
 
     # --- the request
 
+    def begin(self, asked: Asked, length: int | None) -> None:
+        """Its headers are there, and how long its body is said to be."""
+        self._left = length
+        self.visit = Visit(self._connection.front, self._connection.peer, asked, self)
+        if not asked.body:
+            self.visit.send(b"", True)
+        self.visit.begin()
+
+    def refuse(self, page: Page) -> None:
+        """Its headers are not those of a request."""
+        self.visit = Visit(self._connection.front, self._connection.peer, _NOBODY, self)
+        self.visit.refuse(page)
+
     def on_data(self, data: bytes, ends: bool) -> None:
         """A piece of its body."""
         link = self._connection.link
         if ends:
             link.other_ended(self.number)
         self._heard = self._connection.now
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0 or (ends and self._left):
+                self._reset(ErrorCodes.PROTOCOL_ERROR)
+                self.visit.cancel()
+                return
         if self.visit.send(data, ends):
             link.acknowledge(self.number, len(data))
         else:
@@ -65,7 +87,7 @@ class Stream:
             self.broken()
             self.visit.cancel()
         elif self.visit.waits and not self._owed and now - self._heard > UPLOAD:
-            self.visit.stall()
+            self.visit.spoil(STALLED)
 
     # --- the answer
 
@@ -92,9 +114,7 @@ class Stream:
 
     def broken(self) -> None:
         """As `visit.Answering`."""
-        self._connection.link.close(self.number, ErrorCodes.INTERNAL_ERROR)
-        self._connection.over(self)
-        self._connection.flush()
+        self._reset(ErrorCodes.INTERNAL_ERROR)
 
     def last(self) -> None:
         """As `visit.Answering`: the connection is others' too."""
@@ -103,6 +123,11 @@ class Stream:
         """As `visit.Answering`."""
         self._connection.link.h2.send_headers(self.number, [(b":status", b"100")])
         self._connection.ready(self)
+
+    def _reset(self, error: ErrorCodes) -> None:
+        self._connection.link.close(self.number, error)
+        self._connection.over(self)
+        self._connection.flush()
 
     def pump(self, most: int) -> int:
         """Send what there is room for, about so many bytes; gives how many were sent."""

@@ -5,6 +5,7 @@ It begins, its answer's status is known, and it is over: each in one place.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -17,8 +18,9 @@ from halfopen.edge.front import (
     LOST,
     MISDIRECTED,
     NO_HOST,
+    NO_PROXY,
+    NO_SITE,
     REFUSED,
-    STALLED,
     Front,
     Page,
     Peer,
@@ -26,6 +28,7 @@ from halfopen.edge.front import (
 )
 from halfopen.edge.holdings import Link
 from halfopen.edge.metrics import NOWHERE
+from halfopen.edge.seldom import SELDOM
 from halfopen.errors import WireError
 from halfopen.tunnelwire.exchange import Answered, Broken, End, Kind, Refused, Request
 from halfopen.tunnelwire.headers import Header
@@ -36,6 +39,8 @@ AT_HAND: Final = 64 << 10
 _REPEATED: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 """Methods that ask for the same when they ask twice (RFC 9110, 9.2.2)."""
 
+_RAY: Final = b"cf-ray"
+_REASON: Final = 200  # characters of what a connector says that the log tells
 _BODILESS: Final = frozenset((204, 304))
 
 
@@ -112,11 +117,13 @@ class Visit:
     def begin(self) -> None:
         """Its headers are there, and its turn has come."""
         asked = self._asked
+        if asked.method == b"CONNECT":
+            return self.refuse(NO_PROXY)
         if not asked.host:
             return self.refuse(NO_HOST)
         self._route = self._front.route(asked.host)
-        if asked.method == b"CONNECT" or asked.path[:1] != b"/":
-            return self.refuse(BAD)
+        if asked.path[:1] != b"/":
+            return self.refuse(NO_SITE if (asked.method, asked.path) == (b"OPTIONS", b"*") else BAD)
         if not self._peer.may_ask(bare(asked.host.decode("latin-1"))):
             return self.refuse(MISDIRECTED)
         try:
@@ -130,7 +137,7 @@ class Visit:
             )  # fmt: skip
         except WireError:
             return self.refuse(BAD)
-        self._ask(DOWN)
+        self._ask(DOWN, "its connections take no more requests")
         if expects and not self._whole and not self._over:
             self._answering.go_on()
 
@@ -164,33 +171,46 @@ class Visit:
         self._cancel_stream()
         self._end()
 
-    def stall(self) -> None:
-        """What it waits for has not come."""
+    def spoil(self, page: Page) -> None:
+        """The rest of it does not come, or is none: a page says so where the answer has not begun."""
         self._cancel_stream()
-        self.refuse(STALLED)
+        if self._answered:
+            self._end()
+            self._answering.broken()
+        else:
+            self.refuse(page)
 
-    def refuse(self, page: Page) -> None:
-        """Answer with a page."""
+    def refuse(self, page: Page, reason: str = "") -> None:
+        """Answer with a page; where it is for want of a connector or an origin the log says so, with the `reason` or the page's words."""
+        if page.status >= 502:
+            self._tell(page, reason)
         headers, html = page.written(self._id)
         self._answering.last()
         self._answer(page.status, headers)
         self.received(html)
         self._finish(())
 
+    def _tell(self, page: Page, reason: str) -> None:
+        why = "".join(each if each.isprintable() else " " for each in reason[:_REASON]) or page.words
+        SELDOM.tell(
+            logging.INFO, f"{self._route.tunnel} {page.status}",
+            f"{page.status} for {self._asked.host.decode('latin-1')} (id {self._id}): {why}",
+        )  # fmt: skip
+
     # --- who carries it
 
-    def _ask(self, otherwise: Page) -> None:
-        """Ask the next connection of the tunnel that was not asked before."""
+    def _ask(self, otherwise: Page, reason: str) -> None:
+        """Ask the next connection of the tunnel that was not asked before; where there is none answer `otherwise`, for that reason."""
         assert self._request is not None
         carriers = self._front.carriers(self._route)
         if isinstance(carriers, Page):
-            return self.refuse(otherwise if self._tried else carriers)
+            return self.refuse(otherwise, reason) if self._tried else self.refuse(carriers)
         for carrier in carriers:
             if carrier not in self._tried and (stream := carrier.open(self._request, self)) is not None:
                 self._tried.append(carrier)
                 self._stream = stream
                 return self._send_kept(stream)
-        self.refuse(otherwise)
+        self.refuse(otherwise, reason)
 
     def _send_kept(self, stream: Stream) -> None:
         if not self._open or self._kept is None:
@@ -216,22 +236,22 @@ class Visit:
         match reply:
             case Answered() if self._is_none(reply):
                 self._cancel_stream()
-                self.refuse(REFUSED)
+                self.refuse(REFUSED, "its answer is none")
             case Answered(status=status, headers=headers):
                 self._answer(status, headers)
-            case Refused():
-                self.refuse(REFUSED)
+            case Refused(reason=reason):
+                self.refuse(REFUSED, reason)
             case End(trailers=trailers):
                 self._finish(trailers)
             case Broken() if self._answered:
                 self._end()
                 self._answering.broken()
-            case Broken(lost=lost):
+            case Broken(lost=lost, reason=reason):
                 self._stream = None
                 if lost and self._may_repeat():
-                    self._ask(LOST)
+                    self._ask(LOST, reason)
                 else:
-                    self.refuse(LOST)
+                    self.refuse(LOST, reason)
 
     def received(self, data: bytes) -> bool:
         """As `exchange.Exchange`."""
@@ -266,7 +286,9 @@ class Visit:
             self._left = 0
         else:
             self._left = _length(headers)
-        self._answering.head(status, headers, self._left is not None)
+        told = [each for each in headers if len(each[0]) != len(_RAY) or each[0].lower() != _RAY]
+        told.append((_RAY, self._id.encode()))
+        self._answering.head(status, told, self._left is not None)
 
     def _finish(self, trailers: Sequence[Header]) -> None:
         short = bool(self._left)

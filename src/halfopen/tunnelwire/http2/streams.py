@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from h2.connection import H2Connection
+from h2.connection import AllowedStreamIDs, H2Connection
+from h2.stream import H2Stream
 
 _CLOSED: Final = 16  # streams that may wait to be cleared up
 
@@ -27,3 +28,14 @@ class BusyConnection(H2Connection):
         count = super()._open_streams(remainder)
         self._enough = 2 * count + _CLOSED
         return count
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: AllowedStreamIDs) -> H2Stream:
+        """A stream whose body may be longer or shorter than its headers say, for which h2 would end the connection: who serves it looks."""
+        stream = super()._begin_new_stream(stream_id, allowed_ids)
+        if not self.config.client_side:
+            stream._initialize_content_length = _leave_it  # type: ignore[method-assign, assignment]
+        return stream
+
+
+def _leave_it(_: object) -> None:
+    return None

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from halfopen.cli.edge import tell
+from halfopen.edge.running import Places
 from tests.cli.conftest import Ran
 
 
@@ -45,3 +47,21 @@ def test_options_of_an_edge_are_for_a_server_that_is_one(
         ran.err
         == "halfopen: --visitors, --colo: an option of an edge cannot be used; accepted: beside --edge\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("listens", "told"),
+    [
+        ("192.0.2.1", "--edge 192.0.2.1:7844 "),
+        ("::1", "--edge [::1]:7844 "),
+        ("0.0.0.0", "--edge ADDRESS:7844 "),
+        ("::", "--edge ADDRESS:7844 "),
+    ],
+)
+def test_the_command_for_connectors_leads_to_the_edge(
+    listens: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell(Path("edge"), Places((listens, 7844), ("127.0.0.1", 8080)))
+    out = capsys.readouterr().out
+    assert out.count(told) == 8
+    assert ("ADDRESS one of this machine's" in out) is ("ADDRESS:" in told)

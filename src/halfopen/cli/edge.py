@@ -264,14 +264,21 @@ def _tell_metrics(metrics: EdgeMetrics, host: str, port: int) -> None:
 
 def tell(folder: Path, places: Places) -> None:
     """Say where an edge listens, and how connectors of this machine connect."""
+    from ipaddress import ip_address
+
     from halfopen.edge.running import spoken
     from halfopen.edge.trust import AUTHORITY
 
     connectors, visitors = map(spoken, (places.connectors, places.visitors))
     over_tls = f" and https://{spoken(places.tls)}" if places.tls else ""
     print(f"connectors: {connectors}, visitors: http://{visitors}{over_tls}")
-    edges = " ".join([f"--edge {connectors}"] * 4)  # as many connections as places
-    print("Connect a tunnel (its token: halfopen tunnel token NAME) by QUIC with:")
+    host, port = places.connectors
+    anywhere = ip_address(host).is_unspecified
+    edges = " ".join(
+        [f"--edge {f'ADDRESS:{port}' if anywhere else connectors}"] * 4
+    )  # as many connections as places
+    of_address = ", ADDRESS one of this machine's" if anywhere else ""
+    print(f"Connect a tunnel (its token: halfopen tunnel token NAME{of_address}) by QUIC with:")
     print(f"  cloudflared tunnel --cacert {folder / AUTHORITY} {edges} run --token TOKEN")
     print("or, where UDP does not get through, by HTTP/2:")
     print(

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -16,14 +18,18 @@ from qh3.quic.connection import QuicConnection
 from qh3.quic.events import ConnectionTerminated, QuicEvent, StreamDataReceived
 from qh3.quic.packet import QuicErrorCode, encode_quic_retry
 
+from halfopen.edge.connectors.quic import QuicLink
 from halfopen.edge.connectors.quic_connection import (
+    FIRST_WINDOW,
     STREAM_WINDOW,
     BoundedConnection,
     _Finished,
     configuration,
 )
 from halfopen.edge.connectors.quic_listener import QuicListener, listen
+from halfopen.edge.connectors.quic_streams import QuicStream
 from halfopen.edge.trust import NAMES, Trust
+from halfopen.tunnelwire.exchange import Kind, Request
 from tests.edge.place import Place
 from tests.edge.test_edge import connector, play, routed, visiting
 
@@ -86,13 +92,58 @@ def test_of_a_request_no_more_comes_than_is_taken(pair: Pair) -> None:
     pair.went_on()
     pair.client.send_stream_data(number, bytes(8 * MIB))
     came = size(pair.went_on())
-    assert came == STREAM_WINDOW
+    assert came == FIRST_WINDOW
     assert not pair.went_on()
     while came < 8 * MIB:
         pair.server.take(pair.server.stream(number), STREAM_WINDOW // 2)
         more = size(pair.went_on())
         assert more == min(STREAM_WINDOW // 2, 8 * MIB - came)
         came += more
+
+
+class Answering:
+    """A visitor that takes everything, or nothing any more."""
+
+    def __init__(self) -> None:
+        self.willing = True
+        self.size = 0
+
+    def reply(self, reply: object) -> None:
+        pass
+
+    def received(self, data: bytes) -> bool:
+        self.size += len(data)
+        return self.willing
+
+    def drained(self) -> None:
+        pass
+
+
+def test_the_window_of_a_request_grows_by_what_is_taken(pair: Pair) -> None:
+    link = cast(QuicLink, SimpleNamespace(quic=pair.server, flush=lambda: None))
+    visitor = Answering()
+    stream = QuicStream(link, 1, Request(Kind.HTTP, b"app.example"), visitor)
+    pair.went_on()
+    pair.client.send_stream_data(1, bytes(16 * MIB))
+
+    def come() -> int:
+        before = visitor.size
+        for event in pair.went_on():
+            if isinstance(event, StreamDataReceived):
+                stream.came(len(event.data))
+                stream.received(event.data)
+                stream.taken()
+        return visitor.size - before
+
+    while visitor.size < 8 * MIB:
+        assert come()
+    visitor.willing = False
+    waiting = come()
+    assert 4 * FIRST_WINDOW < waiting <= STREAM_WINDOW
+    assert not come()
+    visitor.willing = True
+    stream.resume()
+    assert come()
 
 
 def test_one_that_is_not_taken_holds_up_no_other(pair: Pair) -> None:
@@ -105,7 +156,7 @@ def test_one_that_is_not_taken_holds_up_no_other(pair: Pair) -> None:
     came = 0
     while more := size(pair.went_on()):
         came += more
-    assert came == 20 * STREAM_WINDOW
+    assert came == 20 * FIRST_WINDOW
     pair.server.send_stream_data(81, b"request")
     pair.went_on()
     pair.client.send_stream_data(81, bytes(1000), end_stream=True)

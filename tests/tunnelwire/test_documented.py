@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from halfopen.edge.connectors import quic_connection
 from halfopen.tunnelwire import headers
 from halfopen.tunnelwire.http2 import link
 from halfopen.tunnelwire.quic import head
@@ -27,6 +28,7 @@ def size(count: int) -> str:
         f"| {size(link.FRAME)}; {size(link.HEADERS)} |",
         f"| the message that a data stream of QUIC begins with | {size(head.LONGEST)} |",
         f"| {size(link.FIRST_WINDOW)} over HTTP/2, {size(link.STREAM_WINDOW)} once as much was taken |",
+        f"| {size(quic_connection.FIRST_WINDOW)}, {size(quic_connection.STREAM_WINDOW)} once as much was taken |",
         f"| {link.STREAMS:,}, or as many",
         f"| {link.QUIET:g} s, then {link.PATIENCE:g} s",
     ],

@@ -173,7 +173,8 @@ class QuicLink(QuicConnectionProtocol):
             self._on_replies(number, stream, stream.wire.receive(data, end))
             stream.taken()
         elif number == _CONTROL:
-            self._take(number, len(data))
+            if self._session.registered:  # before that its window is the most that comes
+                self._take(number, len(data))
             self._session.receive(data)
         elif (configuring := self._configuring.get(number)) is not None:
             if (outcome := configuring.receive(data, end)) is not None:

@@ -12,8 +12,11 @@ from qh3.quic.configuration import QuicConfiguration
 from qh3.quic.connection import Limit, QuicConnection
 from qh3.quic.stream import QuicStream
 
+FIRST_WINDOW: Final = 1 << 17
+"""Bytes that may wait here for each stream of a request, at first."""
+
 STREAM_WINDOW: Final = 1 << 20
-"""Bytes that may wait here for each stream of a request."""
+"""The same at most: the window grows by what is taken."""
 
 _THEIR_WINDOW: Final = 1 << 16  # bytes that may wait here for each stream that the other end opens
 _THEIR_STREAMS: Final = 16  # that the other end may open while the connection lasts
@@ -30,7 +33,7 @@ def configuration(is_client: bool) -> QuicConfiguration:
         alpn_protocols=["argotunnel"],
         idle_timeout=_IDLE,
         max_data=_WINDOW,
-        max_stream_data=STREAM_WINDOW,
+        max_stream_data=FIRST_WINDOW,
         max_datagram_size=DATAGRAM,
         max_datagram_frame_size=65_536,
         probe_datagram_size=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from halfopen.edge.connectors.quic_connection import STREAM_WINDOW
+from halfopen.edge.connectors.quic_connection import FIRST_WINDOW, STREAM_WINDOW
 from halfopen.edge.exchange import BACKLOG, Exchange
 from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.exchange import Request
@@ -39,13 +39,25 @@ class Configuring:
 class QuicStream:
     """A request: an `exchange.Stream`."""
 
-    __slots__ = ("_ended", "_link", "_number", "_owed", "_quic", "_willing", "_written", "exchange", "wire")
+    __slots__ = (
+        "_ended",
+        "_link",
+        "_number",
+        "_owed",
+        "_quic",
+        "_willing",
+        "_window",
+        "_written",
+        "exchange",
+        "wire",
+    )
 
     def __init__(self, link: QuicLink, number: int, request: Request, exchange: Exchange) -> None:
         self._link, self._number = link, number
         self.exchange = exchange
         self.wire = EdgeDataStream(request)
         self._owed = 0  # bytes of the answer that were not taken yet
+        self._window = FIRST_WINDOW
         self._willing = True  # the visitor takes more
         self._written = 0
         self._ended = False  # the request, one way or the other
@@ -89,8 +101,10 @@ class QuicStream:
 
     def taken(self) -> None:
         """Let more come, where the visitor has taken what came."""
-        if self._willing and self._owed >= STREAM_WINDOW // 4:
-            self._link.quic.take(self._quic, self._owed)
+        if self._willing and self._owed >= self._window // 4:
+            more = min(self._owed, STREAM_WINDOW - self._window)
+            self._window += more
+            self._link.quic.take(self._quic, self._owed + more)
             self._owed = 0
 
     def resume(self) -> None:

@@ -30,5 +30,5 @@ def _to_standard_error(name: str, formatter: logging.Formatter) -> None:
     handler.setFormatter(formatter)
     logger = logging.getLogger(name)
     logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+    logger.handlers = [handler]  # in the place of that of an application made before in this process
     logger.propagate = False

@@ -236,6 +236,7 @@ async def listening(play: LivePlay, trust: Trust, host: str, datagrams: bool) ->
     trust.load(wanted)
     quic = QuicListener(wanted, lambda made, _: _Quic(made, play))
     _, port = await listen(quic, host, 0)
+    quic.open()
     try:
         yield port
     finally:

@@ -46,7 +46,7 @@ def connect(args: Namespace) -> None:
     origin = forward(args.url or "http://127.0.0.1:1")
     token = RunToken.parse(args.token)
     assert token is not None, args.token
-    connector = Connector(token, origin, host, int(port), authority, args.protocol or "quic")
+    connector = Connector(token, origin, host, int(port), authority, args.protocol or "quic", bool(args.url))
     asyncio.run(stay(connector, asyncio.Event(), len(args.edge or REGIONS)))
 
 

@@ -15,9 +15,10 @@ NOT_ALL: Final = (
 class Configuration:
     """That of a connector: its `version`, and whether it has any rules to be `serving` by."""
 
-    def __init__(self) -> None:
+    def __init__(self, serving: bool = False) -> None:
+        """One that has none yet is `serving` where it was given an origin at its start, as by ``--url``."""
         self.version = -1
-        self.serving = False
+        self.serving = serving
 
     def take(self, sent: ConfigurationSent) -> str:
         """Go by one that is newer than what there is; gives what is wrong with it, or nothing."""

@@ -24,13 +24,20 @@ class Connector:
     """A connector; the edge is trusted by its authority (PEM)."""
 
     def __init__(
-        self, token: RunToken, origin: Origin, host: str, port: int, authority: str, transport: str = "http2"
+        self,
+        token: RunToken,
+        origin: Origin,
+        host: str,
+        port: int,
+        authority: str,
+        transport: str = "http2",
+        serving: bool = False,
     ) -> None:
-        """`transport` is ``http2`` or ``quic``."""
+        """`transport` is ``http2`` or ``quic``; it is `serving` without a configuration where it was given an origin as by ``--url``."""
         self.id = str(uuid4())
         self._origin, self._host, self._port = origin, host, port
         self._authority, self._transport = authority, transport
-        self._configuration = Configuration()
+        self._configuration = Configuration(serving)
         self._context = ssl.create_default_context(cadata=authority)
         self._wish = Registration(
             token.account, token.secret, token.tunnel, 0, self.id, VERSION, "linux_amd64", FEATURES, "127.0.0.1"

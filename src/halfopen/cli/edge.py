@@ -251,8 +251,8 @@ def _key(text: str, server: str) -> str:
 
 
 def _tell_metrics(metrics: EdgeMetrics, host: str, port: int) -> None:
+    from halfopen.edge.door import spoken
     from halfopen.edge.metrics import serve
-    from halfopen.edge.running import spoken
 
     try:
         serve(metrics, host, port)
@@ -266,7 +266,7 @@ def tell(folder: Path, places: Places) -> None:
     """Say where an edge listens, and how connectors of this machine connect."""
     from ipaddress import ip_address
 
-    from halfopen.edge.running import spoken
+    from halfopen.edge.door import spoken
     from halfopen.edge.trust import AUTHORITY
 
     connectors, visitors = map(spoken, (places.connectors, places.visitors))
@@ -274,9 +274,8 @@ def tell(folder: Path, places: Places) -> None:
     print(f"connectors: {connectors}, visitors: http://{visitors}{over_tls}")
     host, port = places.connectors
     anywhere = ip_address(host).is_unspecified
-    edges = " ".join(
-        [f"--edge {f'ADDRESS:{port}' if anywhere else connectors}"] * 4
-    )  # as many connections as places
+    reached = f"ADDRESS:{port}" if anywhere else connectors
+    edges = " ".join([f"--edge {reached}"] * 4)  # as many connections as places
     of_address = ", ADDRESS one of this machine's" if anywhere else ""
     print(f"Connect a tunnel (its token: halfopen tunnel token NAME{of_address}) by QUIC with:")
     print(f"  cloudflared tunnel --cacert {folder / AUTHORITY} {edges} run --token TOKEN")

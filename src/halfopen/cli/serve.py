@@ -105,8 +105,9 @@ async def _begin_edge(args: Namespace, folder: Path, here: Installation, metrics
 
 
 def _tell(address: str, port: int) -> None:
-    base = f"http://{f'[{address}]' if ':' in address else address}:{port}/client/v4"
-    print(f"halfopen: serving {base}", file=sys.stderr, flush=True)
+    from halfopen.edge.door import spoken
+
+    print(f"halfopen: serving http://{spoken((address, port))}/client/v4", file=sys.stderr, flush=True)
 
 
 def _address(host: str, port: int) -> str:

@@ -15,6 +15,13 @@ from halfopen.edge.seldom import SELDOM
 
 Address = tuple[str, int]
 
+
+def spoken(address: Address) -> str:
+    """An address as one writes it."""
+    host, port = address
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
 Taking = Callable[[socket.socket, str], None]
 """Takes a connection, and the address it comes from."""
 

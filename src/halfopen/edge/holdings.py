@@ -69,9 +69,8 @@ class Link(Protocol):
 class Holding:
     """A connection that is registered: its id, whose it is, the configuration it is to have, and what it says of its own."""
 
-    def __init__(self, id_: str, asked: Registration, remote: bool, link: Link) -> None:
-        self.id, self.tunnel = id_, asked.tunnel
-        self.remote, self.link = remote, link
+    def __init__(self, id_: str, tunnel: str, link: Link) -> None:
+        self.id, self.tunnel, self.link = id_, tunnel, link
         self.wanted: Pushed | None = None
         self.pushing = self.reporting = False
         self.told: dict[str, Any] = {}  # what is to be reported
@@ -104,10 +103,10 @@ class Holdings:
         self._metrics.registered(link.transport, answer)
         if isinstance(answer, Refused):
             return answer, None
-        holding = Holding(answer.connection, asked, answer.remotely_managed, link)
+        holding = Holding(answer.connection, asked.tunnel, link)
         self._held[holding.id] = holding
         self._of_tunnel[holding.tunnel].append(holding)
-        if holding.remote:
+        if answer.remotely_managed:
             self._fresh.add(holding.tunnel)
             self._behind.set()
         return answer, holding

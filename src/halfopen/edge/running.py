@@ -14,6 +14,7 @@ from typing import Any, Final
 from halfopen.api.proxies import Network
 from halfopen.descriptors import allow
 from halfopen.edge.connectors.listening import Connectors
+from halfopen.edge.door import Address, spoken
 from halfopen.edge.front import Front
 from halfopen.edge.holdings import Holdings
 from halfopen.edge.metrics import EdgeMetrics
@@ -33,8 +34,6 @@ MOST: Final = 16_384
 
 _OTHER_FILES: Final = 256  # of database and log
 
-Address = tuple[str, int]
-
 
 @dataclass(frozen=True)
 class Places:
@@ -44,12 +43,6 @@ class Places:
     visitors: Address
     tls: Address | None = None
     trusted: Sequence[Network] = ()
-
-
-def spoken(address: Address) -> str:
-    """An address as one writes it."""
-    host, port = address
-    return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def _at(whose: str, address: Address, bind: Callable[[str, int], Awaitable[Address]]) -> Address:
@@ -118,9 +111,8 @@ class RunningEdge:
         if self._certificates is not None:
             aside.append(asyncio.create_task(self._certificates.watch()))
         else:
-            signal.signal(
-                signal.SIGHUP, signal.SIG_IGN
-            )  # by which others are told to look at their certificates
+            # By it others are told to look at their certificates.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
             await asyncio.wait((told, aside[0]), return_when=asyncio.FIRST_COMPLETED)
             over = told.done()

@@ -14,7 +14,7 @@ from halfopen.edge.connectors.http2 import Http2Link
 from halfopen.edge.connectors.quic import QuicLink
 from halfopen.edge.connectors.quic_connection import BoundedConnection, configuration
 from halfopen.edge.connectors.quic_listener import QuicListener, listen
-from halfopen.edge.door import Door
+from halfopen.edge.door import Address, Door
 from halfopen.edge.holdings import Holdings, Link
 from halfopen.edge.seldom import SELDOM
 from halfopen.edge.trust import Trust
@@ -28,8 +28,6 @@ STRANGERS: Final = 4
 """Those that have not registered are at most the fourth part of all connections: they leave room for others."""
 
 _TRIES: Final = 5  # ports that are looked at where any will do: one has to be free for both transports
-
-Address = tuple[str, int]
 
 
 class Connectors:

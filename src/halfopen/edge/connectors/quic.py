@@ -19,7 +19,7 @@ from qh3.quic.events import (
 
 from halfopen.edge.connectors.arrivals import Arrivals
 from halfopen.edge.connectors.quic_connection import BoundedConnection
-from halfopen.edge.connectors.quic_streams import NOTHING, Configuring, QuicStream
+from halfopen.edge.connectors.quic_streams import CONTROL, NOTHING, Configuring, QuicStream
 from halfopen.edge.connectors.session import BUSY, CONFIGURED, SILENT, Session
 from halfopen.edge.exchange import BACKLOG, Exchange
 from halfopen.edge.holdings import Holdings
@@ -34,7 +34,6 @@ STREAMS: Final = 1_000
 """Requests that are under way at once on one connection."""
 
 _SAID: Final = 1.0  # s for which the end waits until what was said last is sent
-_CONTROL: Final = 0  # number of the control stream
 
 
 class QuicLink(QuicConnectionProtocol):
@@ -77,7 +76,7 @@ class QuicLink(QuicConnectionProtocol):
         for stream in [each for each in self._full if each.unsent <= BACKLOG]:
             self._full.discard(stream)
             stream.exchange.drained()
-        if self._ending and self.quic.is_sent(_CONTROL):
+        if self._ending and self.quic.is_sent(CONTROL):
             self._close()
 
     def quic_event_received(self, event: QuicEvent) -> None:
@@ -101,8 +100,8 @@ class QuicLink(QuicConnectionProtocol):
 
     def say(self, data: bytes) -> None:
         """As `session.Carrier`."""
-        if self in self._links and self.quic.is_open(_CONTROL):
-            self.quic.send_stream_data(_CONTROL, data)
+        if self in self._links and self.quic.is_open(CONTROL):
+            self.quic.send_stream_data(CONTROL, data)
             self.flush()
 
     def end(self, reason: str) -> None:
@@ -172,7 +171,7 @@ class QuicLink(QuicConnectionProtocol):
             stream.came(len(data))
             self._on_replies(number, stream, stream.wire.receive(data, end))
             stream.taken()
-        elif number == _CONTROL:
+        elif number == CONTROL:
             if self._session.registered:  # before that its window is the most that comes
                 self._take(number, len(data))
             self._session.receive(data)

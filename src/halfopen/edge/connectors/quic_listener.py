@@ -105,9 +105,8 @@ class QuicListener(asyncio.DatagramProtocol):
         if protocol is not None:
             try:
                 protocol.datagram_received(data, addr)
-            except (
-                Exception
-            ) as error:  # whatever it was that the library did not expect: the other connections go on
+            except Exception as error:
+                # Whatever it was that the library did not expect: the other connections go on.
                 SELDOM.tell(
                     logging.WARNING, addr[0], f"a connection over QUIC from {addr[0]} ends: {error!r}"
                 )

@@ -14,6 +14,9 @@ from halfopen.tunnelwire.quic.edge_streams import ConfigurationStream, EdgeDataS
 if TYPE_CHECKING:
     from halfopen.edge.connectors.quic import QuicLink
 
+CONTROL: Final = 0
+"""Number of the control stream."""
+
 NOTHING: Final = 0
 """The error that is none."""
 

@@ -19,6 +19,8 @@ from qh3.quic.events import (
 
 from halfopen.edge.connectors import quic_connection
 from halfopen.edge.connectors.quic_connection import BoundedConnection, BoundedStream
+from halfopen.edge.connectors.quic_streams import CONTROL, NOTHING
+from halfopen.edge.exchange import BACKLOG
 from halfopen.edge.trust import NAMES
 from halfopen.errors import WireError
 from halfopen.testing.connectors.configuration import Configuration
@@ -29,10 +31,7 @@ from halfopen.tunnelwire.quic.connector_streams import ConnectorCallStream, Conn
 from halfopen.tunnelwire.quic.head import Signature, take_signature
 from halfopen.tunnelwire.rpc.registration import Registration
 
-_CONTROL: Final = 0
-_NOTHING: Final = 0
 _ALIVE: Final = 1.0  # s between two signs of life
-_BACKLOG: Final = 1 << 18  # bytes of an answer that wait for the edge
 
 
 class _Stream:
@@ -91,7 +90,7 @@ class QuicConnection(QuicConnectionProtocol, Connection):
             self._loop.call_later(_ALIVE, self._keep_alive)
 
     def _on_data(self, number: int, data: bytes, end: bool) -> None:
-        if number == _CONTROL:
+        if number == CONTROL:
             self.quic.take(self.quic.stream(number), len(data))
             self.heard(data)
             return
@@ -124,7 +123,7 @@ class QuicConnection(QuicConnectionProtocol, Connection):
 
     def say(self, data: bytes, end: bool = False) -> None:
         """As `Connection`."""
-        self.quic.send_stream_data(_CONTROL, data, end)
+        self.quic.send_stream_data(CONTROL, data, end)
 
     def flush(self) -> None:
         """As `Connection`."""
@@ -133,7 +132,7 @@ class QuicConnection(QuicConnectionProtocol, Connection):
     def close(self) -> None:
         """As `Connection`: as an end of the process would."""
         if self._transport is not None:
-            self._quic.close(_NOTHING)
+            self._quic.close(NOTHING)
             self.transmit()
             self._transport.close()
 
@@ -146,7 +145,7 @@ class QuicConnection(QuicConnectionProtocol, Connection):
         """As `Connection`."""
         if (known := self._streams.get(stream)) is None:
             return 0
-        return max(_BACKLOG - (known.written - int(known.quic.sender.highest_offset)), 0)
+        return max(BACKLOG - (known.written - int(known.quic.sender.highest_offset)), 0)
 
     def send(self, stream: int, data: bytes, end: bool) -> None:
         """As `Connection`."""
@@ -164,7 +163,7 @@ class QuicConnection(QuicConnectionProtocol, Connection):
     def give_up(self, stream: int) -> None:
         """As `Connection`."""
         if stream in self._streams:
-            self.quic.reset_stream(stream, _NOTHING)
+            self.quic.reset_stream(stream, NOTHING)
             self._done(stream)
 
     def acknowledge(self, stream: int, size: int) -> None:
@@ -175,7 +174,7 @@ class QuicConnection(QuicConnectionProtocol, Connection):
     def _done(self, stream: int) -> None:
         known = self._streams.pop(stream)
         if not known.quic.receiver.is_finished:
-            known.quic.receiver.stop(_NOTHING)
+            known.quic.receiver.stop(NOTHING)
 
 
 async def connect(

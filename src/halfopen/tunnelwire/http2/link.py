@@ -44,8 +44,7 @@ HEADERS: Final = 2 * MOST
 @dataclass(frozen=True)
 class Limits:
     """What the other end may do: `streams` at once, bytes of each that may wait here (`window`, and `grown` as it is taken from), of a `frame`
-    and of a message's `headers`,
-    and frames beyond those that what they bring and time make up for (`chatter`)."""
+    and of a message's `headers`, and frames beyond those that what they bring and time make up for (`chatter`)."""
 
     streams: int
     window: int

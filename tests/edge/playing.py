@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -287,6 +286,10 @@ def play2(scene: Scene2, trusted: Sequence[str] = (), lines: int = 1) -> None:
     run(whole())
 
 
-async def secured(address: tuple[str, int], context: ssl.SSLContext, name: str) -> tuple[Any, Any]:
-    """A connection over TLS to who is asked for by a name."""
-    return await asyncio.open_connection(*address, ssl=context, server_hostname=name)
+USUAL = ((b":method", b"GET"), (b":scheme", b"http"), (b":authority", NAME.encode()), (b":path", b"/"))
+
+
+def usual(**other: bytes | None) -> list[Header]:
+    """The usual pseudo headers, some of them others or missing."""
+    told = {name[1:].decode(): value for name, value in USUAL} | other
+    return [(f":{name}".encode(), value) for name, value in told.items() if value is not None]

@@ -117,31 +117,40 @@ def play(place: Place, scene: Callable[[str, RunToken], Awaitable[None]], remote
         place.here.tunnels.delete(place.account, tunnel.id, cascade=True)
 
 
+async def get_through(client: httpx.AsyncClient, size: int) -> None:
+    """What a visitor can do: ask, send bodies and take one of so many bytes, all at once, and hear of what goes wrong."""
+    answer = await client.get("/a?b=c", headers={"X-Twice": "1"})
+    told = answer.json()
+    assert (answer.headers["X-Origin"], told["path"], told["host"]) == ("here", "/a?b=c", HOST)
+    headers = dict(told["headers"])
+    assert (headers["x-twice"], headers["x-forwarded-for"]) == ("1", "127.0.0.1")
+    assert headers["x-forwarded-proto"] == answer.url.scheme
+    assert (await client.head("/")).content == b""
+
+    body = bytes(range(256)) * (size // 512)
+    expected = (len(body), sha256(body).hexdigest())
+    told = (await client.post("/", content=body)).json()
+    assert (told["size"], told["digest"]) == expected
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 100_000):
+            yield body[start : start + 100_000]
+
+    told = (await client.put("/", content=pieces())).json()
+    assert (told["size"], told["digest"]) == expected
+    assert len((await client.get(f"/big/{size}")).content) == size
+    many = await asyncio.gather(*(client.get(f"/{n}") for n in range(100)))
+    assert [each.json()["path"] for each in many] == [f"/{n}" for n in range(100)]
+    assert (await client.get("/refused")).status_code == 502
+    with pytest.raises(httpx.RemoteProtocolError):
+        await client.get("/breaks")
+
+
 def test_visitors_get_through(place: Place) -> None:
     async def scene(tunnel: str, token: RunToken) -> None:
         async with connector(place, token).connected(), visiting(place) as client:
             await routed(place)
-            answer = await client.get("/a?b=c", headers={"X-Twice": "1"})
-            told = answer.json()
-            assert (answer.headers["X-Origin"], told["path"], told["host"]) == ("here", "/a?b=c", HOST)
-            assert ["x-forwarded-for", "127.0.0.1"] in told["headers"]
-            body = bytes(range(256)) * 40_000
-            digest = sha256(body).hexdigest()
-            told = (await client.post("/", content=body)).json()
-            assert (told["size"], told["digest"]) == (len(body), digest)
-
-            async def pieces() -> AsyncIterator[bytes]:
-                for start in range(0, len(body), 100_000):
-                    yield body[start : start + 100_000]
-
-            told = (await client.put("/", content=pieces())).json()
-            assert (told["size"], told["digest"]) == (len(body), digest)
-            assert len((await client.get(f"/big/{20 * MIB}")).content) == 20 * MIB
-            many = await asyncio.gather(*(client.get(f"/{n}") for n in range(100)))
-            assert [each.json()["path"] for each in many] == [f"/{n}" for n in range(100)]
-            assert (await client.get("/refused")).status_code == 502
-            with pytest.raises(httpx.RemoteProtocolError):
-                await client.get("/breaks")
+            await get_through(client, 20 * MIB)
 
     play(place, scene)
 

@@ -8,6 +8,7 @@ from halfopen.tunnelwire.http2.events import ControlEnded, Lost
 from halfopen.tunnelwire.rpc.edge_control import LocalConfiguration, RegistrationAsked, Unregistered
 from halfopen.tunnelwire.rpc.methods import REGISTER_UDP_SESSION, RegisterUdpSession
 from halfopen.tunnelwire.rpc.vat import Aborted
+from tests.tunnelwire.recording.ends import EdgeEnd
 from tests.tunnelwire.recording.exchanges import CONFIG, get, ready
 from tests.tunnelwire.recording.origin import HOST, HTTP_PORT
 from tests.tunnelwire.recording.play import Play
@@ -74,15 +75,20 @@ async def leaves_late(play: Play) -> None:
     await play.until(lambda: edge.closed)
 
 
+async def _goes_on(play: Play, edge: EdgeEnd) -> None:
+    """What the connector is, and that it answers before and after it says so."""
+    await edge.over(edge.ask(get(b"/")))
+    await play.note("running")
+    await play.note("ready")
+    await edge.over(edge.ask(get(b"/")))
+
+
 @scenario()
 async def control_broken_off(play: Play) -> None:
     """The edge breaks off the control stream."""
     edge = await ready(play)
     edge.reset_control()
-    await edge.over(edge.ask(get(b"/")))
-    await play.note("running")
-    await play.note("ready")
-    await edge.over(edge.ask(get(b"/")))
+    await _goes_on(play, edge)
 
 
 @scenario()
@@ -90,10 +96,7 @@ async def control_ended(play: Play) -> None:
     """The edge ends its part of the control stream."""
     edge = await ready(play)
     edge.end_control()
-    await edge.over(edge.ask(get(b"/")))
-    await play.note("running")
-    await play.note("ready")
-    await edge.over(edge.ask(get(b"/")))
+    await _goes_on(play, edge)
 
 
 @scenario(transports=("http2",), alone="our connector takes it for the end")

@@ -113,11 +113,11 @@ async def edge(
     address = await visitors.bind("127.0.0.1", 0, certificates)
     visitors.open()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             yield connector, visitors, address
     finally:
         visitors.stop_listening()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while visitors.present:
                 await asyncio.sleep(0.01)
         visitors.close()

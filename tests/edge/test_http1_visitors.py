@@ -249,16 +249,16 @@ def test_a_visitor_that_does_not_read_is_sent_no_more(monkeypatch: pytest.Monkey
 
 def test_an_upload_waits_for_the_connector() -> None:
     async def scene(connector: Connector, client: Client) -> None:
-        client.send(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 100000000\r\n\r\n")
+        client.send(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 40000000\r\n\r\n")
         asked = await connector.next()
         asked.welcome = False
-        client.send(bytes(50_000_000))
+        client.send(bytes(20_000_000))
         await asyncio.sleep(0.5)
         before = len(asked.body)
         assert before < 5_000_000
         asked.welcome = True
         asked.exchange.drained()
-        while len(asked.body) < 50_000_000:
+        while len(asked.body) < 20_000_000:
             await asyncio.sleep(0.01)
         asked.exchange.reply(Answered(413, ((b"Content-Length", b"0"),)))
         asked.exchange.reply(End())

@@ -1,0 +1,1 @@
+"""Packets as they come, from a network interface or from the firewall."""

@@ -1,0 +1,51 @@
+"""When a sensor takes fewer connections into its sample, and when more again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from halfopen.model import SECOND
+
+FULL: Final = 0.75
+"""Share of the table from which on the sample is halved."""
+
+ROOMY: Final = 0.25
+"""Share of the table up to which it may be doubled: it would then be half of what is full, and rather less."""
+
+LOSSES: Final = 0.001
+"""Share of packets lost in a second from which on the sample is halved."""
+
+SETTLING: Final = 2 * SECOND
+"""Until a change shows (ns)."""
+
+CALM: Final = 60 * SECOND
+"""How long it must have been calm before the sample is doubled (ns); twice as long after each time that this was too early."""
+
+PATIENCE: Final = 16 * CALM
+
+
+class Pressure:
+    """Looks at the table and at losses once a second, and says whether to halve (-1), to double (1) or neither (0)."""
+
+    def __init__(self, now: int) -> None:
+        self._changed = self._calm_since = now
+        self._doubled = 0
+        self._calm = CALM
+        self._received = self._dropped = 0
+
+    def look(self, now: int, live: int, limit: int, received: int, dropped: int) -> int:
+        """`live` of `limit` entries are taken; packets are counted since the start. Times in ns."""
+        came, lost = received - self._received, dropped - self._dropped
+        self._received, self._dropped = received, dropped
+        if live > FULL * limit or lost > LOSSES * came:
+            self._calm_since = now
+            if now - self._changed < SETTLING:
+                return 0
+            if self._doubled and now - self._doubled < self._calm:
+                self._calm = min(2 * self._calm, PATIENCE)
+            self._changed, self._doubled = now, 0
+            return -1
+        if live < ROOMY * limit and now - self._calm_since >= self._calm:
+            self._changed = self._calm_since = self._doubled = now
+            return 1
+        return 0

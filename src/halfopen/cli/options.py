@@ -14,6 +14,8 @@ from halfopen.errors import UsageError
 from halfopen.model import SECOND
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from halfopen.connections.limits import Limits
 
 _MINUTES: Final = {"s": 1, "m": 60, "h": 3600}
@@ -121,6 +123,18 @@ def networks(name: str) -> Callable[[str], tuple[IPv4Network | IPv6Network, ...]
     return read
 
 
+def place(option: str, usual: int) -> Callable[[str], tuple[str, int]]:
+    """Where to listen: an address or name, and a port, such as the usual one."""
+
+    def read(text: str) -> tuple[str, int]:
+        host, _, port = text.rpartition(":")
+        if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+            raise UsageError(option, text, f"HOST:PORT such as 127.0.0.1:{usual} or [::1]:{usual}")
+        return host.strip("[]"), int(port)
+
+    return read
+
+
 def add_limits(verb: ArgumentParser) -> None:
     """Add what a verdict depends on beside the packets."""
     verb.add_argument(
@@ -147,6 +161,25 @@ def add_places(verb: ArgumentParser, default: str = "none") -> None:
         help="MMDB files for network and country of the client; may be repeated, for each of them the first that knows answers "
         f"(default: {default})",
     )  # fmt: skip
+
+
+def add_metrics(verb: ArgumentParser, usual: int) -> None:
+    """Add ``--metrics``, for a process that serves nothing else."""
+    verb.add_argument(
+        "--metrics", metavar="HOST:PORT", type=place("--metrics", usual),
+        help="where Prometheus finds /metrics, without a token (default: nowhere)",
+    )  # fmt: skip
+
+
+def expose(registry: CollectorRegistry, host: str, port: int) -> None:
+    """Answer ``/metrics`` there from now on; UsageError where one cannot listen there."""
+    from halfopen.exposition import serve
+
+    try:
+        serve(registry, host, port)
+    except OSError as error:
+        where = f"{f'[{host}]' if ':' in host else host}:{port}"
+        raise UsageError("--metrics", where, f"where one can listen ({error.strerror or error})") from None
 
 
 def add_data(verb: ArgumentParser) -> None:

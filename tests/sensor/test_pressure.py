@@ -19,24 +19,29 @@ class Run:
             self.now += SECOND
             self.received += received
             self.dropped += dropped
-            if change := self.pressure.look(self.now, live, 1000, self.received, self.dropped):
+            full = self.pressure.full(self.now, live, 1000)
+            if (
+                change := -1
+                if full
+                else self.pressure.look(self.now, live, 1000, self.received, self.dropped)
+            ):
                 self.changes.append((self.now // SECOND, change))
 
 
-def test_a_full_table_halves_at_once_and_then_waits_for_it_to_show() -> None:
+def test_a_full_table_halves_each_time() -> None:
     run = Run()
-    run.seconds(3)
-    run.seconds(5, live=800)
-    assert run.changes == [(4, -1), (6, -1), (8, -1)]
+    run.seconds(3, live=750)
+    run.seconds(2, live=751)
+    assert run.changes == [(4, -1), (5, -1)]
 
 
-def test_losses_halve() -> None:
+def test_losses_halve_and_then_it_waits_for_that_to_show() -> None:
     run = Run()
     run.seconds(3)
     run.seconds(1, dropped=1)
     assert not run.changes
-    run.seconds(1, dropped=2)
-    assert run.changes == [(5, -1)]
+    run.seconds(5, dropped=2)
+    assert run.changes == [(5, -1), (7, -1), (9, -1)]
 
 
 def test_calm_doubles() -> None:

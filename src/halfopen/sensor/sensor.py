@@ -5,7 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.capture.live.wire import Losses, Wire
-from halfopen.model import SECOND, STAGES, counts
+from halfopen.model import SECOND, STAGES, Batch, counts
 from halfopen.pipeline import Judged, LiveJudge
 from halfopen.sampling import Sampling
 from halfopen.sensor.clock import SteadyClock
@@ -127,7 +127,7 @@ class Sensor:
 
     def run(self) -> None:
         """Watch until `stop`; what is final by then has been handed on."""
-        with closing(self._bell), closing(self._ear), selectors.DefaultSelector() as selector:
+        with selectors.DefaultSelector() as selector:
             selector.register(self._ear, selectors.EVENT_READ)
             for wire in self._wires:
                 selector.register(wire.fileno(), selectors.EVENT_READ)
@@ -139,6 +139,11 @@ class Sensor:
             self._take(self._judge.finish(now))
             self._hand_on(now)
 
+    def close(self) -> None:
+        """Let go of what it is called by; the wires are others' to close."""
+        self._bell.close()
+        self._ear.close()
+
     def step(self) -> None:
         """Read what is there, and see to what is due."""
         now = self._clock.look()
@@ -149,7 +154,9 @@ class Sensor:
         for wire in self._wires:
             for batch in wire.batches():
                 self._clock.steady(batch.rows, now)
-                self._take(self._judge.feed(batch))
+                for piece in self._pieces(batch):
+                    self._take(self._judge.feed(piece))
+                    self._make_room(now)
         self._take(self._judge.turn(now - BEHIND))
         if not self._waiting:
             self._whole_until = now - BEHIND
@@ -183,8 +190,8 @@ class Sensor:
                 self._gap = Gap(self._seconds(self._whole_until), self._seconds(now))
                 self._told("everything is watched again")
             self._waiting = waiting
-        tracker = self._judge.tracker
         if self._pressure is not None:
+            tracker = self._judge.tracker
             losses = [wire.losses() for wire in self._wires]
             received, dropped = (
                 sum(getattr(each, name) for each in losses) for name in ("received", "dropped")
@@ -194,10 +201,27 @@ class Sensor:
                 tracker.tighten()
             elif change > 0:
                 tracker.loosen()
-        watched = self._ports(), tracker.sampling
+        self._watch(self._ports())
+
+    def _pieces(self, batch: Batch) -> Iterator[Batch]:
+        """So few packets at once that a table that is not full never becomes more than full."""
+        size = max(self._judge.tracker.limit // 8, 1)
+        for begin in range(0, len(batch.rows), size):
+            yield Batch(batch.rows[begin : begin + size], batch.data)
+
+    def _make_room(self, now: int) -> None:
+        if self._pressure is None or self._watched is None:
+            return
+        tracker = self._judge.tracker
+        while self._pressure.full(now, tracker.live, tracker.limit):
+            tracker.tighten()
+            self._watch(self._watched[0])
+
+    def _watch(self, ports: frozenset[int]) -> None:
+        watched = ports, self._judge.tracker.sampling
         if watched != self._watched:
             self._tell_change(watched)
-            tracker.serve(watched[0])
+            self._judge.tracker.serve(ports)
             for wire in self._wires:
                 wire.watch(*watched)
             self._watched = watched

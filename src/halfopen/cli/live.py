@@ -53,6 +53,10 @@ class Screen:
         """Remember what was counted."""
         self._report = report
 
+    def counts(self) -> dict[str, int]:
+        """Nothing: they go nowhere."""
+        return {}
+
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show it while the body runs where standard output is a terminal; and at its end, as it then stands."""

@@ -49,7 +49,12 @@ class Report:
     sampling: Sampling  # in force now
     live: int  # connections that are followed now
     steps: int  # how often the clock of the system was set
+    lag: int  # s from the watermark that was handed on last to now
     waiting: tuple[str, ...] = ()  # what cannot be watched at the moment, and why
+
+    def by_stage(self) -> dict[str, int]:
+        """Connections by stage."""
+        return {stage.name: count for stage, count in zip(STAGES, self.stages, strict=True)}
 
     def told(self) -> dict[str, int | float]:
         """All numbers by name."""
@@ -58,9 +63,10 @@ class Report:
             "dropped": self.losses.dropped,
             "rate": self.sampling.rate,
             "live": self.live,
+            "lag": self.lag,
             "clock_steps": self.steps,
             **counts(self.counters),
-            **{stage.name: count for stage, count in zip(STAGES, self.stages, strict=True)},
+            **self.by_stage(),
         }
 
 
@@ -80,6 +86,9 @@ class Outlet(Protocol):
 
     def hand_on(self, watermark: int, gap: Gap | None, report: Report) -> None:
         """All before `watermark` (s) has been taken. A gap in what was watched is told once."""
+
+    def counts(self) -> dict[str, int]:
+        """What became of them so far, by name."""
 
 
 class Sensor:
@@ -101,16 +110,19 @@ class Sensor:
         self._wires, self._judge, self._outlet, self._ports = wires, judge, outlet, ports
         self._told = told
         self._clock = clock or SteadyClock()
-        now = self._clock.look()
+        self._now = now = self._clock.look()
         self._pressure = Pressure(now) if adapts else None
         self._stages = np.zeros(len(STAGES) + 1, np.int64)
         self._watched: tuple[frozenset[int], Sampling] | None = None
         self._waiting: tuple[str, ...] = ()
         self._whole_until = now  # up to where everything has been watched
         self._gap: Gap | None = Gap(None, self._seconds(now))
+        self._watermark = now
         self._looked = self._handed_on = 0
         self._taken = False
         self._stopping = self._asked = False
+        self.latest = self.report()
+        """What was counted up to a second ago; for other threads."""
         self._bell, self._ear = socket.socketpair()
         for end in (self._bell, self._ear):
             end.setblocking(False)
@@ -146,7 +158,7 @@ class Sensor:
 
     def step(self) -> None:
         """Read what is there, and see to what is due."""
-        now = self._clock.look()
+        self._now = now = self._clock.look()
         self._hear()
         if now - self._looked >= LOOK:
             self._look(now)
@@ -176,6 +188,7 @@ class Sensor:
             self._judge.tracker.sampling,
             self._judge.tracker.live,
             self._clock.steps,
+            (self._now - self._watermark) // SECOND,
             self._waiting,
         )
 
@@ -190,13 +203,11 @@ class Sensor:
                 self._gap = Gap(self._seconds(self._whole_until), self._seconds(now))
                 self._told("everything is watched again")
             self._waiting = waiting
+        self.latest = self.report()
         if self._pressure is not None:
             tracker = self._judge.tracker
-            losses = [wire.losses() for wire in self._wires]
-            received, dropped = (
-                sum(getattr(each, name) for each in losses) for name in ("received", "dropped")
-            )
-            change = self._pressure.look(now, tracker.live, tracker.limit, received, dropped)
+            losses = self.latest.losses
+            change = self._pressure.look(now, tracker.live, tracker.limit, losses.received, losses.dropped)
             if change < 0:
                 tracker.tighten()
             elif change > 0:
@@ -213,7 +224,7 @@ class Sensor:
         if self._pressure is None or self._watched is None:
             return
         tracker = self._judge.tracker
-        while self._pressure.full(now, tracker.live, tracker.limit):
+        while tracker.sampling.threshold > 1 and self._pressure.full(now, tracker.live, tracker.limit):
             tracker.tighten()
             self._watch(self._watched[0])
 
@@ -245,6 +256,7 @@ class Sensor:
         oldest = self._judge.tracker.oldest()
         reached = min(self._whole_until, now - BEHIND)
         watermark = reached if oldest is None else max(min(oldest, reached), reached - STRAGGLING)
+        self._watermark = watermark
         self._outlet.hand_on(self._seconds(watermark), self._gap, self.report())
         self._gap, self._taken, self._handed_on = None, False, now
 
@@ -257,7 +269,8 @@ class Sensor:
                 pass
         if self._asked:
             self._asked = False
-            self._told(", ".join(f"{name} {value:,}" for name, value in self.report().told().items()))
+            counts = self.report().told() | self._outlet.counts()
+            self._told(", ".join(f"{name} {value:,}" for name, value in counts.items()))
 
     def _ring(self) -> None:
         with suppress(OSError):  # full: it is heard anyway; closed: nobody listens any more

@@ -160,7 +160,7 @@ def walk(block: Bytes, rows: Rows, counters: NDArray[np.int64]) -> int:
         end = frame + captured
         wire = frame + max(captured, file32(block, at + _LENGTH, _BIG))
         hardware = file16(block, at + _HARDWARE, _BIG)
-        if hardware == _ARPHRD_ETHERNET or hardware == _ARPHRD_LOOPBACK:
+        if hardware in (_ARPHRD_ETHERNET, _ARPHRD_LOOPBACK):
             network = network_layer(block, frame, end, wire, ETHERNET, False)
         else:
             network = at + file16(block, at + _NETWORK_AT, _BIG)

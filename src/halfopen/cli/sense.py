@@ -280,9 +280,11 @@ def _watch(args: Namespace, source: _Interfaces | _Firewall) -> int:
     asked = args.places if data is None else options.places(args, data)
     places = Places.open(asked) if asked else None
     limits = Limits(
-        idle_timeout=args.idle_timeout, max_connections=args.max_connections,
-        server_ports=source.ports(), server_nets=args.server_net,
-    )  # fmt: skip
+        idle_timeout=args.idle_timeout,
+        max_connections=args.max_connections,
+        server_nets=args.server_net,
+        partial=True,
+    )
     name = args.name or _host()
     judge = LiveJudge(name, Tracker(limits, new_counters(), sampling=source.sampling), places)
 

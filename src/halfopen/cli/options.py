@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from halfopen.connections.limits import Limits
-    from halfopen.privacy import Privacy
 
 _MINUTES: Final = {"s": 1, "m": 60, "h": 3600}
 _DAYS: Final = {"h": 3600, "d": 86_400, "w": 604_800}
@@ -184,18 +182,6 @@ def expose(registry: CollectorRegistry, host: str, port: int) -> None:
         raise UsageError("--metrics", where, f"where one can listen ({error.strerror or error})") from None
 
 
-def add_privacy(verb: ArgumentParser) -> None:
-    """Add ``--keep-clients`` and ``--keep-names``."""
-    verb.add_argument(
-        "--keep-clients", choices=("full", "truncated", "hash", "none"), default="truncated",
-        help="what is kept of clients' addresses: all, the /24 or /48 (default), a keyed hash, or nothing",
-    )  # fmt: skip
-    verb.add_argument(
-        "--keep-names", choices=("full", "domain", "hash", "none"), default="domain",
-        help="what is kept of the names asked for: all, the registrable domain (default), a keyed hash, or nothing",
-    )  # fmt: skip
-
-
 def add_data(verb: ArgumentParser) -> None:
     """Add ``--data``."""
     verb.add_argument(
@@ -255,25 +241,3 @@ def limits(args: Namespace) -> Limits:
         server_ports=args.server_port,
         server_nets=args.server_net,
     )
-
-
-def privacy(args: Namespace, data: Path, prefixes: tuple[int, int] = (24, 48)) -> Privacy:
-    """What is kept of clients and names; the bits of `prefixes` where addresses are truncated."""
-    from halfopen.privacy import KEY_FILE, Address, Name, Privacy
-
-    key = _key(data / KEY_FILE) if "hash" in (args.keep_clients, args.keep_names) else b""
-    return Privacy(Address(args.keep_clients), Name(args.keep_names), key, *prefixes)
-
-
-def _key(path: Path) -> bytes:
-    """The key of hashes; made at its first use, readable by this user alone."""
-    from halfopen.privacy import KEY_BYTES
-
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        key = os.urandom(KEY_BYTES)
-        file.write(key)
-    return key

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from halfopen.connections.limits import Limits
+    from halfopen.privacy import Privacy
 
 _MINUTES: Final = {"s": 1, "m": 60, "h": 3600}
 _DAYS: Final = {"h": 3600, "d": 86_400, "w": 604_800}
@@ -132,6 +133,19 @@ def place(option: str, usual: int) -> Callable[[str], tuple[str, int]]:
             raise UsageError(option, text, f"HOST:PORT such as 127.0.0.1:{usual} or [::1]:{usual}")
         return host.strip("[]"), int(port)
 
+
+def prefixes(name: str) -> Callable[[str], tuple[int, int]]:
+    """Lengths in bits of an IPv4 and an IPv6 prefix, separated by a comma."""
+
+    def read(text: str) -> tuple[int, int]:
+        parts = text.split(",")
+        if len(parts) == 2 and all(part.isascii() and part.isdigit() and len(part) <= 3 for part in parts):
+            v4, v6 = map(int, parts)
+            if v4 <= 32 and v6 <= 128:
+                return v4, v6
+        accepted = "lengths in bits of an IPv4 and an IPv6 prefix such as 24,48, up to 32,128"
+        raise UsageError(name, text, accepted)
+
     return read
 
 
@@ -180,6 +194,38 @@ def expose(registry: CollectorRegistry, host: str, port: int) -> None:
     except OSError as error:
         where = f"{f'[{host}]' if ':' in host else host}:{port}"
         raise UsageError("--metrics", where, f"where one can listen ({error.strerror or error})") from None
+
+
+def add_privacy(verb: ArgumentParser) -> None:
+    """Add ``--keep-clients`` and ``--keep-names``."""
+    verb.add_argument(
+        "--keep-clients", choices=("full", "truncated", "hash", "none"), default="truncated",
+        help="what is kept of clients' addresses: all, the /24 or /48 (default), a keyed hash, or nothing",
+    )  # fmt: skip
+    verb.add_argument(
+        "--keep-names", choices=("full", "domain", "hash", "none"), default="domain",
+        help="what is kept of the names asked for: all, the registrable domain (default), a keyed hash, or nothing",
+    )  # fmt: skip
+
+
+def add_truncate(verb: ArgumentParser) -> None:
+    """Add ``--truncate``, which goes with what `add_privacy` adds."""
+    verb.add_argument(
+        "--truncate", metavar="V4,V6", type=prefixes("--truncate"), default=None,
+        help="how many bits are kept of a truncated IPv4 and IPv6 address (default: 24,48)",
+    )  # fmt: skip
+
+
+def privacy(args: Namespace, data: Path, truncated: tuple[int, int] | None = None) -> Privacy:
+    """What the options let be kept, addresses `truncated` to so many bits of IPv4 and IPv6; hashes under the key of the
+    data directory. UsageError where that key cannot be used, or where addresses are to be truncated and not truncated."""
+    from halfopen.privacy import KEY_FILE, Address, Name, Privacy, made_key
+
+    address, name = Address(args.keep_clients), Name(args.keep_names)
+    if truncated is not None and address is not Address.truncated:
+        raise UsageError("--keep-clients", address, "truncated, beside --truncate")
+    key = made_key(data / KEY_FILE) if "hash" in (address, name) else b""
+    return Privacy(address, name, key, *(truncated or ()))
 
 
 def add_data(verb: ArgumentParser) -> None:

@@ -88,10 +88,7 @@ def add(verbs: Any) -> None:
         help="how much may wait on the disk for its delivery (default: 1024)",
     )  # fmt: skip
     options.add_privacy(verb)
-    verb.add_argument(
-        "--truncate", metavar="BITS,BITS", type=_prefixes, default="24,48",
-        help="how much of truncated addresses is kept, of IPv4 and of IPv6 (default: 24,48)",
-    )  # fmt: skip
+    options.add_truncate(verb)
     verb.add_argument(
         "--idle-timeout", metavar="S", type=options.seconds("--idle-timeout"), default="10",
         help="seconds of silence that make a timeout (default: 10)",
@@ -122,13 +119,6 @@ def _group(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise UsageError("--nflog", text, "a group from 0 to 65535")
     return int(text)
-
-
-def _prefixes(text: str) -> tuple[int, int]:
-    four, _, six = text.partition(",")
-    if not all(each.isascii() and each.isdigit() and len(each) < 4 for each in (four, six)):
-        raise UsageError("--truncate", text, "two numbers of bits such as 24,48")
-    return int(four), int(six)
 
 
 def _sample(text: str) -> int | str:

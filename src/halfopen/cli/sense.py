@@ -310,7 +310,7 @@ def _deliver(
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 30 MiB more than is ever in use
     log = logging.getLogger("halfopen.sensor")
     receiver = Remote(args.to, args.token_file, name) if args.to else Local(options.store(args, data), name)
-    with closing(receiver), closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool:
+    with closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool:
         outlet = Outgoing(spool, options.privacy(args, data, args.truncate), source.rate)
         with closing(sensor(outlet, log.info)) as watching:
             if args.metrics is not None:

@@ -70,7 +70,7 @@ def take(
 @inlined
 def keep(outcome: int, ts: int, rows: Rows, n: int, counters: NDArray[np.int64]) -> int:
     """Count a frame by the outcome of `parse`, time row `n` if it was made; returns how many rows there are now."""
-    if outcome == TCP or outcome == QUOTED:
+    if outcome in (TCP, QUOTED):
         rows[n]["ts"] = ts
         n += 1
     counters[_TUNNELLED if outcome == QUOTED else outcome] += 1

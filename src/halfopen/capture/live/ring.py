@@ -9,6 +9,7 @@ several of them. No more than what was pushed at once is: a merge ends with PSH,
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from typing import Final
@@ -21,7 +22,7 @@ from halfopen.capture.frames import parse_packet
 from halfopen.capture.links import ETHERNET, beneath_tags, network_layer
 from halfopen.capture.live.devices import ARPHRD_LOOPBACK, Device, Devices, doubles
 from halfopen.capture.live.packet_socket import BLOCK, PacketSocket
-from halfopen.capture.live.program import program
+from halfopen.capture.live.program import ALL_PORTS, program
 from halfopen.capture.live.wire import Losses
 from halfopen.capture.records import keep
 from halfopen.jit import kernel
@@ -99,7 +100,12 @@ class Ring:
     def watch(self, ports: frozenset[int], sampling: Sampling) -> None:
         """From now on hand on what `program` lets through for these server ports and this sample."""
         self._wanted = ports, sampling
-        self._socket.attach(program(ports, sampling, self._without))
+        try:
+            self._socket.attach(program(ports, sampling, self._without))
+        except OSError as error:
+            if error.errno != errno.ENOMEM:  # longer than this system allows (net.core.optmem_max)
+                raise
+            self._socket.attach(program(ALL_PORTS, sampling, self._without))
 
     def look(self) -> None:
         """See whether interfaces have come, gone or changed."""
@@ -160,7 +166,7 @@ def walk(block: Bytes, rows: Rows, counters: NDArray[np.int64]) -> int:
         end = frame + captured
         wire = frame + max(captured, file32(block, at + _LENGTH, _BIG))
         hardware = file16(block, at + _HARDWARE, _BIG)
-        if hardware == _ARPHRD_ETHERNET or hardware == _ARPHRD_LOOPBACK:
+        if hardware in (_ARPHRD_ETHERNET, _ARPHRD_LOOPBACK):
             network = network_layer(block, frame, end, wire, ETHERNET, False)
         else:
             network = at + file16(block, at + _NETWORK_AT, _BIG)

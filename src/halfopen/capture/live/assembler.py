@@ -72,7 +72,7 @@ class Assembler:
         for number, step in reversed([*enumerate(self._steps)]):
             reach = {label: len(made) - behind[self._places[label]] for label in step.targets}
             if step.code == JA:
-                made.append((JA, 0, 0, *reach.values()))
+                made.append((JA, 0, 0, reach[step.targets[0]]))
             else:
                 bridges = [label for label in step.targets if reach[label] > REACH - 2]
                 near = {label: place + len(bridges) for label, place in reach.items()}

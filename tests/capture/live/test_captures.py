@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from halfopen.capture.live.program import ALL_PORTS
 from halfopen.capture.reference import Result
 from halfopen.capture.reference.frames import Cursor, SkipError, parse, to_network_layer
 from halfopen.model import PACKET, Kind

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from halfopen.capture.live.devices import Device, Devices, doubles
 from tests.capture.layers import ethernet, ipv4, tcp
-from tests.capture.live.wires import Require, namespace, ring, send, take, until, wire
+from tests.capture.live.wires import Require, namespace, ring, send, settle, take, until, wire
 
 PLAIN = Device(1, "eth0", "", up=True, loopback=False, lower=0, master=0)
 
@@ -27,6 +27,7 @@ def test_an_interface_goes_and_comes_back(require: Require) -> None:
         space.run(*up)
         source.look()
         assert source.waiting == ""
+        settle(space, "near0", "far0")
         send(space, segment(1))
         assert take(source, 1).ports() == [1]
 
@@ -37,6 +38,7 @@ def test_an_interface_goes_and_comes_back(require: Require) -> None:
         space.run("ip link add other0 type veth peer name other1", pair, *up)  # with other indices
         source.look()
         assert source.waiting == ""
+        settle(space, "near0", "far0")
         send(space, segment(2))
         assert take(source, 1).ports() == [2]
 
@@ -51,6 +53,7 @@ def test_an_interface_goes_down_and_up(require: Require) -> None:
         space.run("ip link set far0 up")
         source.look()
         assert source.waiting == ""
+        settle(space, "near0", "far0")
         send(space, segment(1))
         assert take(source, 1).ports() == [1]
 

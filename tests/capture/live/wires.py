@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -47,7 +49,20 @@ def wire(require: Require, *commands: str) -> Iterator[Namespace]:
         with made.entered():
             no_offloads("near0")
             no_offloads("far0")
+        settle(made, "near0", "far0")
         yield made
+
+
+def settle(space: Namespace, *names: str) -> None:
+    """Wait until frames that are sent by these interfaces are no longer dropped, a moment after they came up."""
+
+    def running(name: str) -> bool:
+        flags = fcntl.ioctl(handle, 0x8913, struct.pack("16sH14x", name.encode(), 0))  # SIOCGIFFLAGS
+        return bool(struct.unpack_from("16xH", flags)[0] & 0x40)  # IFF_RUNNING
+
+    with space.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        for name in names:
+            until(lambda name=name: running(name))  # type: ignore[misc]
 
 
 @contextmanager

@@ -71,7 +71,6 @@ class Ring:
         self._rows = empty_rows(PACKET, BLOCK // _LEAST)
         self._next = 0
         self._received = self._dropped = 0
-        self._bound = -1
         self._without: frozenset[int] = frozenset()
         self._wanted: tuple[frozenset[int], Sampling] | None = None
         self._find()
@@ -129,24 +128,19 @@ class Ring:
         devices = self._devices.all()
         if self.name == ANY:
             self._leave_out(doubles(devices))
-            self._bind(0)
+            self._socket.bind(0)
             return
         device = next((each for each in devices if each.name == self.name), None)
         self.waiting = _waiting(self.name, device)
         if device:
             self.loopback = device.loopback
-            self._bind(device.index)
+            self._socket.bind(device.index)  # nothing happens where it is bound already
 
     def _leave_out(self, without: frozenset[int]) -> None:
         if without != self._without:
             self._without = without
             if self._wanted:
                 self.watch(*self._wanted)
-
-    def _bind(self, index: int) -> None:
-        if index != self._bound:
-            self._socket.bind(index)
-            self._bound = index
 
 
 def _waiting(name: str, device: Device | None) -> str:

@@ -10,6 +10,7 @@
     ├── StoreError      a store: where it lies and why it cannot be used so
     │   ├── LeaseError        the right to commit to it is somebody else's: whose
     │   └── OptionsError      a capture that is in it already, ingested with other options: which
+    ├── SpoolError      where a sensor's batches wait: why it cannot be used
     ├── WireError       what the other end of a tunnel sent: what of it is not the protocol
     ├── PrivilegeError  a privilege of the operating system: which one is missing, or cannot be given up
     ├── DatabaseError   the database of users, tokens and tunnels: which one and what is wrong with it
@@ -109,6 +110,15 @@ class OptionsError(StoreError):
     def __init__(self, capture: str, options: str) -> None:
         super().__init__(capture, "is in the store with other options, and was not to be replaced")
         self.options = options
+
+
+class SpoolError(HalfopenError):
+    """A spool that cannot be made or read, or that another process uses."""
+
+    def __init__(self, directory: str, reason: str) -> None:
+        super().__init__(f"{directory}: {reason}")
+        self.directory = directory
+        self.reason = reason
 
 
 class WireError(HalfopenError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -14,7 +15,10 @@ from halfopen.errors import UsageError
 from halfopen.model import SECOND
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from halfopen.connections.limits import Limits
+    from halfopen.privacy import Privacy
 
 _MINUTES: Final = {"s": 1, "m": 60, "h": 3600}
 _DAYS: Final = {"h": 3600, "d": 86_400, "w": 604_800}
@@ -121,6 +125,18 @@ def networks(name: str) -> Callable[[str], tuple[IPv4Network | IPv6Network, ...]
     return read
 
 
+def place(option: str, usual: int) -> Callable[[str], tuple[str, int]]:
+    """Where to listen: an address or name, and a port, such as the usual one."""
+
+    def read(text: str) -> tuple[str, int]:
+        host, _, port = text.rpartition(":")
+        if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+            raise UsageError(option, text, f"HOST:PORT such as 127.0.0.1:{usual} or [::1]:{usual}")
+        return host.strip("[]"), int(port)
+
+    return read
+
+
 def add_limits(verb: ArgumentParser) -> None:
     """Add what a verdict depends on beside the packets."""
     verb.add_argument(
@@ -146,6 +162,37 @@ def add_places(verb: ArgumentParser, default: str = "none") -> None:
         "--places", metavar="DIR|FILE", action="append", default=[],
         help="MMDB files for network and country of the client; may be repeated, for each of them the first that knows answers "
         f"(default: {default})",
+    )  # fmt: skip
+
+
+def add_metrics(verb: ArgumentParser, usual: int) -> None:
+    """Add ``--metrics``, for a process that serves nothing else."""
+    verb.add_argument(
+        "--metrics", metavar="HOST:PORT", type=place("--metrics", usual),
+        help="where Prometheus finds /metrics, without a token (default: nowhere)",
+    )  # fmt: skip
+
+
+def expose(registry: CollectorRegistry, host: str, port: int) -> None:
+    """Answer ``/metrics`` there from now on; UsageError where one cannot listen there."""
+    from halfopen.exposition import serve
+
+    try:
+        serve(registry, host, port)
+    except OSError as error:
+        where = f"{f'[{host}]' if ':' in host else host}:{port}"
+        raise UsageError("--metrics", where, f"where one can listen ({error.strerror or error})") from None
+
+
+def add_privacy(verb: ArgumentParser) -> None:
+    """Add ``--keep-clients`` and ``--keep-names``."""
+    verb.add_argument(
+        "--keep-clients", choices=("full", "truncated", "hash", "none"), default="truncated",
+        help="what is kept of clients' addresses: all, the /24 or /48 (default), a keyed hash, or nothing",
+    )  # fmt: skip
+    verb.add_argument(
+        "--keep-names", choices=("full", "domain", "hash", "none"), default="domain",
+        help="what is kept of the names asked for: all, the registrable domain (default), a keyed hash, or nothing",
     )  # fmt: skip
 
 
@@ -208,3 +255,25 @@ def limits(args: Namespace) -> Limits:
         server_ports=args.server_port,
         server_nets=args.server_net,
     )
+
+
+def privacy(args: Namespace, data: Path, prefixes: tuple[int, int] = (24, 48)) -> Privacy:
+    """What is kept of clients and names; the bits of `prefixes` where addresses are truncated."""
+    from halfopen.privacy import KEY_FILE, Address, Name, Privacy
+
+    key = _key(data / KEY_FILE) if "hash" in (args.keep_clients, args.keep_names) else b""
+    return Privacy(Address(args.keep_clients), Name(args.keep_names), key, *prefixes)
+
+
+def _key(path: Path) -> bytes:
+    """The key of hashes; made at its first use, readable by this user alone."""
+    from halfopen.privacy import KEY_BYTES
+
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        key = os.urandom(KEY_BYTES)
+        file.write(key)
+    return key

@@ -326,6 +326,7 @@ def emit(t: Any, i: Any, silence: Any, how: Any) -> Any:
     row.packets = e.packets
     row.duplicates = e.duplicates
     row.reset_echoes = e.echoes
+    row.halvings = e.halvings
     row.gap = NO_TIME
     row.ttl_delta = UNKNOWN_DELTA
     row.ip_id_delta = UNKNOWN_DELTA

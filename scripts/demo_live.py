@@ -54,6 +54,7 @@ def play(data: Path, count: int) -> int:
         )
         time.sleep(SILENCE)
         watched.stop_sensing()
+        print(watched.log("sensor.log"))
         window = watched.window()
         with bed.server.entered():
             client = Cloudflare(base_url=f"{URL}/client/v4", api_token=watched.token)

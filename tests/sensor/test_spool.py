@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from halfopen.errors import SpoolError
 from halfopen.sensor.batch_file import rows_of
 from halfopen.sensor.spool import Spool, Spooled
 from tests.sensor.rows import connections, numbers_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -137,6 +136,21 @@ def place(option: str, usual: int) -> Callable[[str], tuple[str, int]]:
     return read
 
 
+def prefixes(name: str) -> Callable[[str], tuple[int, int]]:
+    """Lengths in bits of an IPv4 and an IPv6 prefix, separated by a comma."""
+
+    def read(text: str) -> tuple[int, int]:
+        parts = text.split(",")
+        if len(parts) == 2 and all(part.isascii() and part.isdigit() and len(part) <= 3 for part in parts):
+            v4, v6 = map(int, parts)
+            if v4 <= 32 and v6 <= 128:
+                return v4, v6
+        accepted = "lengths in bits of an IPv4 and an IPv6 prefix such as 24,48, up to 32,128"
+        raise UsageError(name, text, accepted)
+
+    return read
+
+
 def add_limits(verb: ArgumentParser) -> None:
     """Add what a verdict depends on beside the packets."""
     verb.add_argument(
@@ -194,6 +208,26 @@ def add_privacy(verb: ArgumentParser) -> None:
         "--keep-names", choices=("full", "domain", "hash", "none"), default="domain",
         help="what is kept of the names asked for: all, the registrable domain (default), a keyed hash, or nothing",
     )  # fmt: skip
+
+
+def add_truncate(verb: ArgumentParser) -> None:
+    """Add ``--truncate``, which goes with what `add_privacy` adds."""
+    verb.add_argument(
+        "--truncate", metavar="V4,V6", type=prefixes("--truncate"), default=None,
+        help="how many bits are kept of a truncated IPv4 and IPv6 address (default: 24,48)",
+    )  # fmt: skip
+
+
+def privacy(args: Namespace, data: Path, truncated: tuple[int, int] | None = None) -> Privacy:
+    """What the options let be kept, addresses `truncated` to so many bits of IPv4 and IPv6; hashes under the key of the
+    data directory. UsageError where that key cannot be used, or where addresses are to be truncated and not truncated."""
+    from halfopen.privacy import KEY_FILE, Address, Name, Privacy, made_key
+
+    address, name = Address(args.keep_clients), Name(args.keep_names)
+    if truncated is not None and address is not Address.truncated:
+        raise UsageError("--keep-clients", address, "truncated, beside --truncate")
+    key = made_key(data / KEY_FILE) if "hash" in (address, name) else b""
+    return Privacy(address, name, key, *(truncated or ()))
 
 
 def add_data(verb: ArgumentParser) -> None:
@@ -255,25 +289,3 @@ def limits(args: Namespace) -> Limits:
         server_ports=args.server_port,
         server_nets=args.server_net,
     )
-
-
-def privacy(args: Namespace, data: Path, prefixes: tuple[int, int] = (24, 48)) -> Privacy:
-    """What is kept of clients and names; the bits of `prefixes` where addresses are truncated."""
-    from halfopen.privacy import KEY_FILE, Address, Name, Privacy
-
-    key = _key(data / KEY_FILE) if "hash" in (args.keep_clients, args.keep_names) else b""
-    return Privacy(Address(args.keep_clients), Name(args.keep_names), key, *prefixes)
-
-
-def _key(path: Path) -> bytes:
-    """The key of hashes; made at its first use, readable by this user alone."""
-    from halfopen.privacy import KEY_BYTES
-
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        key = os.urandom(KEY_BYTES)
-        file.write(key)
-    return key

@@ -24,6 +24,7 @@ from halfopen.model import FIRST_BYTES, SENSOR_NAME, SENSOR_NAMES
 if TYPE_CHECKING:
     from halfopen.capture.live.wire import Wire
     from halfopen.places import Places
+    from halfopen.sampling import Sampling
     from halfopen.sensor.sensor import Outlet, Sensor
 
 SPOOLS: Final = "sensors"
@@ -87,10 +88,7 @@ def add(verbs: Any) -> None:
         help="how much may wait on the disk for its delivery (default: 1024)",
     )  # fmt: skip
     options.add_privacy(verb)
-    verb.add_argument(
-        "--truncate", metavar="BITS,BITS", type=_prefixes, default="24,48",
-        help="how much of truncated addresses is kept, of IPv4 and of IPv6 (default: 24,48)",
-    )  # fmt: skip
+    options.add_truncate(verb)
     verb.add_argument(
         "--idle-timeout", metavar="S", type=options.seconds("--idle-timeout"), default="10",
         help="seconds of silence that make a timeout (default: 10)",
@@ -123,13 +121,6 @@ def _group(text: str) -> int:
     return int(text)
 
 
-def _prefixes(text: str) -> tuple[int, int]:
-    four, _, six = text.partition(",")
-    if not all(each.isascii() and each.isdigit() and len(each) < 4 for each in (four, six)):
-        raise UsageError("--truncate", text, "two numbers of bits such as 24,48")
-    return int(four), int(six)
-
-
 def _sample(text: str) -> int | str:
     return AUTO if text == AUTO else options.count("--sample", 1 << 24)(text)
 
@@ -151,8 +142,7 @@ def run(args: Namespace) -> int:
     source = _Firewall(args) if args.nflog is not None else _Interfaces(args)
     with closing(source):
         drop(args.user)
-        source.read()
-        return _watch(args, source)
+        return _watch(args, source, source.read())
 
 
 def _check(args: Namespace) -> None:
@@ -194,14 +184,15 @@ class _Interfaces:
         self.wires: list[Wire] = []
         self.adapts = args.sample == AUTO
 
-    def read(self) -> None:
-        """Make of it what can be read."""
+    def read(self) -> Sampling:
+        """Make of it what can be read; gives the sample that the flow table keeps."""
         from halfopen.capture.live.ring import Ring
         from halfopen.sampling import one_in
 
-        self.sampling = one_in(1 if self._args.sample == AUTO else self._args.sample)
-        self.rate = self.sampling.rate
         self.wires += [Ring(*each) for each in self._opened]
+        sampling = one_in(1 if self.adapts else self._args.sample)
+        self.rate = sampling.rate
+        return sampling
 
     def ports(self) -> frozenset[int]:
         """The servers' ports now."""
@@ -232,13 +223,13 @@ class _Firewall:
         self.rate = 1 / (1 if args.sample == AUTO else args.sample)
         self.adapts = False
 
-    def read(self) -> None:
-        """Make of it what can be read."""
+    def read(self) -> Sampling:
+        """Make of it what can be read; the flow table keeps all that the rules have let through."""
         from halfopen.capture.live.nflog import Nflog
         from halfopen.sampling import Sampling
 
-        self.sampling = Sampling()
         self.wires.append(Nflog(self._opened, self._args.nflog))
+        return Sampling()
 
     def ports(self) -> frozenset[int]:
         """Those asked for, else all: the rules know better."""
@@ -263,7 +254,7 @@ def _print_rules(args: Namespace) -> int:
     return 0
 
 
-def _watch(args: Namespace, source: _Interfaces | _Firewall) -> int:
+def _watch(args: Namespace, source: _Interfaces | _Firewall, sampling: Sampling) -> int:
     from halfopen.config import data_directory
     from halfopen.connections.limits import Limits
     from halfopen.connections.tracker import Tracker
@@ -277,11 +268,13 @@ def _watch(args: Namespace, source: _Interfaces | _Firewall) -> int:
     asked = args.places if data is None else options.places(args, data)
     places = Places.open(asked) if asked else None
     limits = Limits(
-        idle_timeout=args.idle_timeout, max_connections=args.max_connections,
-        server_ports=source.ports(), server_nets=args.server_net,
-    )  # fmt: skip
+        idle_timeout=args.idle_timeout,
+        max_connections=args.max_connections,
+        server_nets=args.server_net,
+        partial=True,
+    )
     name = args.name or _host()
-    judge = LiveJudge(name, Tracker(limits, new_counters(), sampling=source.sampling), places)
+    judge = LiveJudge(name, Tracker(limits, new_counters(), sampling=sampling), places)
 
     def sensor(outlet: Outlet, told: Callable[[str], None]) -> Sensor:
         from halfopen.sensor.sensor import Sensor
@@ -304,9 +297,10 @@ def _deliver(
     from prometheus_client import CollectorRegistry
 
     from halfopen.sensor.delivery import Delivery
+    from halfopen.sensor.local import Local
     from halfopen.sensor.metrics import SensorMetrics
     from halfopen.sensor.outgoing import Outgoing
-    from halfopen.sensor.receivers import Local, Remote
+    from halfopen.sensor.remote import Remote
     from halfopen.sensor.spool import Spool
 
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 30 MiB more than is ever in use

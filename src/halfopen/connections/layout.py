@@ -210,6 +210,7 @@ STATE: Final = np.dtype(
         ("second", np.int64),  # up to which the wheel was turned
         ("turns_at", np.int64),  # when it is turned next, ns
         ("idle_timeout", np.int64),
+        ("partial", np.int64),  # 1 where of servers only SYN, FIN and RST are seen
         ("limit", np.int64),  # most live connections
         ("live", np.int64),
         ("seed", np.uint64),
@@ -288,6 +289,7 @@ def new_table(
     state["block_used"] = size * (SINGLE_CELLS + FEW)
     state["turns_at"] = SECOND
     state["idle_timeout"] = limits.idle_timeout
+    state["partial"] = limits.partial
     state["limit"] = limits.max_connections
     state["seed"] = seed
     if share != Share.ALL:

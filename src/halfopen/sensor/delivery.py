@@ -10,7 +10,7 @@ from typing import Final
 
 from halfopen.radar.windows import stamp
 from halfopen.sensor.batch_file import Damaged
-from halfopen.sensor.receivers import Fate, Outcome, Receiver
+from halfopen.sensor.receiver import Fate, Outcome, Receiver
 from halfopen.sensor.spool import Spool, Spooled
 
 LAST: Final = 5.0

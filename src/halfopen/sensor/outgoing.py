@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class Outgoing:
             rate = self._rate / 2**each
             reached = watermark if each == max(halvings, default=0) else before
             self._spool.put(
-                self._rows(each, rate), reached, since=since, rate=rate,
+                outgoing(_of(self._waiting, each), self._privacy, rate), reached, since=since, rate=rate,
                 drops=report.losses.dropped, counters=self._counters(report),
             )  # fmt: skip
             since = None
@@ -64,9 +64,14 @@ class Outgoing:
             **{name: spooled[name] for name in ("spooled", "delivered", "lost")},
         }
 
-    def _rows(self, halvings: int, rate: float) -> Any:
-        batches = list(incoming(_of(self._waiting, halvings), self._privacy, weight=1 / rate))
-        return pa.Table.from_batches(batches).cast(INCOMING) if batches else INCOMING.empty_table()
+
+def outgoing(judged: Iterable[Judged], privacy: Privacy, rate: float = 1.0) -> Any:
+    """A table of `schema.INCOMING` with plain columns, of decided connections that are one in 1 / `rate`.
+
+    Places are looked up already; of addresses and names is left what `privacy` lets through.
+    """
+    batches = list(incoming(iter(judged), privacy, weight=1 / rate))
+    return pa.Table.from_batches(batches).cast(INCOMING) if batches else INCOMING.empty_table()
 
 
 def _of(batches: list[Judged], halvings: int) -> Iterator[Judged]:

@@ -109,6 +109,7 @@ class Sensor:
         words for people."""
         self._wires, self._judge, self._outlet, self._ports = wires, judge, outlet, ports
         self._told = told
+        judge.tracker.oldest()  # kernels that were never compiled are so now, before the time begins
         self._clock = clock or SteadyClock()
         self._now = now = self._clock.look()
         self._pressure = Pressure(now) if adapts else None
@@ -257,7 +258,10 @@ class Sensor:
         reached = min(self._whole_until, now - BEHIND)
         watermark = reached if oldest is None else max(min(oldest, reached), reached - STRAGGLING)
         self._watermark = watermark
-        self._outlet.hand_on(self._seconds(watermark), self._gap, self.report())
+        seconds = self._seconds(watermark)
+        if self._gap is not None:  # before its end there is nothing more to come
+            seconds = max(seconds, self._gap.end)
+        self._outlet.hand_on(seconds, self._gap, self.report())
         self._gap, self._taken, self._handed_on = None, False, now
 
     def _seconds(self, steady: int) -> int:

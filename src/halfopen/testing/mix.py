@@ -35,6 +35,12 @@ class Mix:
         self.truth: Counter[Fate] = Counter()
         self._bed = bed
         self._random = random.Random(seed)
+        self._listener = _socket(bed.server, "::", PORT)
+        self._listener.listen(1024)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._listener.close()
 
     @property
     def stages(self) -> dict[str, int]:
@@ -50,8 +56,9 @@ class Mix:
         asyncio.run(self._play(chosen))
 
     async def _play(self, chosen: list[Fate]) -> None:
-        listener = _socket(self._bed.server, "::", PORT)
-        server = await asyncio.get_running_loop().create_server(_Server, sock=listener, backlog=1024)
+        server = await asyncio.get_running_loop().create_server(
+            _Server, sock=self._listener.dup(), backlog=1024
+        )
         waiting = iter(chosen)
         async with server:
             await asyncio.gather(*(self._clients(waiting) for _ in range(TOGETHER)))
@@ -69,7 +76,11 @@ class Mix:
 def mix(bed: TestBed) -> Iterator[Mix]:
     """A mix behind a middlebox."""
     with Middlebox(bed):
-        yield Mix(bed)
+        made = Mix(bed)
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 async def _visit(client: socket.socket, server: str) -> None:

@@ -1,33 +1,28 @@
-"""Who takes batches: a server elsewhere, or the dataset on this machine. What becomes of one is said in the same words."""
+"""A server elsewhere takes batches, as docs/sensors.md says."""
 
 from __future__ import annotations
 
 import logging
 import ssl
 import stat
-from concurrent.futures import TimeoutError as Late
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
-from halfopen.errors import LeaseError, StoreError, UsageError
-from halfopen.sensor.batch_file import rows_of
+from halfopen.errors import UsageError
+from halfopen.sensor.receiver import Fate, Outcome
 from halfopen.sensor.spool import Spooled
-from halfopen.store.committer import Batch
-from halfopen.store.intake import Intake
-from halfopen.store.store import Store
 
 API: Final = "/client/v4"
 
-_PATIENCE: Final = 90.0  # s for an answer
+PATIENCE: Final = 90.0
+"""Seconds for which an answer is waited for."""
+
 _CONNECT: Final = 10.0  # s for a connection
-_OWN_PATIENCE: Final = 5.0  # s for the turn of another process
 _LONGEST_WAIT: Final = 3600.0
 _LONGEST_TOKEN: Final = 1 << 12
 _EXPECTED: Final = "halfopen-expected-sequence"
@@ -35,46 +30,10 @@ _EXPECTED: Final = "halfopen-expected-sequence"
 _log: Final = logging.getLogger("halfopen.sensor")
 
 
-class Fate(Enum):
-    """What became of a batch that was sent."""
-
-    HELD = "it is in the dataset"
-    EXPECTED = "another sequence is expected"
-    LARGE = "it is too large"
-    REFUSED = "no, until somebody acts"
-    AWAY = "no answer, or none for now: it may have been taken"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a batch, in words for people where that is not well; `expected` is the next sequence, where it was
-    told, `after` the seconds to wait, where that is not left to the sender, and `status` that of HTTP, where there is one."""
-
-    fate: Fate
-    words: str = ""
-    expected: int = 0
-    after: float | None = None
-    status: int = 0
-
-
-class Receiver(Protocol):
-    """Takes batches, one after the other."""
-
-    @property
-    def name(self) -> str:
-        """Who it is, for people."""
-
-    def deliver(self, batch: Spooled) -> Outcome:
-        """Hand a batch over, once; raises nothing."""
-
-    def close(self) -> None:
-        """Let go of it."""
-
-
 class Remote:
     """A server, by its address and the token of the sensor."""
 
-    def __init__(self, url: str, token_file: Path, sensor: str, patience: float = _PATIENCE) -> None:
+    def __init__(self, url: str, token_file: Path, sensor: str, patience: float = PATIENCE) -> None:
         """UsageError where the address is none, or the token cannot be read."""
         self.name = _api(url)
         self._token_file = token_file
@@ -146,47 +105,6 @@ class Remote:
             said = f"{self.name} is not ready: {_words(answer)}"
             return Outcome(Fate.AWAY, said, after=_retry_after(answer), status=status)
         return Outcome(Fate.REFUSED, said, status=status)
-
-
-class Local:
-    """The dataset on this machine, or in an object store that this machine writes to."""
-
-    def __init__(self, where: str | Path, sensor: str, patience: float = _PATIENCE) -> None:
-        """Open the store, or make it; StoreError where that cannot be."""
-        self._store = Store(where, create=True)
-        self._sensor, self._patience = sensor, patience
-        self.name = self._store.place.uri
-        self._intake = Intake(self._store.committer(patience=_OWN_PATIENCE), _behind)
-
-    def deliver(self, batch: Spooled) -> Outcome:
-        """As `Receiver.deliver`."""
-        try:
-            receipt = self._intake.put(
-                Batch(
-                    self._sensor, batch.incarnation, batch.sequence, batch.watermark, rows_of(batch.stream),
-                    batch.since, batch.rate, batch.drops, batch.counters,
-                )
-            ).result(self._patience)  # fmt: skip
-        except Late:
-            return Outcome(Fate.AWAY, f"{self.name}: commits take longer than {self._patience:g} s")
-        except LeaseError as error:
-            return Outcome(Fate.AWAY, str(error))
-        except Exception as error:  # of whatever library: the batch stays in the spool
-            return Outcome(
-                Fate.AWAY, str(error) if isinstance(error, StoreError) else f"{self.name}: {error!r}"
-            )
-        if receipt.held:
-            return Outcome(Fate.HELD, expected=receipt.expected)
-        return Outcome(Fate.EXPECTED, f"sequence {receipt.expected} is expected", receipt.expected)
-
-    def close(self) -> None:
-        """Commit what waits, and close the store."""
-        self._intake.close()
-        self._store.close()
-
-
-def _behind(error: Exception) -> None:
-    _log.error("the rollups are behind the connections, and follow with the next batch: %s", error)
 
 
 def _api(url: str) -> str:

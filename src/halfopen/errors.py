@@ -12,6 +12,7 @@
     │   └── OptionsError      a capture that is in it already, ingested with other options: which
     ├── SpoolError      where a sensor's batches wait: why it cannot be used
     ├── WireError       what the other end of a tunnel sent: what of it is not the protocol
+    ├── PrivilegeError  a privilege of the operating system: which one is missing, or cannot be given up
     ├── DatabaseError   the database of users, tokens and tunnels: which one and what is wrong with it
     │   └── KeyFileError      the file with the key of tunnels' secrets: why it cannot be used with it
     └── RequestError    a request to the API: HTTP status, code and message of each fault
@@ -122,6 +123,10 @@ class SpoolError(HalfopenError):
 
 class WireError(HalfopenError):
     """What the other end of a tunnel sent and is not the protocol between connector and edge, in words."""
+
+
+class PrivilegeError(HalfopenError):
+    """A privilege of the operating system that is missing, or that cannot be given up, in words."""
 
 
 class DatabaseError(HalfopenError):

@@ -31,6 +31,9 @@ MAPPED_PREFIX: Final = 0xFFFF_0000_0000
 PACKETS_KEPT: Final = 10
 """Inbound packets kept per connection (D4)."""
 
+FIRST_BYTES: Final = 4096
+"""Only so many first bytes of a client (B) are looked at for a name."""
+
 CLOCK_STEP: Final = 10 * SECOND
 """A packet older than the capture's clock by more than this begins another capture (D1)."""
 
@@ -196,6 +199,7 @@ CONNECTION: Final = np.dtype(
         ("reset_echoes", np.uint8),  # D13: rst_echo
         ("data_after_reset", np.uint8),
         ("trigger", np.uint8),
+        ("halvings", np.uint8),  # how often the sample had been halved, the most in its life
     ],
     align=True,
 )
@@ -227,16 +231,18 @@ class Counter(IntEnum):
     unknown_link = 7  # a link type we do not read; named beside
     tunnelled = 8  # D18
     not_server = 9  # neither end is one of the servers asked for
-    duplicates = 10  # D14
-    no_syn = 11  # D2
-    late = 12  # D2, after the verdict or the tenth packet
-    connections = 13  # connections: opened by a SYN, whatever became of them
-    decided = 14  # connections: with one of the five stages
-    undecided = 15  # connections
-    broke_off = 16  # connections
-    replaced = 17  # connections
-    evicted = 18  # connections
-    trigger_dropped = 19  # connections: no room to put their first bytes together
+    not_sampled = 10  # a SYN whose connection is not in the sample
+    duplicates = 11  # D14
+    no_syn = 12  # D2
+    late = 13  # D2, after the verdict or the tenth packet
+    connections = 14  # connections: opened by a SYN, whatever became of them
+    decided = 15  # connections: with one of the five stages
+    undecided = 16  # connections
+    broke_off = 17  # connections
+    replaced = 18  # connections
+    evicted = 19  # connections
+    trigger_dropped = 20  # connections: no room to put their first bytes together
+    unsampled = 21  # connections: left the sample when it was made smaller
 
 
 SKIPPED: Final = (
@@ -247,6 +253,7 @@ SKIPPED: Final = (
     Counter.malformed,
     Counter.unknown_link,
     Counter.not_server,
+    Counter.not_sampled,
 )
 """The counters that say why a packet was not used."""
 

@@ -14,6 +14,8 @@ from halfopen.errors import UsageError
 from halfopen.model import SECOND
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from halfopen.connections.limits import Limits
     from halfopen.privacy import Privacy
 
@@ -122,6 +124,16 @@ def networks(name: str) -> Callable[[str], tuple[IPv4Network | IPv6Network, ...]
     return read
 
 
+def place(option: str, usual: int) -> Callable[[str], tuple[str, int]]:
+    """Where to listen: an address or name, and a port, such as the usual one."""
+
+    def read(text: str) -> tuple[str, int]:
+        host, _, port = text.rpartition(":")
+        if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+            raise UsageError(option, text, f"HOST:PORT such as 127.0.0.1:{usual} or [::1]:{usual}")
+        return host.strip("[]"), int(port)
+
+
 def prefixes(name: str) -> Callable[[str], tuple[int, int]]:
     """Lengths in bits of an IPv4 and an IPv6 prefix, separated by a comma."""
 
@@ -163,6 +175,25 @@ def add_places(verb: ArgumentParser, default: str = "none") -> None:
         help="MMDB files for network and country of the client; may be repeated, for each of them the first that knows answers "
         f"(default: {default})",
     )  # fmt: skip
+
+
+def add_metrics(verb: ArgumentParser, usual: int) -> None:
+    """Add ``--metrics``, for a process that serves nothing else."""
+    verb.add_argument(
+        "--metrics", metavar="HOST:PORT", type=place("--metrics", usual),
+        help="where Prometheus finds /metrics, without a token (default: nowhere)",
+    )  # fmt: skip
+
+
+def expose(registry: CollectorRegistry, host: str, port: int) -> None:
+    """Answer ``/metrics`` there from now on; UsageError where one cannot listen there."""
+    from halfopen.exposition import serve
+
+    try:
+        serve(registry, host, port)
+    except OSError as error:
+        where = f"{f'[{host}]' if ':' in host else host}:{port}"
+        raise UsageError("--metrics", where, f"where one can listen ({error.strerror or error})") from None
 
 
 def add_privacy(verb: ArgumentParser) -> None:

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from halfopen.connections.copies import bit_of, is_copy, print_of
-from halfopen.connections.first_bytes import take_first_bytes
-from halfopen.connections.judge import (
-    AT_END,
-    AT_ONCE,
-    EVICTED,
-    NEWS,
-    REPLACED,
-    WAITED,
-    emit,
+from halfopen.connections.final import (
+    earliest,
+    end_capture,
+    fetch_entry,
+    fetch_what_it_has,
+    finish_entry,
+    has_room,
+    turn,
 )
+from halfopen.connections.first_bytes import take_first_bytes
+from halfopen.connections.judge import AT_ONCE, EVICTED, NEWS, REPLACED, WAITED, emit
 from halfopen.connections.kept import (
     accepted_syn_payload,
     has_real_reset,
@@ -28,39 +29,25 @@ from halfopen.connections.kept import (
     is_retransmitting,
     repeats,
 )
-from halfopen.connections.layout import (
-    COMING,
-    FEW,
-    OUT_NAMES,
-    OUT_ROWS,
-    STATE,
-    TOGETHER,
-    WAIT_ENDED,
-    WAIT_JUDGED,
-    Fact,
-)
-from halfopen.connections.limits import SLOTS
-from halfopen.connections.pools import bucket_at, cell_at, counters, entry_at, neighbours_at, nets, server_at
+from halfopen.connections.layout import COMING, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
+from halfopen.connections.pools import bucket_at, cell_at, counters, entry_at, nets, server_at
 from halfopen.connections.rules import Tag
+from halfopen.connections.sample import in_sample, thin
 from halfopen.connections.server_side import answer, rank, unreachable, void_refusal
 from halfopen.connections.table import (
-    FIRST,
     ahead,
-    due,
     find,
     forget,
     grow,
     half_of,
     hash_of,
-    link,
     next_cell,
     open_entry,
     release,
-    unlink,
     whom_to_evict,
 )
 from halfopen.jit import I64, inlined, kernel, part, prefetch
-from halfopen.model import MAPPED_PREFIX, PACKET, PACKETS_KEPT, SECOND, Counter, Flag, Kind, Option, Trait
+from halfopen.model import MAPPED_PREFIX, PACKET, PACKETS_KEPT, Counter, Flag, Kind, Option, Trait
 
 FIN, SYN, RST, ACK = int(Flag.FIN), int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
 OPENER = FIN | SYN | RST | ACK
@@ -72,104 +59,12 @@ UNREACHABLE, BREAK = int(Kind.UNREACHABLE), int(Kind.BREAK)
 IPV6, DONT_FRAGMENT = int(Trait.IPV6), int(Trait.DONT_FRAGMENT)
 WINDOWS_LIKE = int(Option.MSS | Option.SACK_PERMITTED | Option.SCALE | Option.SCALE_8)
 C_NO_SYN, C_LATE = int(Counter.no_syn), int(Counter.late)
-C_NOT_SERVER, C_CONNECTIONS = int(Counter.not_server), int(Counter.connections)
+C_NOT_SERVER, C_NOT_SAMPLED = int(Counter.not_server), int(Counter.not_sampled)
+C_CONNECTIONS = int(Counter.connections)
 
 BEGIN = I64(0)
 
-LINE = 64
-"""Bytes that the processor's cache moves at once."""
-
 MAPPED = MAPPED_PREFIX >> 32
-
-ROOM_ROWS = 4
-"""Rows that one packet can make final, and then some; `ROOM_NAMES` is the same in name bytes."""
-ROOM_NAMES = ROOM_ROWS * 255
-
-
-@inlined
-def has_room(t: Any) -> Any:
-    """Whether the output takes what one packet can make final."""
-    return t.rows_out + ROOM_ROWS <= OUT_ROWS and t.names_out + ROOM_NAMES <= OUT_NAMES
-
-
-@part
-def finish_entry(t: Any, i: Any, silence: Any, how: Any) -> Any:
-    """Judge an entry unless that was done, and forget it."""
-    if not entry_at(t, i).facts & JUDGED:
-        emit(t, i, silence, how)
-    forget(t, i)
-
-
-@inlined
-def fetch_entry(t: Any, i: Any) -> Any:
-    """Have the two lines of an entry on their way."""
-    e = entry_at(t, i)
-    prefetch(e, BEGIN)
-    prefetch(e, LINE)
-
-
-@inlined
-def fetch_what_it_has(t: Any, i: Any) -> Any:
-    """Have an entry's packets and its server's row on their way."""
-    e = entry_at(t, i)
-    prefetch(server_at(t, e.server), BEGIN)
-    first = cell_at(t, e.first_cell)
-    prefetch(first, BEGIN)
-    if e.packets > 2:
-        prefetch(first, LINE)
-        if e.packets > FEW:
-            prefetch(first, 2 * LINE)
-            prefetch(first, 3 * LINE)
-            prefetch(first, 4 * LINE)
-
-
-@inlined
-def next_due(t: Any, wait: Any, slot: Any) -> Any:
-    """The first entries of a slot into `due`, with their memory on its way. Returns how many."""
-    i = I64(t.wheel[wait, slot, FIRST])
-    n = I64(0)
-    while i and n < TOGETHER:
-        fetch_entry(t, i)
-        t.due[n] = i
-        n += 1
-        i = I64(neighbours_at(t, i).after)
-    for k in range(n):
-        e = entry_at(t, t.due[k])
-        fetch_what_it_has(t, t.due[k])
-        prefetch(bucket_at(t, I64(e.hash) & t.mask), BEGIN)
-        prefetch(cell_at(t, e.name), BEGIN)
-    return n
-
-
-@part
-def turn(t: Any) -> Any:
-    """Turn the wheel to the clock's second and make final whose silence is over.
-
-    False if the output must be emptied first; the next call goes on where this one stopped.
-    """
-    now = t.clock // SECOND
-    if t.live == 0:
-        t.second = now
-    t.second = max(I64(t.second), now - SLOTS)
-    while t.second < now:
-        second = t.second + 1
-        for wait in range(4):
-            n = next_due(t, wait, second & (SLOTS - 1))
-            while n:
-                for k in range(n):
-                    i = I64(t.due[k])
-                    e = entry_at(t, i)
-                    if t.clock - e.last > t.silences[wait]:
-                        if not has_room(t):
-                            return False
-                        finish_entry(t, i, t.silences[wait], WAITED)
-                    else:
-                        unlink(t, i)
-                        link(t, i, I64(wait), max(due(t, e, wait), second + 1))
-                n = next_due(t, wait, second & (SLOTS - 1))
-        t.second = second
-    t.turns_at = (now + 1) * SECOND
-    return True
 
 
 @inlined
@@ -291,7 +186,10 @@ def replace(t: Any, i: Any, ts: Any) -> Any:
 
 @part
 def open_connection(t: Any, row: Any, data: Any, flow: Any, facts: Any) -> Any:
-    """A SYN opens a connection; where the table is full another one goes."""
+    """A SYN opens a connection if that is in the sample; where the table is full another one goes."""
+    if not in_sample(t, row.src_hi, row.src_lo, row.src_port):
+        counters(t)[C_NOT_SAMPLED] += 1
+        return
     if t.live >= t.limit:
         i = whom_to_evict(t)
         if not entry_at(t, i).facts & JUDGED:
@@ -343,30 +241,6 @@ def segment(t: Any, row: Any, data: Any, flow: Any) -> Any:
         open_connection(t, row, data, flow, facts)
     else:
         counters(t)[C_NO_SYN] += 1
-
-
-@part
-def end_capture(t: Any, clock: Any) -> Any:
-    """The capture ends at `clock`: make all final. False if the output must be emptied first."""
-    t.clock = max(t.clock, clock)
-    for wait in range(4):
-        for slot in range(SLOTS):
-            if t.waiting[wait] == 0:
-                break
-            i = I64(t.wheel[wait, slot, FIRST])
-            while i:
-                if not has_room(t):
-                    return False
-                silence = t.clock - entry_at(t, i).last
-                if silence > t.silences[wait]:
-                    finish_entry(t, i, t.silences[wait], WAITED)
-                else:
-                    finish_entry(t, i, silence, AT_END)
-                i = I64(t.wheel[wait, slot, FIRST])
-    t.clock = 0
-    t.second = 0
-    t.turns_at = SECOND
-    return True
 
 
 @inlined
@@ -436,12 +310,6 @@ def take(t: Any, rows: Any, data: Any, at: Any, end: Any) -> Any:
     return end
 
 
-@kernel(STATE, int)
-def end_all(state: Any, clock: Any) -> Any:
-    """`end_capture` for callers from Python; 0 if the output must be emptied first."""
-    return I64(end_capture(state[0], clock))
-
-
 @kernel(STATE, PACKET, np.uint8, int)
 def advance(state: Any, rows: Any, data: Any, at: Any) -> Any:
     """Take packets from row `at` on. Returns how far it came: less than all if the output is full."""
@@ -453,3 +321,29 @@ def advance(state: Any, rows: Any, data: Any, at: Any) -> Any:
         if at < end:
             break
     return at
+
+
+@kernel(STATE, int)
+def pass_time(state: Any, now: Any) -> Any:
+    """It is `now`, and nothing came: make final whose silence is over; 0 if the output must be emptied first."""
+    t = state[0]
+    t.clock = max(t.clock, now)
+    return I64(t.clock < t.turns_at or turn(t))
+
+
+@kernel(STATE, int)
+def end_all(state: Any, clock: Any) -> Any:
+    """`end_capture` for callers from Python; 0 if the output must be emptied first."""
+    return I64(end_capture(state[0], clock))
+
+
+@kernel(STATE)
+def thin_out(state: Any) -> Any:
+    """`thin` for callers from Python. Returns how many left."""
+    return thin(state[0])
+
+
+@kernel(STATE)
+def earliest_start(state: Any) -> Any:
+    """`earliest` for callers from Python."""
+    return earliest(state[0])

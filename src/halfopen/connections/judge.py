@@ -226,7 +226,7 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     else:
         relation = I64(SAME)
     foreign = False
-    if showed & SHOWED_DIFFERENT and showed & SHOWED_SPOKE:
+    if showed & SHOWED_DIFFERENT and showed & SHOWED_SPOKE and not t.partial:
         beyond = ahead(server.furthest_rst, server.end)
         if 0 < beyond < REACH:
             foreign = True
@@ -269,7 +269,9 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     if reached == LATER:
         return DECIDED
     if reached != POST_SYN:
-        outstanding, never_repeated = unacknowledged(t, e, n)
+        outstanding, never_repeated = False, False
+        if not t.partial:
+            outstanding, never_repeated = unacknowledged(t, e, n)
         if never_repeated:
             row.stage = UNDECIDED_STAGE
             return BROKE_OFF
@@ -326,6 +328,7 @@ def emit(t: Any, i: Any, silence: Any, how: Any) -> Any:
     row.packets = e.packets
     row.duplicates = e.duplicates
     row.reset_echoes = e.echoes
+    row.halvings = e.halvings
     row.gap = NO_TIME
     row.ttl_delta = UNKNOWN_DELTA
     row.ip_id_delta = UNKNOWN_DELTA

@@ -19,6 +19,7 @@ from halfopen.connections.rules import signature_table
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import I64
 from halfopen.model import CONNECTION, PACKETS_KEPT, SECOND, Rows
+from halfopen.sampling import Sampling
 
 
 def _row(size: int, fields: list[tuple[str, Any]]) -> np.dtype[Any]:
@@ -59,6 +60,7 @@ ENTRY: Final = _row(
         ("name_length", np.uint8),
         ("trigger", np.uint8),
         ("echoes", np.uint8),
+        ("halvings", np.uint8),  # of the sample, the most in its life
     ],
 )
 
@@ -153,6 +155,9 @@ class Showed(IntFlag):
 WAIT_JUDGED, WAIT_SYN, WAIT_OPEN, WAIT_ENDED = I64(0), I64(1), I64(2), I64(3)
 """What a live connection waits for, and so for how long (D1); in the order of eviction."""
 
+GONE = I64(4)
+"""Stands there in an entry that was given back."""
+
 SINGLE_CELLS: Final = 11
 """Cells per connection that are taken one by one: its SYN, and a name of 255 bytes in pieces of 28."""
 
@@ -205,11 +210,15 @@ STATE: Final = np.dtype(
         ("second", np.int64),  # up to which the wheel was turned
         ("turns_at", np.int64),  # when it is turned next, ns
         ("idle_timeout", np.int64),
+        ("partial", np.int64),  # 1 where of servers only SYN, FIN and RST are seen
         ("limit", np.int64),  # most live connections
         ("live", np.int64),
         ("seed", np.uint64),
         ("parted", np.int64),  # 1 for a table that holds a half, and which half
         ("share", np.int64),
+        ("key", np.uint64, (2,)),  # of the sample
+        ("threshold", np.int64),
+        ("halvings", np.int64),  # how often it is halved now
         ("mask", np.int64),  # of the hash, for the bucket number
         *((f"{kind}_free", np.int64) for kind in STACKS),  # how high the stack is
         *((f"{kind}_used", np.int64) for kind in STACKS),  # the next fresh number
@@ -245,7 +254,9 @@ class Table(NamedTuple):
     pools: dict[str, NDArray[Any]]
 
 
-def new_table(limits: Limits, counters: NDArray[np.int64], seed: int, share: Share) -> Table:
+def new_table(
+    limits: Limits, counters: NDArray[np.int64], seed: int, share: Share, sampling: Sampling
+) -> Table:
     """An empty table; `seed` keys the hash, so that nobody can choose packets that collide."""
     size = (
         limits.max_connections + 2 & ~1
@@ -278,17 +289,25 @@ def new_table(limits: Limits, counters: NDArray[np.int64], seed: int, share: Sha
     state["block_used"] = size * (SINGLE_CELLS + FEW)
     state["turns_at"] = SECOND
     state["idle_timeout"] = limits.idle_timeout
+    state["partial"] = limits.partial
     state["limit"] = limits.max_connections
     state["seed"] = seed
     if share != Share.ALL:
         state["parted"], state["share"] = 1, share
+    state["key"], state["threshold"] = sampling.key, sampling.threshold
     state["mask"] = (1 << min(bucket_bits, FIRST_BUCKET_BITS)) - 1
     state["nets_count"] = len(limits.server_nets)
-    state["ports_count"] = len(limits.server_ports)
     state["silences"] = (limits.idle_timeout, limits.linger_syn, limits.linger, limits.idle_timeout)
     state["signatures"] = _SIGNATURES
-    state["ports"][0, list(limits.server_ports)] = 1
+    serve(state, limits.server_ports)
     return Table(state, pools)
+
+
+def serve(state: Rows, ports: frozenset[int]) -> None:
+    """Make these the server ports."""
+    state["ports_count"] = len(ports)
+    state["ports"] = 0
+    state["ports"][0, list(ports)] = 1
 
 
 def _aligned(size: int, dtype: np.dtype[Any]) -> Rows:

@@ -12,6 +12,7 @@ import numpy as np
 
 from halfopen.connections.layout import (
     FEW,
+    GONE,
     NAME_BYTES,
     NAME_START,
     WAIT_SYN,
@@ -273,6 +274,7 @@ def forget(t: Any, i: Any) -> Any:
         while I64(entry_at(t, j).chain) != i:
             j = I64(entry_at(t, j).chain)
         entry_at(t, j).chain = e.chain
+    e.wait = GONE
     entry_free_at(t, t.entry_free).number = i
     t.entry_free += 1
     t.live -= 1
@@ -311,6 +313,7 @@ def open_entry(t: Any, row: Any, flow: Any, facts: Any, scanner: Any) -> Any:
     e.name_length = 0
     e.trigger = 0
     e.echoes = 0
+    e.halvings = t.halvings
     bucket = flow & t.mask
     e.hash = flow
     e.chain = bucket_at(t, bucket).first

@@ -111,6 +111,7 @@ class Connection:
     server_fin_first: bool = False  # the server's FIN came before any RST of the client
     icmp_from_router: bool = False
     judged: bool = False
+    halvings: int = 0  # how often the sample had been halved, the most in its life
     trigger: Trigger | None = None  # None while more bytes could give a name
     stream: bytearray = field(default_factory=lambda: bytearray(FIRST_BYTES))
     have: bytearray = field(default_factory=lambda: bytearray(FIRST_BYTES))  # 1 where `stream` holds a byte

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from enum import IntEnum
 from ipaddress import IPv6Address
 from typing import Any, Final
@@ -19,6 +19,8 @@ from halfopen.connections.reference.connection import (
     ahead,
     opens,
 )
+from halfopen.connections.reference.scanners import scanner_tags
+from halfopen.connections.reference.story import Event, Story
 from halfopen.connections.reference.verdict import (
     Verdict,
     client_ended,
@@ -26,9 +28,9 @@ from halfopen.connections.reference.verdict import (
     is_retransmitting,
     judge,
 )
+from halfopen.connections.reference.written import Written
 from halfopen.connections.rules import Tag
 from halfopen.model import (
-    CONNECTION,
     PACKETS_KEPT,
     SECOND,
     Batch,
@@ -37,10 +39,10 @@ from halfopen.model import (
     Flag,
     Kind,
     LeftOut,
-    Option,
     Stage,
     Trait,
 )
+from halfopen.sampling import Sampling
 
 Key = tuple[Endpoint, Endpoint]
 """Both ends of a 5-tuple, the lower one first."""
@@ -64,30 +66,22 @@ _LEFT_OUT: Final = {
 }
 
 
-@dataclass(slots=True)
-class Event:
-    """One packet of a story: what it was and what was made of it."""
-
-    side: str  # client, server or router
-    packet: Packet
-    note: str = ""
-
-
-@dataclass(slots=True)
-class Story:
-    """A connection with all that happened to it, for `explain`."""
-
-    connection: Connection
-    events: list[Event] = field(default_factory=list)
-    verdict: Verdict | None = None
-
-
 class ReferenceTracker:
     """Twin of `connections.tracker.Tracker`: same batches in, same rows out, one packet at a time."""
 
-    def __init__(self, limits: Limits, counters: NDArray[np.int64], *, stories: bool = False) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        counters: NDArray[np.int64],
+        *,
+        sampling: Sampling = Sampling(),  # noqa: B008 - it cannot be changed
+        stories: bool = False,
+    ) -> None:
         self.limits = limits
         self.counters = counters
+        self.sampling = sampling
+        self._largest = sampling
+        self._halvings = 0
         self.clock = 0
         self.stories: list[Story] = []
         self._telling = stories
@@ -97,8 +91,7 @@ class ReferenceTracker:
         self._wheel: dict[Wait, dict[int, dict[Key, None]]] = {w: {} for w in Wait}
         self._slot_of: dict[Key, int] = {}
         self._second = 0
-        self._rows: list[tuple[Any, ...]] = []
-        self._names: bytearray = bytearray()
+        self._written = Written()
         self._expiry = {
             Wait.judged: limits.idle_timeout,
             Wait.ended: limits.idle_timeout,
@@ -119,12 +112,51 @@ class ReferenceTracker:
             else:
                 start, captured = int(row["payload_offset"]), int(row["payload_captured"])
                 self._segment(row, batch.data[start : start + captured].tobytes())
-        yield from self._drain()
+        yield from self._written.drain()
 
     def finish(self, clock: int) -> Iterator[ConnectionBatch]:
         """The capture ends; `clock` is the largest time stamp of any packet in it."""
         self._end(max(clock, self.clock))
-        yield from self._drain()
+        yield from self._written.drain()
+
+    def turn(self, now: int) -> Iterator[ConnectionBatch]:
+        """The clock has come to `now`, packets or not; yields all that is final by then."""
+        self.clock = max(self.clock, now)
+        self._turn()
+        yield from self._written.drain()
+
+    @property
+    def live(self) -> int:
+        """How many connections there are, those that only wait for late packets included."""
+        return len(self._live)
+
+    def oldest(self) -> int | None:
+        """Start of the earliest connection without a verdict."""
+        return min((each.start for each, _ in self._live.values() if not each.judged), default=None)
+
+    def serve(self, ports: frozenset[int]) -> None:
+        """From now on these are the server ports."""
+        self.limits = replace(self.limits, server_ports=ports)
+
+    def tighten(self) -> None:
+        """Halve the sample: connections that are no longer in it leave."""
+        if self.sampling.threshold == 1:
+            return
+        self._halve(self._halvings + 1)
+        for key, (connection, _) in list(self._live.items()):
+            if self.sampling.takes(*connection.client):
+                connection.halvings = max(connection.halvings, self._halvings)
+            else:
+                self.counters[Counter.unsampled] += not connection.judged
+                self._forget(key)
+
+    def loosen(self) -> None:
+        """Double the sample again, up to the one at the beginning."""
+        self._halve(max(self._halvings - 1, 0))
+
+    def _halve(self, times: int) -> None:
+        self._halvings = times
+        self.sampling = Sampling(self._largest.key, self._largest.threshold >> times)
 
     # -- packets ---------------------------------------------------------------------------------
 
@@ -165,10 +197,15 @@ class ReferenceTracker:
         self, key: Key, client: Endpoint, server: Endpoint,
         packet: Packet, row: Any, payload: bytes, tags: set[Tag],
     ) -> None:  # fmt: skip
+        if not self.sampling.takes(*client):
+            self.counters[Counter.not_sampled] += 1
+            return
         if len(self._live) >= self.limits.max_connections:
             self._evict()
         tags |= scanner_tags(packet, server, int(row["traits"]), int(row["options"]))
-        connection = Connection(client, server, packet.seq, packet.ts, packet.ts, tags)
+        connection = Connection(
+            client, server, packet.seq, packet.ts, packet.ts, tags, halvings=self._halvings
+        )
         self.counters[Counter.connections] += 1
         if self._telling:
             self.stories.append(Story(connection))
@@ -447,43 +484,4 @@ class ReferenceTracker:
         story = self._story_of.get(id(connection))
         if story is not None:
             story.verdict = verdict
-        kind, name = connection.name
-        row = {
-            "client_hi": connection.client[0], "client_lo": connection.client[1], "client_port": connection.client[2],
-            "server_hi": connection.server[0], "server_lo": connection.server[1], "server_port": connection.server[2],
-            "start": connection.start, "end": connection.last, "gap": verdict.gap,
-            "tags": sum(1 << tag for tag in verdict.tags),
-            "ttl_delta": verdict.ttl_delta, "ip_id_delta": verdict.ip_id_delta, "seq_delta": verdict.seq_delta,
-            "name_offset": len(self._names), "name_length": len(name), "trigger": kind,
-            "duplicates": connection.duplicates, "packets": len(connection.packets), "stage": verdict.stage,
-            "left_out": verdict.left_out, "signature": verdict.signature, "relation": verdict.relation,
-            "resets": verdict.resets, "reset_acks": verdict.reset_acks, "reset_echoes": connection.echoes,
-            "data_after_reset": verdict.data_after_reset,
-        }  # fmt: skip
-        self._names += name
-        assert CONNECTION.names is not None
-        self._rows.append(tuple(row[column] for column in CONNECTION.names))
-
-    def _drain(self) -> Iterator[ConnectionBatch]:
-        if self._rows:
-            rows, names = np.array(self._rows, CONNECTION), np.frombuffer(bytes(self._names), np.uint8)
-            self._rows, self._names = [], bytearray()
-            yield ConnectionBatch(rows, names)
-
-
-def scanner_tags(syn: Packet, server: Endpoint, traits: int, options: int) -> set[Tag]:
-    """Which scanner's hand the first SYN shows, if any (docs/method.md, scanners)."""
-    tags = set()
-    if syn.ip_id == 54321 and syn.window == 65535:
-        tags.add(Tag.zmap)
-    if traits & Trait.IPV6:
-        return tags
-    windows_like = Option.MSS | Option.SACK_PERMITTED | Option.SCALE | Option.SCALE_8
-    if syn.window == 65535 and not traits & Trait.DONT_FRAGMENT and options == windows_like:
-        tags.add(Tag.zmap_new)
-    address = server[1] & 0xFFFF_FFFF
-    if syn.window in (1024, 1025) and syn.ip_id == (address ^ server[2] ^ syn.seq) & 0xFFFF:
-        tags.add(Tag.masscan)
-    if syn.seq == address:
-        tags.add(Tag.mirai)
-    return tags
+        self._written.add(connection, verdict)

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,10 +45,10 @@ def answer(**facts):
 """
 
 
-def child(script: str, **environment: str) -> dict[str, Any]:
-    """What a process of its own, with the rights of this one, answers."""
+def child(script: str, *before: str, **environment: str) -> dict[str, Any]:
+    """What a process of its own, with the rights of this one or those that the command `before` gives it, answers."""
     done = subprocess.run(
-        [foreign.python() or sys.executable, "-c", CHILD + script],
+        [*before, foreign.python() or sys.executable, "-c", CHILD + script],
         capture_output=True, text=True, timeout=60, check=False, env=foreign.environment() | environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -118,6 +119,29 @@ answer(before=before, after=held(Capability.CAP_NET_RAW), threads=status(), ring
     assert found["after"] is False
     nothing_left(found["threads"])
     assert found["ring"].startswith("PermissionError")
+
+
+@pytest.mark.usefixtures("root")
+def test_a_user_namespace_is_enough_for_its_own_network(require: Require) -> None:
+    anybody = ("setpriv", "--reuid=nobody", "--clear-groups", "unshare", "--map-root-user", "--net")
+    possible = (
+        shutil.which("setpriv") and subprocess.run([*anybody, "true"], capture_output=True).returncode == 0
+    )
+    require(bool(possible), "user namespaces for everybody, and util-linux")
+    found = child(
+        """
+from halfopen.capture.live.nflog_socket import open_group
+opened = ring(), open_group(5, 200)
+interfaces = [name for _, name in socket.if_nameindex()]
+drop()
+answer(threads=status(), ring=told(ring), group=told(lambda: open_group(6, 200)), interfaces=interfaces)
+""",
+        *anybody,
+    )
+    nothing_left(found["threads"])
+    assert found["ring"].startswith("PermissionError")
+    assert found["group"].startswith("PermissionError")
+    assert found["interfaces"] == ["lo"]
 
 
 @pytest.mark.usefixtures("root")

@@ -133,6 +133,8 @@ def place(option: str, usual: int) -> Callable[[str], tuple[str, int]]:
             raise UsageError(option, text, f"HOST:PORT such as 127.0.0.1:{usual} or [::1]:{usual}")
         return host.strip("[]"), int(port)
 
+    return read
+
 
 def prefixes(name: str) -> Callable[[str], tuple[int, int]]:
     """Lengths in bits of an IPv4 and an IPv6 prefix, separated by a comma."""

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 from halfopen.cli import options, output
 from halfopen.errors import UsageError
 from halfopen.model import SENSOR_NAME, SENSOR_NAMES
-from halfopen.sampling import Sampling, one_in
 
 if TYPE_CHECKING:
     from halfopen.capture.live.wire import Wire
     from halfopen.places import Places
+    from halfopen.sampling import Sampling
     from halfopen.sensor.sensor import Outlet, Sensor
 
 SPOOLS: Final = "sensors"
@@ -139,8 +139,7 @@ def run(args: Namespace) -> int:
     source = _Firewall(args) if args.nflog is not None else _Interfaces(args)
     with closing(source):
         drop(args.user)
-        source.read()
-        return _watch(args, source)
+        return _watch(args, source, source.read())
 
 
 def _check(args: Namespace) -> None:
@@ -180,15 +179,17 @@ class _Interfaces:
             self._opened = [(PacketSocket(), Devices(), name) for name in self._names]
         self._listeners = Listeners()
         self.wires: list[Wire] = []
-        self.sampling = one_in(1 if args.sample == AUTO else args.sample)
-        self.rate = self.sampling.rate
         self.adapts = args.sample == AUTO
 
-    def read(self) -> None:
-        """Make of it what can be read."""
+    def read(self) -> Sampling:
+        """Make of it what can be read; gives the sample that the flow table keeps."""
         from halfopen.capture.live.ring import Ring
+        from halfopen.sampling import one_in
 
         self.wires += [Ring(*each) for each in self._opened]
+        sampling = one_in(1 if self.adapts else self._args.sample)
+        self.rate = sampling.rate
+        return sampling
 
     def ports(self) -> frozenset[int]:
         """The servers' ports now."""
@@ -216,15 +217,16 @@ class _Firewall:
         with opening("reading what the firewall logs", Capability.CAP_NET_ADMIN):
             self._opened = open_group(args.nflog, _snaplen())
         self.wires: list[Wire] = []
-        self.sampling = Sampling()
         self.rate = 1 / (1 if args.sample == AUTO else args.sample)
         self.adapts = False
 
-    def read(self) -> None:
-        """Make of it what can be read."""
+    def read(self) -> Sampling:
+        """Make of it what can be read; the flow table keeps all that the rules have let through."""
         from halfopen.capture.live.nflog import Nflog
+        from halfopen.sampling import Sampling
 
         self.wires.append(Nflog(self._opened, self._args.nflog))
+        return Sampling()
 
     def ports(self) -> frozenset[int]:
         """Those asked for, else all: the rules know better."""
@@ -256,7 +258,7 @@ def _print_rules(args: Namespace) -> int:
     return 0
 
 
-def _watch(args: Namespace, source: _Interfaces | _Firewall) -> int:
+def _watch(args: Namespace, source: _Interfaces | _Firewall, sampling: Sampling) -> int:
     from halfopen.config import data_directory
     from halfopen.connections.limits import Limits
     from halfopen.connections.tracker import Tracker
@@ -276,7 +278,7 @@ def _watch(args: Namespace, source: _Interfaces | _Firewall) -> int:
         partial=True,
     )
     name = args.name or _host()
-    judge = LiveJudge(name, Tracker(limits, new_counters(), sampling=source.sampling), places)
+    judge = LiveJudge(name, Tracker(limits, new_counters(), sampling=sampling), places)
 
     def sensor(outlet: Outlet, told: Callable[[str], None]) -> Sensor:
         from halfopen.sensor.sensor import Sensor
@@ -301,7 +303,8 @@ def _deliver(
     from halfopen.sensor.delivery import Delivery
     from halfopen.sensor.metrics import SensorMetrics
     from halfopen.sensor.outgoing import Outgoing
-    from halfopen.sensor.receivers import Local, Remote
+    from halfopen.sensor.local import Local
+    from halfopen.sensor.remote import Remote
     from halfopen.sensor.spool import Spool
 
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 30 MiB more than is ever in use

@@ -301,9 +301,9 @@ def _deliver(
     from prometheus_client import CollectorRegistry
 
     from halfopen.sensor.delivery import Delivery
+    from halfopen.sensor.local import Local
     from halfopen.sensor.metrics import SensorMetrics
     from halfopen.sensor.outgoing import Outgoing
-    from halfopen.sensor.local import Local
     from halfopen.sensor.remote import Remote
     from halfopen.sensor.spool import Spool
 

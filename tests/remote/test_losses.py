@@ -41,7 +41,11 @@ def metrics(server: Serving) -> dict[tuple[str, str], float]:
 def test_counters_are_kept_and_shown(tmp_path: Path) -> None:
     now = int(time.time())
     with serving(tmp_path) as server:
-        told: dict[str, Any] = {"counters": words(COUNTS) + ",of_a_newer_sensor:3", "drops": 7, "rate": "0.0625"}
+        told: dict[str, Any] = {
+            "counters": words(COUNTS) + ",of_a_newer_sensor:3",
+            "drops": 7,
+            "rate": "0.0625",
+        }
         assert post(server, body(), watermark=now - 100, **told).status_code == 200
         found = metrics(server)
         lag = found.pop(("lag_seconds", ""))

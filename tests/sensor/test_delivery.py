@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -36,6 +36,7 @@ def delivering(spool: Spool, receiver: Receiver) -> Iterator[Delivery]:
         yield delivery
     finally:
         delivery.close()
+        receiver.close()
 
 
 @pytest.fixture
@@ -187,13 +188,15 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost_or_doubled(
 def test_the_end_waits_for_what_can_be_delivered_and_not_for_more(machine: Machine, spool: Spool) -> None:
     put(spool, 1)
     begun = time.monotonic()
-    Delivery(spool, machine.remote()).close()
+    with closing(machine.remote()) as remote:
+        Delivery(spool, remote).close()
     assert spool.waits == 1
     assert time.monotonic() - begun < 5
     machine.start()
     for number in range(2, 9):
         put(spool, number)
-    Delivery(spool, machine.remote()).close(30)
+    with closing(machine.remote()) as remote:
+        Delivery(spool, remote).close(30)
     assert machine.numbers() == list(range(1, 9))
 
 

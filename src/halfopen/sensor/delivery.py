@@ -54,7 +54,8 @@ class Delivery:
         return f"delivering to {self._receiver.name}"
 
     def close(self, last: float = LAST) -> None:
-        """Deliver what can be delivered in so many seconds, and end; the rest stays in the spool for the next time."""
+        """Deliver what can be delivered in so many seconds, and end; the rest stays in the spool for the next time. The receiver
+        is the caller's to close."""
         self._ending.set()
         self._thread.join(last)
         self._over.set()
@@ -62,9 +63,7 @@ class Delivery:
             _log.warning(
                 "%s does not answer: %d batches stay in the spool", self._receiver.name, self._spool.waits
             )
-            return
-        self._receiver.close()
-        if self._spool.waits:
+        elif self._spool.waits:
             _log.warning("%d batches stay in the spool until the sensor runs again", self._spool.waits)
 
     def _run(self) -> None:

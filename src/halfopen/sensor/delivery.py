@@ -18,7 +18,7 @@ LAST: Final = 5.0
 
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 60.0
-_IDLE: Final = 1.0  # s between two looks at whether to end
+_IDLE: Final = 0.25  # s between two looks at whether to end
 
 _log: Final = logging.getLogger("halfopen.sensor")
 
@@ -78,6 +78,9 @@ class Delivery:
                 outcome = self._deliver(batch)
             except (OSError, Damaged) as error:
                 outcome = Outcome(Fate.AWAY, f"spool {self._spool.directory}: {error}")
+            except Exception as error:  # a fault of ours must not end delivery without a word
+                _log.exception("delivery failed")
+                outcome = Outcome(Fate.REFUSED, f"delivery failed: {error!r}")
             if outcome.fate is Fate.HELD:
                 self._well()
             elif self._ending.is_set():

@@ -189,5 +189,5 @@ class Life(RuleBasedStateMachine):
 
 def test_nothing_acknowledged_is_lost_or_doubled() -> None:
     run_state_machine_as_test(
-        Life, settings=settings(max_examples=100, stateful_step_count=30, deadline=None)
+        Life, settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
     )

@@ -1,7 +1,7 @@
 """``halfopen sense``: watch live traffic.
 
 The order matters: sockets are opened first, with nothing but the standard library, then privileges are given
-up, and only then is imported what starts threads.
+up, and only then is imported what starts threads or has kernels, which are kept in the home of whoever it is then.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from halfopen.cli import options, output
 from halfopen.errors import UsageError
-from halfopen.model import SENSOR_NAME, SENSOR_NAMES
+from halfopen.model import FIRST_BYTES, SENSOR_NAME, SENSOR_NAMES
 
 if TYPE_CHECKING:
     from halfopen.capture.live.wire import Wire
@@ -125,6 +125,9 @@ def _sample(text: str) -> int | str:
     return AUTO if text == AUTO else options.count("--sample", 1 << 24)(text)
 
 
+SNAPLEN: Final = 60 + 60 + FIRST_BYTES
+"""Bytes of what the firewall logs of a packet: IP and TCP with all options, and where names are looked for."""
+
 NO_PORTS: Final = frozenset({0})
 """Where nothing listens: no packet has this port, and an empty set would mean all."""
 
@@ -215,7 +218,7 @@ class _Firewall:
 
         self._args = args
         with opening("reading what the firewall logs", Capability.CAP_NET_ADMIN):
-            self._opened = open_group(args.nflog, _snaplen())
+            self._opened = open_group(args.nflog, SNAPLEN)
         self.wires: list[Wire] = []
         self.rate = 1 / (1 if args.sample == AUTO else args.sample)
         self.adapts = False
@@ -238,13 +241,6 @@ class _Firewall:
             wire.close()
 
 
-def _snaplen() -> int:
-    """Bytes of an IP packet that evidence and names need."""
-    from halfopen.capture.live.program import WITH_DATA
-
-    return WITH_DATA
-
-
 def _print_rules(args: Namespace) -> int:
     from halfopen.capture.live.listening import Listeners
     from halfopen.capture.live.nft import rules
@@ -254,7 +250,7 @@ def _print_rules(args: Namespace) -> int:
         with closing(Listeners()) as listeners:
             ports = listeners.ports()
     many = 1 if args.sample == AUTO else args.sample
-    print(rules(1 if args.nflog is None else args.nflog, ports, args.server_net, many, _snaplen()), end="")
+    print(rules(1 if args.nflog is None else args.nflog, ports, args.server_net, many, SNAPLEN), end="")
     return 0
 
 
@@ -310,7 +306,7 @@ def _deliver(
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 30 MiB more than is ever in use
     log = logging.getLogger("halfopen.sensor")
     receiver = Remote(args.to, args.token_file, name) if args.to else Local(options.store(args, data), name)
-    with closing(receiver), closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool:
+    with closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool:
         outlet = Outgoing(spool, options.privacy(args, data, args.truncate), source.rate)
         with closing(sensor(outlet, log.info)) as watching:
             if args.metrics is not None:

@@ -66,33 +66,19 @@ class Assembler:
         self._steps.append(_Step(code, k, yes, no))
 
     def assembled(self) -> list[Instruction]:
-        """The program."""
-        far: set[tuple[int, Label]] = set()
-        while True:
-            begins = [0]
-            for number, step in enumerate(self._steps):
-                begins.append(begins[-1] + 1 + sum((number, each) in far for each in step.targets))
-            further = {
-                (number, label)
-                for number, step in enumerate(self._steps)
-                if step.code != JA
-                for label in step.targets
-                if begins[self._places[label]] - begins[number] - 1 > REACH
-            }
-            if further <= far:
-                break
-            far |= further
-        program: list[Instruction] = []
-        for number, step in enumerate(self._steps):
-            bridges = [label for label in step.targets if (number, label) in far]
-            here = len(program) + 1
-            reach = {label: begins[self._places[label]] - here for label in step.targets}
+        """The program. It is made from its end, since every jump leads forward."""
+        made: list[Instruction] = []  # the last comes first
+        behind = [0] * (len(self._steps) + 1)  # instructions from each step to the end
+        for number, step in reversed([*enumerate(self._steps)]):
+            reach = {label: len(made) - behind[self._places[label]] for label in step.targets}
             if step.code == JA:
-                program.append((JA, 0, 0, reach[step.targets[0]]))
-                continue
-            reach |= {label: place for place, label in enumerate(bridges)}
-            yes, no = (len(bridges) if each is None else reach[each] for each in (step.yes, step.no))
-            program.append((step.code, *((yes, no) if step.targets else (0, 0)), step.k))
-            for label in bridges:
-                program.append((JA, 0, 0, begins[self._places[label]] - len(program) - 1))
-        return program
+                made.append((JA, 0, 0, reach[step.targets[0]]))
+            else:
+                bridges = [label for label in step.targets if reach[label] > REACH - 2]
+                near = {label: place + len(bridges) for label, place in reach.items()}
+                near |= {label: place for place, label in enumerate(bridges)}
+                made += [(JA, 0, 0, reach[label] + place) for place, label in enumerate(reversed(bridges))]
+                yes, no = (len(bridges) if each is None else near[each] for each in (step.yes, step.no))
+                made.append((step.code, *((yes, no) if step.targets else (0, 0)), step.k))
+            behind[number] = len(made)
+        return made[::-1]

@@ -13,8 +13,8 @@ import mmap
 import os
 import socket
 import struct
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final, TypeAlias
 
 Instruction: TypeAlias = tuple[int, int, int, int]
@@ -38,6 +38,13 @@ ETH_P_ALL: Final = 3
 _FRAME: Final = 2048  # only has to divide a block
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def as_option(program: Sequence[Instruction]) -> Iterator[bytes]:
+    """A program as the value of SO_ATTACH_FILTER (struct sock_fprog), good inside the block."""
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
+    yield struct.pack("HP", len(program), ctypes.addressof(code))
 
 
 class PacketSocket:
@@ -67,15 +74,14 @@ class PacketSocket:
         The old one and the new one are there together for a moment. If there is no room for both, nothing is
         let through in between.
         """
-        code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
-        filter_ = struct.pack("HP", len(program), ctypes.addressof(code))
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filter_)
-        except OSError as error:
-            if error.errno != errno.ENOMEM or program is NOTHING:
-                raise
-            self.attach(NOTHING)
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filter_)
+        with as_option(program) as option:
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, option)
+            except OSError as error:
+                if error.errno != errno.ENOMEM or program is NOTHING:
+                    raise
+                self.attach(NOTHING)
+                self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, option)
 
     def bind(self, index: int) -> None:
         """Watch the interface of this index instead, 0 for all. One that is down is watched as soon as it is up."""

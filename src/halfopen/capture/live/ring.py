@@ -9,6 +9,7 @@ several of them. No more than what was pushed at once is: a merge ends with PSH,
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from typing import Final
@@ -21,7 +22,7 @@ from halfopen.capture.frames import parse_packet
 from halfopen.capture.links import ETHERNET, beneath_tags, network_layer
 from halfopen.capture.live.devices import ARPHRD_LOOPBACK, Device, Devices, doubles
 from halfopen.capture.live.packet_socket import BLOCK, PacketSocket
-from halfopen.capture.live.program import program
+from halfopen.capture.live.program import ALL_PORTS, program
 from halfopen.capture.live.wire import Losses
 from halfopen.capture.records import keep
 from halfopen.jit import kernel
@@ -70,7 +71,6 @@ class Ring:
         self._rows = empty_rows(PACKET, BLOCK // _LEAST)
         self._next = 0
         self._received = self._dropped = 0
-        self._bound = -1
         self._without: frozenset[int] = frozenset()
         self._wanted: tuple[frozenset[int], Sampling] | None = None
         self._find()
@@ -99,7 +99,12 @@ class Ring:
     def watch(self, ports: frozenset[int], sampling: Sampling) -> None:
         """From now on hand on what `program` lets through for these server ports and this sample."""
         self._wanted = ports, sampling
-        self._socket.attach(program(ports, sampling, self._without))
+        try:
+            self._socket.attach(program(ports, sampling, self._without))
+        except OSError as error:
+            if error.errno != errno.ENOMEM:  # longer than this system allows (net.core.optmem_max)
+                raise
+            self._socket.attach(program(ALL_PORTS, sampling, self._without))
 
     def look(self) -> None:
         """See whether interfaces have come, gone or changed."""
@@ -123,24 +128,19 @@ class Ring:
         devices = self._devices.all()
         if self.name == ANY:
             self._leave_out(doubles(devices))
-            self._bind(0)
+            self._socket.bind(0)
             return
         device = next((each for each in devices if each.name == self.name), None)
         self.waiting = _waiting(self.name, device)
         if device:
             self.loopback = device.loopback
-            self._bind(device.index)
+            self._socket.bind(device.index)  # nothing happens where it is bound already
 
     def _leave_out(self, without: frozenset[int]) -> None:
         if without != self._without:
             self._without = without
             if self._wanted:
                 self.watch(*self._wanted)
-
-    def _bind(self, index: int) -> None:
-        if index != self._bound:
-            self._socket.bind(index)
-            self._bound = index
 
 
 def _waiting(name: str, device: Device | None) -> str:

@@ -73,6 +73,7 @@ class Ring:
         self._received = self._dropped = 0
         self._without: frozenset[int] = frozenset()
         self._wanted: tuple[frozenset[int], Sampling] | None = None
+        walk(self._memory[0], self._rows, self.counters)  # empty yet: what has to be compiled is, before packets come
         self._find()
 
     def fileno(self) -> int:

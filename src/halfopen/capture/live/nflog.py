@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.capture.bytes import file16, file32, u32
-from halfopen.capture.frames import QUOTED, TCP, parse
+from halfopen.capture.frames import parse
 from halfopen.capture.links import RAW
 from halfopen.capture.live.wire import Losses
+from halfopen.capture.records import keep
 from halfopen.jit import I64, kernel
 from halfopen.model import PACKET, SECOND, Batch, Bytes, Counter, Rows, empty_rows, new_counters
 from halfopen.sampling import Sampling
@@ -49,7 +50,6 @@ _LONGEST: Final = 1 << 16
 """As long as the kernel lets a packet be whose header does not say it; nothing else tells what was cut off."""
 
 _PACKETS: Final = int(Counter.packets)
-_TUNNELLED: Final = int(Counter.tunnelled)
 _MALFORMED: Final = int(Counter.malformed)
 
 
@@ -159,9 +159,6 @@ def walk(
             sequence[SEEN] += 1
             counters[_PACKETS] += 1
             outcome = parse(data, begin, stop, max(stop, begin + _LONGEST), I64(RAW), False, rows, n)
-            if outcome in (TCP, QUOTED):
-                rows[n]["ts"] = ts
-                n += 1
-            counters[_TUNNELLED if outcome == QUOTED else outcome] += 1
+            n = keep(outcome, ts, rows, n, counters)
         at += (length + 3) & ~3
     return n

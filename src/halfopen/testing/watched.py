@@ -28,7 +28,7 @@ AHEAD: Final = 3600
 URL: Final = "http://127.0.0.1:8787"
 NAME: Final = "watched"
 
-_WATCHES: Final = "sample: one"
+_WATCHES: Final = "sample: "
 """What a sensor says once it watches."""
 
 _QUARTER: Final = 900

@@ -4,7 +4,7 @@ The kernel fills blocks of memory and each is read where it lies; nothing is cop
 again when its batch was consumed. Layout: packet(7) and <linux/if_packet.h>, TPACKET_V3.
 
 Packets are seen as the system's own TCP sees them: where the interface puts segments together (GRO), a row is
-several of them. No more than what was pushed at once is: a merge ends with PSH, and SYN, FIN and RST are never merged.
+several of them. That changes no stage: SYN and RST are never merged, and PSH or FIN ends a merge and stays in its flags.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Ring:
     def __init__(self, socket: PacketSocket, devices: Devices, name: str) -> None:
         self.name = name
         self.waiting = ""
-        self.loopback = False
-        """Whether it is the host's own interface that is watched."""
+        self.loopback = name == ANY
+        """Whether the host's own interface is watched, too."""
         self.counters = new_counters()
         self._socket = socket
         self._devices = devices
@@ -73,6 +73,9 @@ class Ring:
         self._received = self._dropped = 0
         self._without: frozenset[int] = frozenset()
         self._wanted: tuple[frozenset[int], Sampling] | None = None
+        walk(
+            self._memory[0], self._rows, self.counters
+        )  # empty yet: what has to be compiled is, before packets come
         self._find()
 
     def fileno(self) -> int:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,14 +194,25 @@ def test_users_that_one_cannot_become(user: str, by: str, accepted: str) -> None
     assert accepted in said
 
 
-def test_the_command_line_is_read_in_one_thread_and_knows_no_home_yet() -> None:
-    """Or there were more threads than the one that gives its privileges up, and machine code kept for the wrong user."""
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("source", [["-i", "lo"], ["--nflog", "5"]])
+def test_the_command_gives_up_in_its_one_thread_before_it_knows_a_home(
+    source: list[str], tmp_path: Path
+) -> None:
+    """More threads would keep their privileges, and machine code would be kept for the wrong user."""
     found = child(
-        """
-import halfopen.cli.main
-halfopen.cli.main.parser()
-answer(threads=len(status()), early=[name for name in ("pyarrow", "halfopen.jit", "halfopen.sampling") if name in sys.modules])
+        f"""
+from halfopen.cli.main import main
+from halfopen.sensor import privileges
+
+def give_up(user):
+    early = [name for name in ("pyarrow", "halfopen.jit") if name in sys.modules]
+    answer(user=user, threads=len(status()), early=early)
+    sys.exit()
+
+privileges.drop = give_up
+main(["sense", "--user", "nobody", "--data", "{tmp_path}", *{source}])
 """,
-        OPENBLAS_NUM_THREADS="4",
-    )
-    assert found == {"threads": 1, "early": []}
+        "unshare", "--net", OPENBLAS_NUM_THREADS="4",
+    )  # fmt: skip
+    assert found == {"user": "nobody", "threads": 1, "early": []}

@@ -15,7 +15,7 @@ from halfopen.connections.tracker import Tracker
 from halfopen.model import SECOND, Batch, Counter, Stage, new_counters
 from halfopen.pipeline import Judged, LiveJudge
 from halfopen.sampling import WHOLE, Sampling
-from halfopen.sensor.sensor import BEHIND, STRAGGLING, Gap, Report, Sensor, spoken_ports
+from halfopen.sensor.sensor import BEHIND, NO_PORTS, STRAGGLING, Gap, Report, Sensor, spoken_ports
 from tests.connections.packets import P, batch
 from tests.sensor.test_clock import System
 
@@ -242,3 +242,4 @@ def test_it_stops_with_all_that_can_be_told(scene: Scene) -> None:
 def test_ports_in_words() -> None:
     assert spoken_ports(frozenset({80, 443, 444, 445, 8080})) == "80, 443-445, 8080"
     assert spoken_ports(frozenset()) == "all"
+    assert spoken_ports(NO_PORTS) == "none: nothing listens here"

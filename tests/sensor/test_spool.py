@@ -188,6 +188,4 @@ class Life(RuleBasedStateMachine):
 
 
 def test_nothing_acknowledged_is_lost_or_doubled() -> None:
-    run_state_machine_as_test(
-        Life, settings=settings(max_examples=100, stateful_step_count=30, deadline=None)
-    )
+    run_state_machine_as_test(Life, settings=settings(max_examples=60, stateful_step_count=30, deadline=None))

@@ -1,7 +1,7 @@
 """``halfopen sense``: watch live traffic.
 
 The order matters: sockets are opened first, with nothing but the standard library, then privileges are given
-up, and only then is imported what starts threads.
+up, and only then is imported what starts threads or has kernels, which are kept in the home of whoever it is then.
 """
 
 from __future__ import annotations
@@ -18,20 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from halfopen.cli import options, output
+from halfopen.cli.sources import AUTO, SNAPLEN, Firewall, Interfaces
 from halfopen.errors import UsageError
 from halfopen.model import SENSOR_NAME, SENSOR_NAMES
 
 if TYPE_CHECKING:
-    from halfopen.capture.live.wire import Wire
     from halfopen.places import Places
     from halfopen.sampling import Sampling
     from halfopen.sensor.sensor import Outlet, Sensor
 
 SPOOLS: Final = "sensors"
 """The folder of the data directory in which each sensor has its spool."""
-
-AUTO: Final = "auto"
-"""The sample that adapts: all connections, fewer under pressure."""
 
 
 def add(verbs: Any) -> None:
@@ -125,10 +122,6 @@ def _sample(text: str) -> int | str:
     return AUTO if text == AUTO else options.count("--sample", 1 << 24)(text)
 
 
-NO_PORTS: Final = frozenset({0})
-"""Where nothing listens: no packet has this port, and an empty set would mean all."""
-
-
 def run(args: Namespace) -> int:
     """Watch until told to stop."""
     if args.print_nft:
@@ -136,7 +129,7 @@ def run(args: Namespace) -> int:
     _check(args)
     from halfopen.sensor.privileges import drop
 
-    source = _Firewall(args) if args.nflog is not None else _Interfaces(args)
+    source = Firewall(args) if args.nflog is not None else Interfaces(args)
     with closing(source):
         drop(args.user)
         return _watch(args, source, source.read())
@@ -163,88 +156,6 @@ def _host() -> str:
     return socket.gethostname().partition(".")[0]
 
 
-class _Interfaces:
-    """Interfaces, whose packets the kernel chooses."""
-
-    def __init__(self, args: Namespace) -> None:
-        """Open what needs privileges."""
-        from halfopen.capture.live.devices import Devices
-        from halfopen.capture.live.listening import Listeners
-        from halfopen.capture.live.packet_socket import PacketSocket
-        from halfopen.sensor.privileges import Capability, opening
-
-        self._args = args
-        self._names = list(dict.fromkeys(args.interfaces)) or ["any"]
-        with opening("watching network interfaces", Capability.CAP_NET_RAW):
-            self._opened = [(PacketSocket(), Devices(), name) for name in self._names]
-        self._listeners = Listeners()
-        self.wires: list[Wire] = []
-        self.adapts = args.sample == AUTO
-
-    def read(self) -> Sampling:
-        """Make of it what can be read; gives the sample that the flow table keeps."""
-        from halfopen.capture.live.ring import Ring
-        from halfopen.sampling import one_in
-
-        self.wires += [Ring(*each) for each in self._opened]
-        sampling = one_in(1 if self.adapts else self._args.sample)
-        self.rate = sampling.rate
-        return sampling
-
-    def ports(self) -> frozenset[int]:
-        """The servers' ports now."""
-        if self._args.server_port:
-            return frozenset(self._args.server_port)
-        loopback = any(getattr(wire, "loopback", False) or wire.name == "any" for wire in self.wires)
-        return self._listeners.ports(loopback=loopback) or NO_PORTS
-
-    def close(self) -> None:
-        """Let go of all of it."""
-        for wire in self.wires:
-            wire.close()
-        self._listeners.close()
-
-
-class _Firewall:
-    """A group to which the firewall logs; its rules choose."""
-
-    def __init__(self, args: Namespace) -> None:
-        """Open what needs privileges."""
-        from halfopen.capture.live.nflog_socket import open_group
-        from halfopen.sensor.privileges import Capability, opening
-
-        self._args = args
-        with opening("reading what the firewall logs", Capability.CAP_NET_ADMIN):
-            self._opened = open_group(args.nflog, _snaplen())
-        self.wires: list[Wire] = []
-        self.rate = 1 / (1 if args.sample == AUTO else args.sample)
-        self.adapts = False
-
-    def read(self) -> Sampling:
-        """Make of it what can be read; the flow table keeps all that the rules have let through."""
-        from halfopen.capture.live.nflog import Nflog
-        from halfopen.sampling import Sampling
-
-        self.wires.append(Nflog(self._opened, self._args.nflog))
-        return Sampling()
-
-    def ports(self) -> frozenset[int]:
-        """Those asked for, else all: the rules know better."""
-        return frozenset(self._args.server_port)
-
-    def close(self) -> None:
-        """Let go of it."""
-        for wire in self.wires:
-            wire.close()
-
-
-def _snaplen() -> int:
-    """Bytes of an IP packet that evidence and names need."""
-    from halfopen.capture.live.program import WITH_DATA
-
-    return WITH_DATA
-
-
 def _print_rules(args: Namespace) -> int:
     from halfopen.capture.live.listening import Listeners
     from halfopen.capture.live.nft import rules
@@ -254,11 +165,11 @@ def _print_rules(args: Namespace) -> int:
         with closing(Listeners()) as listeners:
             ports = listeners.ports()
     many = 1 if args.sample == AUTO else args.sample
-    print(rules(1 if args.nflog is None else args.nflog, ports, args.server_net, many, _snaplen()), end="")
+    print(rules(1 if args.nflog is None else args.nflog, ports, args.server_net, many, SNAPLEN), end="")
     return 0
 
 
-def _watch(args: Namespace, source: _Interfaces | _Firewall, sampling: Sampling) -> int:
+def _watch(args: Namespace, source: Interfaces | Firewall, sampling: Sampling) -> int:
     from halfopen.config import data_directory
     from halfopen.connections.limits import Limits
     from halfopen.connections.tracker import Tracker
@@ -292,7 +203,7 @@ def _watch(args: Namespace, source: _Interfaces | _Firewall, sampling: Sampling)
 
 def _deliver(
     args: Namespace,
-    source: _Interfaces | _Firewall,
+    source: Interfaces | Firewall,
     name: str,
     data: Path,
     sensor: Callable[[Outlet, Callable[[str], None]], Sensor],
@@ -310,7 +221,7 @@ def _deliver(
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 30 MiB more than is ever in use
     log = logging.getLogger("halfopen.sensor")
     receiver = Remote(args.to, args.token_file, name) if args.to else Local(options.store(args, data), name)
-    with closing(receiver), closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool:
+    with closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool:
         outlet = Outgoing(spool, options.privacy(args, data, args.truncate), source.rate)
         with closing(sensor(outlet, log.info)) as watching:
             if args.metrics is not None:
@@ -328,7 +239,7 @@ def _deliver(
 
 def _once(
     args: Namespace,
-    source: _Interfaces | _Firewall,
+    source: Interfaces | Firewall,
     places: Places | None,
     sensor: Callable[[Outlet, Callable[[str], None]], Sensor],
 ) -> int:
@@ -357,5 +268,5 @@ def _run(watching: Sensor) -> None:
     watching.run()
 
 
-def _spoken(source: _Interfaces | _Firewall) -> str:
+def _spoken(source: Interfaces | Firewall) -> str:
     return ", ".join(wire.name for wire in source.wires)

@@ -18,7 +18,7 @@ LAST: Final = 5.0
 
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 60.0
-_IDLE: Final = 1.0  # s between two looks at whether to end
+_IDLE: Final = 0.25  # s between two looks at whether to end
 
 _log: Final = logging.getLogger("halfopen.sensor")
 
@@ -54,7 +54,8 @@ class Delivery:
         return f"delivering to {self._receiver.name}"
 
     def close(self, last: float = LAST) -> None:
-        """Deliver what can be delivered in so many seconds, and end; the rest stays in the spool for the next time."""
+        """Deliver what can be delivered in so many seconds, and end; the rest stays in the spool for the next time. The receiver
+        is the caller's to close."""
         self._ending.set()
         self._thread.join(last)
         self._over.set()
@@ -62,9 +63,7 @@ class Delivery:
             _log.warning(
                 "%s does not answer: %d batches stay in the spool", self._receiver.name, self._spool.waits
             )
-            return
-        self._receiver.close()
-        if self._spool.waits:
+        elif self._spool.waits:
             _log.warning("%d batches stay in the spool until the sensor runs again", self._spool.waits)
 
     def _run(self) -> None:
@@ -79,6 +78,9 @@ class Delivery:
                 outcome = self._deliver(batch)
             except (OSError, Damaged) as error:
                 outcome = Outcome(Fate.AWAY, f"spool {self._spool.directory}: {error}")
+            except Exception as error:  # a fault of ours must not end delivery without a word
+                _log.exception("delivery failed")
+                outcome = Outcome(Fate.REFUSED, f"delivery failed: {error!r}")
             if outcome.fate is Fate.HELD:
                 self._well()
             elif self._ending.is_set():

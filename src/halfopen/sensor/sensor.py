@@ -39,6 +39,10 @@ STRAGGLING: Final = 25 * 60 * SECOND
 few connections that say something every ten minutes must not make it look as if the sensor were."""
 
 
+NO_PORTS: Final = frozenset({0})
+"""Where nothing listens: no packet has this port, and an empty set would mean all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a sensor has counted since it began."""
@@ -232,10 +236,10 @@ class Sensor:
     def _watch(self, ports: frozenset[int]) -> None:
         watched = ports, self._judge.tracker.sampling
         if watched != self._watched:
-            self._tell_change(watched)
             self._judge.tracker.serve(ports)
             for wire in self._wires:
                 wire.watch(*watched)
+            self._tell_change(watched)
             self._watched = watched
 
     def _tell_change(self, watched: tuple[frozenset[int], Sampling]) -> None:
@@ -244,7 +248,8 @@ class Sensor:
         if ports != before[0]:
             self._told(f"server ports: {spoken_ports(ports)}")
         if sampling != before[1]:
-            self._told(f"sample: one connection in {1 / sampling.rate:,.6g}")
+            words = "all connections" if sampling.rate == 1 else f"one connection in {1 / sampling.rate:,.6g}"
+            self._told(f"sample: {words}")
 
     def _take(self, judged: Iterator[Judged]) -> None:
         for each in judged:
@@ -285,6 +290,8 @@ def spoken_ports(ports: frozenset[int]) -> str:
     """Ports in words, neighbours as ranges."""
     if not ports:
         return "all"
+    if ports == NO_PORTS:
+        return "none: nothing listens here"
     ranges: list[list[int]] = []
     for port in sorted(ports):
         if ranges and ranges[-1][1] == port - 1:

@@ -156,7 +156,7 @@ class Spool:
         sequence, since, watermark, rows = now.sequence(number, piece), head.since, head.watermark, head.rows
         if since is None and sequence == 1:
             since = now.since
-        if now.pieces(number) > 1:
+        if number in now.cuts:
             begin, end = now.span(number, piece, head.rows)
             whole = rows_of(stream)
             part = whole.slice(begin, max(0, end - begin))
@@ -192,7 +192,7 @@ class Spool:
             return False
         number = self._first()
         begin, _ = self._incarnation.span(number, self._piece, 0)
-        self._set(self._incarnation.cut(number, self._piece, begin + batch.rows // 2))
+        self._set(self._incarnation.cut(number, self._piece, begin + batch.rows // 2), self._piece)
         self._largest = max(_SMALLEST, len(batch.stream) // 2)
         return True
 
@@ -201,8 +201,7 @@ class Spool:
         since = self._held.watermark if self._held else None
         with self._changed:
             number = next(iter(self._sizes), self._next)
-        self._set(self._incarnation.renewed(number, self._piece, since))
-        self._piece = 0
+        self._set(self._incarnation.renewed(number, self._piece, since), 0)
 
     def wait(self, seconds: float) -> None:
         """Wait until there is a batch."""
@@ -392,9 +391,14 @@ class Spool:
         write(path, (fresh.encoded(),))
         return fresh
 
-    def _set(self, fresh: incarnation.Incarnation) -> None:
-        write(self.directory / "incarnation", (fresh.encoded(),))
-        self._incarnation = fresh
+    def _set(self, fresh: incarnation.Incarnation, piece: int) -> None:
+        path = self.directory / "incarnation"
+        try:
+            write(path, (fresh.encoded(),))
+        except OSError:
+            if path.read_bytes() != fresh.encoded():  # or the next process would go by another one than this
+                raise
+        self._incarnation, self._piece = fresh, piece
 
 
 def _blocks(size: int) -> int:

@@ -188,6 +188,8 @@ class Committer:
                 batch.rate,
                 batch.drops,
                 batch.rows.num_rows if id(batch) in taken else 0,
+                batch.sequence,
+                batch.counters,
             )
         if sensors:
             self.ledger.put_sensors(sensors.values())

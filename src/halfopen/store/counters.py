@@ -13,16 +13,13 @@ COUNTERS: Final = {
     "post_psh": "connections cut after the first data",
     "later_in_flow": "connections cut later",
     "left_out": "connections without a stage",
-    "evicted": "of those, the ones for which the table of connections had no room",
+    "evicted": "connections left out because the table of them had no room",
     "unsampled": "connections that left the sample when it was made smaller",
     "spooled": "connections put into the spool",
     "delivered": "connections taken out of the spool again, because they were held",
     "lost": "connections for which the spool had no room",
 }
-"""Each counter and what it counts."""
-
-MOST: Final = 2**53
-"""What a counter is below: numbers that any JSON can hold."""
+"""Each counter and what it counts, packets or connections."""
 
 DECIDED: Final = ("no_match", "post_syn", "post_ack", "post_psh", "later_in_flow")
 """The counters that together are all connections with a stage."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from ipaddress import ip_network
 from typing import Final, cast
 
-from halfopen.model import Stage
+from halfopen.model import STAGES
 from halfopen.testing.middlebox import FATES, Fate, Middlebox, address_of
 from halfopen.testing.namespaces import Namespace
 from halfopen.testing.payloads import client_hello
@@ -45,10 +45,10 @@ class Mix:
     @property
     def stages(self) -> dict[str, int]:
         """Connections by stage."""
-        found = Counter[Stage]()
+        found = dict.fromkeys((stage.name for stage in STAGES), 0)
         for fate, count in self.truth.items():
-            found[fate.stage] += count
-        return {stage.name: found[stage] for stage in sorted(found)}
+            found[fate.stage.name] += count
+        return found
 
     def play(self, count: int, fates: Sequence[Fate] = FATES, *, sizes: Iterable[int] | None = None) -> None:
         """So many connections more, their fates by chance, each as likely as its size says (default: all equally)."""
@@ -56,12 +56,20 @@ class Mix:
         asyncio.run(self._play(chosen))
 
     async def _play(self, chosen: list[Fate]) -> None:
-        server = await asyncio.get_running_loop().create_server(
-            _Server, sock=self._listener.dup(), backlog=1024
-        )
+        taken: list[_Server] = []
+
+        def made() -> _Server:
+            taken.append(_Server())
+            return taken[-1]
+
+        listener = self._listener.dup()
+        server = await asyncio.get_running_loop().create_server(made, sock=listener, backlog=1024)
         waiting = iter(chosen)
         async with server:
             await asyncio.gather(*(self._clients(waiting) for _ in range(TOGETHER)))
+        for each in taken:
+            each.leave()
+        await asyncio.sleep(0)  # closed is what was closed a turn of the loop before
 
     async def _clients(self, waiting: Iterator[Fate]) -> None:
         for fate in waiting:
@@ -106,6 +114,10 @@ class _Server(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(_ANSWER)
+
+    def leave(self) -> None:
+        """Close what the client has left open."""
+        self._transport.abort()
 
 
 def _socket(namespace: Namespace, host: str, port: int = 0) -> socket.socket:

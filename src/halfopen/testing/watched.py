@@ -28,6 +28,9 @@ AHEAD: Final = 3600
 URL: Final = "http://127.0.0.1:8787"
 NAME: Final = "watched"
 
+_WATCHES: Final = "sample: "
+"""What a sensor says once it watches."""
+
 _QUARTER: Final = 900
 _PATIENCE: Final = 60.0
 _COMMAND: Final = (sys.executable, "-m", "halfopen")
@@ -44,6 +47,7 @@ class Watched:
     def __init__(self, bed: TestBed, data: Path) -> None:
         self._bed, self._data = bed, data
         self._stack = ExitStack()
+        self._own = data.with_name(f"{data.name}-sensor")  # the sensor's data directory
         self._begun = int(time.time())
         self.server: subprocess.Popen[bytes] | None = None
         self.sensor: subprocess.Popen[bytes] | None = None
@@ -74,16 +78,17 @@ class Watched:
         self.server = self.start("server.log", *_AHEAD, "serve", "--data", str(self._data))
         self._until(self.server, "server.log", self._answers)
 
-    def sense(self, *options: str, remote: bool = True) -> None:
+    def sense(self, *options: str, source: tuple[str, str] = ("-i", "up0"), remote: bool = True) -> None:
         """Start a sensor on the server's interface, and wait until it watches.
 
-        It delivers to the API, or else into the dataset of a directory of its own.
+        It delivers to the API, or else into the dataset that the API answers from.
         """
-        to = ("--to", URL, "--token-file", str(self.token_file)) if remote else ()
+        to = ("--to", URL, "--token-file", str(self.token_file)) if remote else ("--store", str(self.store))
+        before = self.log("sensor.log").count(_WATCHES)
         self.sensor = self.start(
-            "sensor.log", *_COMMAND, "sense", "-i", "up0", "--name", NAME, "--data", str(self.own), *to, *options
+            "sensor.log", *_COMMAND, "sense", *source, "--name", NAME, "--data", str(self._own), *to, *options
         )  # fmt: skip
-        self._until(self.sensor, "sensor.log", lambda: "sample:" in self.log("sensor.log"))
+        self._until(self.sensor, "sensor.log", lambda: self.log("sensor.log").count(_WATCHES) > before)
 
     def stop_sensing(self) -> None:
         """End the sensor as the system does, and wait until it has delivered."""
@@ -92,10 +97,32 @@ class Watched:
         if self.sensor.wait(_PATIENCE):
             raise MissingError(f"the sensor failed: {self.log('sensor.log')}")
 
+    def kill_sensor(self) -> None:
+        """End the sensor at once."""
+        assert self.sensor is not None
+        self.sensor.kill()
+        self.sensor.wait()
+
+    def kill_server(self) -> None:
+        """End the API at once."""
+        assert self.server is not None
+        self.server.kill()
+        self.server.wait()
+
     @property
-    def own(self) -> Path:
-        """The data directory of the sensor."""
-        return self._data.with_name(f"{self._data.name}-sensor")
+    def store(self) -> Path:
+        """Where the dataset lies."""
+        return self._data / "store"
+
+    def output(self, *arguments: str) -> str:
+        """What a command of Halfopen prints, beside the server."""
+        with self._bed.server.entered():
+            done = subprocess.run([*_COMMAND, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def begin(self, log: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command of Halfopen beside the server; what it says goes to a log."""
+        return self.start(log, *_COMMAND, *arguments)
 
     def start(self, log: str, *command: str) -> subprocess.Popen[bytes]:
         """Start a command beside the server; what it says goes to a log."""
@@ -105,7 +132,13 @@ class Watched:
 
     def log(self, name: str) -> str:
         """What was said so far."""
-        return self._data.with_name(name).read_text()
+        path = self._data.with_name(name)
+        return path.read_text() if path.exists() else ""
+
+    def page(self, url: str) -> str:
+        """What is to be read there, beside the server."""
+        with self._bed.server.entered(), urllib.request.urlopen(url, timeout=_PATIENCE) as answer:
+            return str(answer.read().decode())
 
     def window(self) -> dict[str, str]:
         """The quarters of an hour since this began, as a question says it."""

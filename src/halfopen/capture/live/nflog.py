@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.capture.bytes import file16, file32, u32
-from halfopen.capture.frames import parse
-from halfopen.capture.links import RAW
+from halfopen.capture.frames import parse_packet
 from halfopen.capture.live.wire import Losses
 from halfopen.capture.records import keep
-from halfopen.jit import I64, kernel
+from halfopen.jit import kernel
 from halfopen.model import PACKET, SECOND, Batch, Bytes, Counter, Rows, empty_rows, new_counters
 from halfopen.sampling import Sampling
 
@@ -158,7 +157,7 @@ def walk(
                 attribute += (size + 3) & ~3
             sequence[SEEN] += 1
             counters[_PACKETS] += 1
-            outcome = parse(data, begin, stop, max(stop, begin + _LONGEST), I64(RAW), False, rows, n)
+            outcome = parse_packet(data, begin, stop, max(stop, begin + _LONGEST), rows, n)
             n = keep(outcome, ts, rows, n, counters)
         at += (length + 3) & ~3
     return n

@@ -17,8 +17,8 @@ from halfopen.model import PACKETS_KEPT
 
 TABLE: Final = "halfopen_sense"
 
-MOST: Final = 1 << 32
-"""A sample cannot be smaller than one connection in so many."""
+MOST: Final = (1 << 32) - 1
+"""For the firewall a sample cannot be smaller than one connection in so many."""
 
 _TEXT: Final = """\
 # What `halfopen sense --nflog {group}{sample}` sees, for nftables.
@@ -72,8 +72,8 @@ def rules(
     """
     if not ports:
         raise UsageError("--server-port", "none", "ports; no program listens to any here")
-    if not 1 <= many <= MOST - 1:
-        raise UsageError("--sample", many, f"1 to {MOST - 1:,} where the firewall samples")
+    if not 1 <= many <= MOST:
+        raise UsageError("--sample", many, f"1 to {MOST:,} where the firewall samples")
     own = {
         "ip": [str(net) for net in collapse_addresses(net for net in nets if isinstance(net, IPv4Network))],
         "ip6": [str(net) for net in collapse_addresses(net for net in nets if isinstance(net, IPv6Network))],

@@ -61,8 +61,8 @@ class Ring:
     def __init__(self, socket: PacketSocket, devices: Devices, name: str) -> None:
         self.name = name
         self.waiting = ""
-        self.loopback = False
-        """Whether it is the host's own interface that is watched."""
+        self.loopback = name == ANY
+        """Whether the host's own interface is watched, too."""
         self.counters = new_counters()
         self._socket = socket
         self._devices = devices

@@ -80,6 +80,9 @@ class Out:
     def counts(self) -> dict[str, int]:
         return {"kept": len(self.rows)}
 
+    status = "on its way"
+    behind = False
+
 
 class Scene:
     """A sensor, its system and its wire."""
@@ -227,6 +230,7 @@ def test_what_was_counted_is_told_when_asked(scene: Scene) -> None:
     scene.sensor.tell()
     scene.pass_(1)
     assert any("post_syn 1" in words and "packets 2" in words and "kept 1" in words for words in scene.said)
+    assert "on its way" in scene.said
 
 
 def test_it_stops_with_all_that_can_be_told(scene: Scene) -> None:
@@ -297,3 +301,14 @@ class Timed(Out):
     def take(self, judged: Judged) -> None:
         for row in judged.rows:
             self.seen[int(row["client_port"])] = Stage(row["stage"]), time.monotonic()
+
+
+def test_while_much_waits_it_is_handed_on_less_often(scene: Scene) -> None:
+    scene.put(SYN, RST)
+    scene.out.behind = True
+    scene.pass_(13)
+    assert scene.out.rows
+    handed = len(scene.out.handed)
+    scene.put(P(0, "S", client=(0, 0xFFFF_C000_0207, 5)), P(0, "R", 1, client=(0, 0xFFFF_C000_0207, 5)))
+    scene.pass_(13)
+    assert len(scene.out.handed) <= handed + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +12,21 @@ from halfopen.ingest import incoming
 from halfopen.model import Counter
 from halfopen.pipeline import Judged
 from halfopen.privacy import Privacy
+from halfopen.sensor.delivery import Delivery
 from halfopen.sensor.sensor import Gap, Report
 from halfopen.sensor.spool import Spool
 from halfopen.store.schema import INCOMING
+
+MANY: Final = 100
+"""Batches that may wait before fewer and larger ones are made: each takes a third of a second when they can be delivered."""
 
 
 class Outgoing:
     """The outlet (`sensor.Outlet`) into a spool. What is not to be kept of clients never touches the disk."""
 
-    def __init__(self, spool: Spool, privacy: Privacy, rate: float) -> None:
+    def __init__(self, spool: Spool, delivery: Delivery, privacy: Privacy, rate: float) -> None:
         """`rate` is the sampling rate that the sensor begins with."""
-        self._spool, self._privacy, self._rate = spool, privacy, rate
+        self._spool, self._delivery, self._privacy, self._rate = spool, delivery, privacy, rate
         self._waiting: list[Judged] = []
         self._reached: int | None = None
 
@@ -49,6 +53,16 @@ class Outgoing:
     def counts(self) -> dict[str, int]:
         """What became of the connections so far."""
         return {name: getattr(self._spool, name) for name in ("spooled", "delivered", "lost", "damaged")}
+
+    @property
+    def status(self) -> str:
+        """How spool and delivery fare."""
+        return "; ".join(filter(None, (self._delivery.status, self._spool.trouble)))
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits that its number alone would take long."""
+        return self._spool.waits > MANY
 
     def _counters(self, report: Report) -> dict[str, int]:
         counted = report.counters

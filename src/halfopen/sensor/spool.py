@@ -360,36 +360,33 @@ class Spool:
             pass
         except Damaged as error:
             _log.error("spool %s: the file held is damaged: %s", self.directory, error)
-        before = self._held.number if self._held else 0
+        known = self._read_incarnation()
+        before = max(self._held.number if self._held else 0, known.begin - 1 if known else 0)
         for number in [each for each in found if each <= before]:  # delivered, when it could not be removed
             self._path(number).unlink()
             del found[number]
         self._next = max(found, default=before) + 1
         lowest = min(found, default=self._next)
         self._reached = self._held.watermark if self._held else None
-        self._incarnation = self._read_incarnation(lowest)
+        if known and (found or self._held):
+            self._incarnation = known
+        else:  # or nobody knows which numbers were used
+            self._set(incarnation.new(lowest, self._reached), 0)
         for number in range(lowest, self._next):
             self._sizes[number] = found.get(number, _BLOCK)
         self._used = sum(self._sizes.values())
         for number in self._sizes.keys() - found:
             self._mend(number, "it is gone")
 
-    def _read_incarnation(self, lowest: int) -> incarnation.Incarnation:
-        path = self.directory / "incarnation"
+    def _read_incarnation(self) -> incarnation.Incarnation | None:
         try:
-            found = incarnation.decoded(path.read_bytes())
-            if self._next > 1 and found.sequence(lowest) >= 1:
-                return found
-            words = "its numbers are gone"
+            return incarnation.decoded((self.directory / "incarnation").read_bytes())
         except FileNotFoundError:
-            words = ""
+            return None
         except ValueError as error:
-            words = f"the file incarnation is damaged ({error})"
-        if words and self._next > 1:
-            _log.error("spool %s: %s: a new incarnation begins", self.directory, words)
-        fresh = incarnation.new(lowest, self._reached)
-        write(path, (fresh.encoded(),))
-        return fresh
+            words = "spool %s: the file incarnation is damaged (%s): a new one begins"
+            _log.error(words, self.directory, error)
+            return None
 
     def _set(self, fresh: incarnation.Incarnation, piece: int) -> None:
         path = self.directory / "incarnation"

@@ -37,16 +37,16 @@ class Outgoing:
     def hand_on(self, watermark: int, gap: Gap | None, report: Report) -> None:
         """Put all of them into the spool, or word that there are none."""
         halvings = sorted({int(each) for one in self._waiting for each in np.unique(one.rows["halvings"])})
-        since = None if gap is None else gap.end
+        since, until = (None, None) if gap is None else (gap.end, gap.begin)
         before = watermark if self._reached is None else self._reached
         for each in halvings or [0]:
             rate = self._rate / 2**each
             reached = watermark if each == max(halvings, default=0) else before
             self._spool.put(
-                outgoing(_of(self._waiting, each), self._privacy, rate), reached, since=since, rate=rate,
+                outgoing(_of(self._waiting, each), self._privacy, rate), reached, since=since, until=until, rate=rate,
                 drops=report.losses.dropped, counters=self._counters(report),
             )  # fmt: skip
-            since = None
+            since = until = None
         self._waiting.clear()
         self._reached = watermark
 

@@ -272,7 +272,7 @@ class Sensor:
         watermark = reached if oldest is None else max(min(oldest, reached), reached - STRAGGLING)
         self._watermark = watermark
         seconds = self._seconds(watermark)
-        if self._gap is not None:  # before its end there is nothing more to come
+        if self._gap is not None and self._gap.begin is None:  # before its end there is nothing more to come
             seconds = max(seconds, self._gap.end)
         self._outlet.hand_on(seconds, self._gap, self.report())
         self._gap, self._taken, self._handed_on = None, False, now

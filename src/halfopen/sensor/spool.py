@@ -57,6 +57,7 @@ class Spooled:
     sequence: int
     watermark: int
     since: int | None
+    until: int | None
     rate: float
     drops: int
     counters: Mapping[str, int]
@@ -121,6 +122,7 @@ class Spool:
         watermark: int,
         *,
         since: int | None = None,
+        until: int | None = None,
         rate: float = 1.0,
         drops: int = 0,
         counters: Mapping[str, int] | None = None,
@@ -136,10 +138,19 @@ class Spool:
         for part, reached in self._parts(rows, watermark, since):
             stream = stream_of(part)
             head = Head(
-                0, reached, since, rate, drops, counters or {}, part.num_rows, stream.size, crc32(stream)
+                0,
+                reached,
+                since,
+                until,
+                rate,
+                drops,
+                counters or {},
+                part.num_rows,
+                stream.size,
+                crc32(stream),
             )
             kept = self._keep(head, stream) and kept
-            since = None
+            since = until = None
         return kept
 
     def first(self) -> Spooled | None:
@@ -154,6 +165,7 @@ class Spool:
             head, stream = self._read(number)
         now, piece = self._incarnation, self._piece
         sequence, since, watermark, rows = now.sequence(number, piece), head.since, head.watermark, head.rows
+        until = head.until
         if since is None and sequence == 1:
             since = now.since
         if number in now.cuts:
@@ -162,10 +174,12 @@ class Spool:
             part = whole.slice(begin, max(0, end - begin))
             rows, stream = part.num_rows, stream_of(part).to_pybytes()
             if piece:
-                since = None
+                since = until = None
             if piece + 1 < now.pieces(number):
-                watermark = max(self._floor(head, whole), since or 0)
-        return Spooled(now.id, sequence, watermark, since, head.rate, head.drops, head.counters, rows, stream)
+                watermark = max(self._floor(head, whole), 0 if until is not None else since or 0)
+        return Spooled(
+            now.id, sequence, watermark, since, until, head.rate, head.drops, head.counters, rows, stream
+        )
 
     def forget(self, batch: Spooled) -> None:
         """Let go of what is next: it is held elsewhere."""
@@ -236,7 +250,8 @@ class Spool:
             self._lose(head)
             return False
         if self._since is not None:
-            head = replace(head, since=min(head.watermark, max(self._since, head.since or 0)))
+            since = min(head.watermark, max(self._since, head.since or 0))
+            head = replace(head, since=since, until=None)
             self._since = None
         self._waiting.append(_Waiting(head, stream))
         if not self._write_waiting():
@@ -330,7 +345,14 @@ class Spool:
         told = behind or self._held or Head(0, 0)
         stream = stream_of(INCOMING.empty_table())
         empty = replace(
-            told, number=number, watermark=end, since=end, rows=0, size=stream.size, crc=crc32(stream)
+            told,
+            number=number,
+            watermark=end,
+            since=end,
+            until=None,
+            rows=0,
+            size=stream.size,
+            crc=crc32(stream),
         )
         self._write(empty, stream)
 

@@ -32,7 +32,7 @@ from halfopen.testing.middlebox import FATES, address_of
 from halfopen.testing.mix import Mix, mix
 from halfopen.testing.namespaces import MissingError
 from halfopen.testing.testbed import TestBed
-from halfopen.testing.watched import NAME, Watched
+from halfopen.testing.watched import NAME, URL, Watched
 from tests.conftest import _check as require
 
 IDLE = 3
@@ -183,8 +183,7 @@ def test_it_says_what_it_counted(watched: Watched, traffic: Mix) -> None:
     assert 'halfopen_sensor_counted_total{what="connections"} 30.0' in metrics
     assert "halfopen_sensor_dropped_total 0.0" in metrics
     watched.stop_sensing()
-    of_server = watched.page("http://127.0.0.1:8787/metrics")
-    assert NAME in of_server
+    assert "halfopen_sensor_delivered_connections_total" in watched.page(f"{URL}/metrics")
 
 
 def test_real_clients_with_tls(watched: Watched, traffic: Mix, bed: TestBed, tmp_path: Path) -> None:

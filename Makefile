@@ -20,11 +20,12 @@ endif
 SYNC := $(UV) sync --frozen --quiet --python $(PYTHON)
 PYTEST := $(BIN)/pytest -rs -n 2 --dist worksteal
 
-.PHONY: help demo demo-tunnel test lint bench docs captures recordings clients clean
+.PHONY: help demo demo-tunnel demo-live test lint bench docs captures recordings clients clean
 
 help:
 	@echo 'make demo      how the connections of the example capture died, and their dataset served'
 	@echo 'make demo-tunnel  a tunnel from its beginning to its end, on this machine'
+	@echo 'make demo-live  connections cut by a middlebox, a sensor that watches them, and the answer beside the truth (root on Linux)'
 	@echo 'make test      the whole test suite'
 	@echo 'make lint      format, lint, types, import layers'
 	@echo 'make bench     speed and memory, beside other tools where they are installed'
@@ -39,6 +40,9 @@ demo: .venv/.runtime
 
 demo-tunnel: .venv/.runtime
 	@$(BIN)/python scripts/demo_tunnel.py
+
+demo-live: .venv/.dev
+	@$(BIN)/python scripts/demo_live.py
 
 test: .venv/.dev
 	$(PYTEST) $(ARGS)

@@ -14,6 +14,7 @@ from halfopen.cli.text import STAGE_WORDS
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
 from halfopen.model import STAGES, Stage
 from halfopen.server import stream
+from halfopen.store.counters import COUNTERS
 from halfopen.store.schema import CONNECTIONS, FORMAT, INCOMING, KINDS, LESS, ROLLUPS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -117,8 +118,10 @@ def sensors() -> str:
     lines += [
         f"A batch has at most {stream.MOST_BYTES >> 20} MiB, {stream.MOST_ROWS:,} rows and {stream.MOST_PIECES:,} "
         "record batches.",
-        "", "## Columns", "",
+        "", "## Counters", "",
     ]  # fmt: skip
+    lines += table(("Counter", "Counts"), ((f"`{name}`", words) for name, words in COUNTERS.items()))
+    lines += ["## Columns", ""]
     rows = (
         (
             f"`{each.name}`",

@@ -10,7 +10,9 @@
     ├── StoreError      a store: where it lies and why it cannot be used so
     │   ├── LeaseError        the right to commit to it is somebody else's: whose
     │   └── OptionsError      a capture that is in it already, ingested with other options: which
+    ├── SpoolError      where a sensor's batches wait: why it cannot be used
     ├── WireError       what the other end of a tunnel sent: what of it is not the protocol
+    ├── PrivilegeError  a privilege of the operating system: which one is missing, or cannot be given up
     ├── DatabaseError   the database of users, tokens and tunnels: which one and what is wrong with it
     │   └── KeyFileError      the file with the key of tunnels' secrets: why it cannot be used with it
     └── RequestError    a request to the API: HTTP status, code and message of each fault
@@ -110,8 +112,21 @@ class OptionsError(StoreError):
         self.options = options
 
 
+class SpoolError(HalfopenError):
+    """A spool that cannot be made or read, or that another process uses."""
+
+    def __init__(self, directory: str, reason: str) -> None:
+        super().__init__(f"{directory}: {reason}")
+        self.directory = directory
+        self.reason = reason
+
+
 class WireError(HalfopenError):
     """What the other end of a tunnel sent and is not the protocol between connector and edge, in words."""
+
+
+class PrivilegeError(HalfopenError):
+    """A privilege of the operating system that is missing, or that cannot be given up, in words."""
 
 
 class DatabaseError(HalfopenError):

@@ -31,6 +31,9 @@ MAPPED_PREFIX: Final = 0xFFFF_0000_0000
 PACKETS_KEPT: Final = 10
 """Inbound packets kept per connection (D4)."""
 
+FIRST_BYTES: Final = 4096
+"""Only so many first bytes of a client (B) are looked at for a name."""
+
 CLOCK_STEP: Final = 10 * SECOND
 """A packet older than the capture's clock by more than this begins another capture (D1)."""
 

@@ -177,12 +177,44 @@ class Judge:
         for batch in final:
             rows = batch.rows if self.left_out else decided(batch.rows)
             if len(rows):
-                yield Judged(file, rows, batch.names, self._places(rows))
+                yield Judged(file, rows, batch.names, places_of(rows, self.places))
 
-    def _places(self, rows: Rows) -> Rows:
-        if self.places is None:
-            return np.zeros(len(rows), PLACE)
-        return self.places.lookup(rows["client_hi"], rows["client_lo"])
+
+@dataclass(frozen=True, slots=True)
+class LiveJudge:
+    """Judges connections whose packets come as they are sent; only those with a stage are handed on.
+
+    What is handed on is valid until the next is asked for, and may be changed.
+    """
+
+    name: str
+    tracker: Tracker
+    places: Places | None = None
+
+    def feed(self, batch: Batch) -> Iterator[Judged]:
+        """Packets have come."""
+        return self._judged(self.tracker.feed(batch))
+
+    def turn(self, now: int) -> Iterator[Judged]:
+        """All packets until `now` (ns) have been fed: whose silence is over?"""
+        return self._judged(self.tracker.turn(now))
+
+    def finish(self, now: int) -> Iterator[Judged]:
+        """Nothing more will be fed; what cannot be told yet stays untold."""
+        return self._judged(self.tracker.finish(now))
+
+    def _judged(self, final: Iterator[ConnectionBatch]) -> Iterator[Judged]:
+        for batch in final:
+            rows = decided(batch.rows)
+            if len(rows):
+                yield Judged(self.name, rows, batch.names, places_of(rows, self.places))
+
+
+def places_of(rows: Rows, places: Places | None) -> Rows:
+    """Where the clients of connections are (`model.PLACE`), nowhere without `places`."""
+    if places is None:
+        return np.zeros(len(rows), PLACE)
+    return places.lookup(rows["client_hi"], rows["client_lo"])
 
 
 def decided(rows: Rows) -> Rows:

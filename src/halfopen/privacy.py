@@ -7,6 +7,7 @@ is 32 random bytes beside the data.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -95,6 +96,18 @@ class Privacy:
 
     def _hash(self, what: bytes) -> str:
         return blake2b(what, key=self.key, digest_size=HASH_BYTES).hexdigest()
+
+
+def made_key(path: Path) -> bytes:
+    """The key of hashes; made at its first use, readable by this user alone."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        key = os.urandom(KEY_BYTES)
+        file.write(key)
+    return key
 
 
 def kept_as(client: IPv4Address | IPv6Address, key: Path) -> list[str]:

@@ -152,6 +152,7 @@ def both(batches: list[Batch], limits: Limits, clock: int) -> tuple[Outcome, Out
     limit=st.sampled_from([1, 2, 1000, 1000]),
     silence=st.sampled_from([0, 1, 10, 10.5, 95, 1000]),
     cut=st.integers(0, 24),
+    partial=st.booleans(),
 )
 @example(
     start=1,
@@ -159,11 +160,14 @@ def both(batches: list[Batch], limits: Limits, clock: int) -> tuple[Outcome, Out
     limit=9,
     silence=10,
     cut=0,
+    partial=False,
 )
-def test_kernel_equals_reference(start: int, script: list[P], limit: int, silence: float, cut: int) -> None:
+def test_kernel_equals_reference(
+    start: int, script: list[P], limit: int, silence: float, cut: int, partial: bool
+) -> None:
     """Rows, evidence, trigger names and counters are equal, however the packets are cut into batches."""
     whole = timed(GOOD_START[:start] + script)
-    limits = Limits(max_connections=limit)
+    limits = Limits(max_connections=limit, partial=partial)
     last = max((p.t for p in whole), default=0)
     parts = [batch(whole[:cut]), batch(whole[cut:])]
     plain, fast = both(parts, limits, ns(last + silence))

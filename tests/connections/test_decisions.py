@@ -94,3 +94,32 @@ def test_d18_what_a_snaplen_cut_gives_no_name_and_still_counts_as_data(kind: str
     assert row["stage"] == Stage.post_psh
     assert row["name"] == ""
     assert outcome.counters[Counter.trigger_dropped] == 0
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_what_a_server_sent_unseen_leaves_nothing_outstanding(kind: str, partial: bool) -> None:
+    """A request whose acknowledgement was not looked at is no capture that broke off (D17 is for files)."""
+    script = [P(0, "S"), P(0, "SA", 0, 1, server=True), P(0, "A", 1, 1), P(0, "PA", 1, 1, b"hello")]
+    row, _ = judged(kind, script, 20, Limits(partial=partial))
+    assert row["stage"] == (Stage.post_psh if partial else Stage.undecided)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_an_idle_connection_is_undecided_at_the_end_whatever_was_seen_of_the_answer(
+    kind: str, partial: bool
+) -> None:
+    script = [P(0, "S"), P(0, "SA", 0, 1, server=True), P(0, "A", 1, 1), P(0, "PA", 1, 1, b"hello")]
+    if not partial:
+        script.append(P(0, "PA", 1, 6, b"answer", server=True))
+    script.append(P(0, "A", 6, 7))
+    row, _ = judged(kind, script, 20, Limits(partial=partial))
+    assert row["stage"] == Stage.undecided
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_resets_beyond_what_was_seen_of_the_server_may_be_its_own(kind: str, partial: bool) -> None:
+    """The server answered with 60 kB, closed, and reset what still came: two RSTs, apart and far ahead."""
+    script = [P(0, "S"), P(0, "SA", 0, 1, server=True), P(0, "A", 1, 1), P(0, "PA", 1, 1, b"hello")]
+    resets = [P(1, "R", 60_001, server=True), P(1, "R", 30_001, server=True)]
+    row, _ = judged(kind, [*script, *resets], 20, Limits(partial=partial))
+    assert row["stage"] == (Stage.no_match if partial else Stage.post_psh)

@@ -10,7 +10,7 @@ from halfopen.radar.annotations import Annotation
 from halfopen.radar.answers import Answer, Surroundings, answer
 from halfopen.radar.vocabulary import ENDPOINTS
 from halfopen.radar.windows import time_of
-from halfopen.store.query import Cell, Cells, Choice, Dimension, Filters, Gap, Overlap, State
+from halfopen.store.query import Cell, Cells, Choice, Dimension, Filters, Gap, Loss, Overlap, State
 
 
 def at(text: str) -> int:
@@ -71,6 +71,7 @@ class Memory:
     updated: int = at("2026-08-15T08:15:00Z")
     version: str = "1"
     twice: Sequence[Overlap] = ()
+    lossy: Sequence[Loss] = ()
     asked: list[Filters] = field(default_factory=list)
 
     def counts(
@@ -96,6 +97,9 @@ class Memory:
 
     def overlaps(self, start: int, end: int) -> Sequence[Overlap]:
         return [one for one in self.twice if one.start < end and one.end > start]
+
+    def losses(self, start: int, end: int) -> Sequence[Loss]:
+        return [one for one in self.lossy if one.start < end and one.end > start]
 
 
 def _bucket(time: int, step: int | None, start: int) -> int:

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halfopen.errors import InvalidError, UsageError
-from halfopen.radar.annotations import DATA_SOURCES, EVENT_TYPES, Annotation
+from halfopen.radar.annotations import DATA_SOURCES, EVENT_TYPES, Annotation, sensor_annotation
 from halfopen.radar.answers import cache_key
 from halfopen.radar.parameters import question_of
 from halfopen.radar.vocabulary import ENDPOINTS
-from halfopen.store.query import Gap
+from halfopen.store.query import Gap, Loss
 from tests.radar.memory import NOW, STAGES, Memory, Seen, around, ask, at, crowd
 
 WEEK = (at("2026-08-08T09:00:00Z"), at("2026-08-15T09:00:00Z"))
@@ -383,6 +383,21 @@ def test_gaps_of_sensors_annotate_themselves_and_lower_the_level() -> None:
     ]
     other = result("summary", ("sensor", "-edge-1"), of=dataset)["meta"]["confidenceInfo"]
     assert other == {"annotations": [], "level": 5}
+
+
+def test_losses_of_sensors_do_too() -> None:
+    loss = Loss("edge-1", WEEK[0], WEEK[0] + 7200, 20_000, 501, 1000, 0)
+    info = result("summary", of=Memory(crowd(30_000, *WEEK), lossy=[loss]))["meta"]["confidenceInfo"]
+    assert info["level"] == 3
+    (told,) = info["annotations"]
+    assert told["description"] == "Sensor edge-1 lost 501 of 20,000 packets (2.5%)."
+    assert (told["startDate"], told["endDate"], told["eventType"]) == (
+        "2026-08-08T09:00:00Z", "2026-08-08T11:00:00Z", "PIPELINE",
+    )  # fmt: skip
+    other = result("summary", ("sensor", "-edge-1"), of=Memory(crowd(30_000, *WEEK), lossy=[loss]))
+    assert other["meta"]["confidenceInfo"] == {"annotations": [], "level": 5}
+    uncounted = sensor_annotation(Loss("edge-1", 0, 900, 0, 12, 10, 1)).description
+    assert uncounted == "Sensor edge-1 lost 12 packets and 1 of 10 connections (10.0%)."
 
 
 def test_the_level_is_that_of_the_weakest_series() -> None:

@@ -54,7 +54,12 @@ def parse(data: Bytes, at: int, end: int, wire: int, link: int, big: bool, rows:
     Captured bytes end before `end`, the frame on the wire ended at `wire` (>= `end`). The row
     is made if the outcome is `TCP` or `QUOTED`, and else only scribbled on; `ts` is the caller's.
     """
-    at = network_layer(data, at, end, wire, link, big)
+    return parse_packet(data, network_layer(data, at, end, wire, link, big), end, wire, rows, n)
+
+
+@inlined
+def parse_packet(data: Bytes, at: int, end: int, wire: int, rows: Rows, n: int) -> int:
+    """`parse` for who knows where the IP header is; a negative `at` is why there is none (`network_layer`)."""
     if at < 0:
         return -at
     protocol, at, wire = _internet(data, at, end, wire, rows, n)

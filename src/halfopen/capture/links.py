@@ -50,17 +50,17 @@ def network_layer(data: Bytes, at: int, end: int, wire: int, link: int, big: boo
     if link == ETHERNET:
         if end - at < 14:
             return lacking(at + 14, wire)
-        return _beneath_tags(data, u16(data, at + 12), at + 14, end, wire)
+        return beneath_tags(data, u16(data, at + 12), at + 14, end, wire)
     if link in (RAW, RAW_BSD, RAW_OPENBSD, IPV4, IPV6):
         return at
     if link == SLL:
         if end - at < 16:
             return lacking(at + 16, wire)
-        return _beneath_tags(data, u16(data, at + 14), at + 16, end, wire)
+        return beneath_tags(data, u16(data, at + 14), at + 16, end, wire)
     if link == SLL2:
         if end - at < 20:
             return lacking(at + 20, wire)
-        return _beneath_tags(data, u16(data, at), at + 20, end, wire)
+        return beneath_tags(data, u16(data, at), at + 20, end, wire)
     if link in (NULL, LOOP):
         return _loopback(data, at, end, wire)
     if link == NFLOG:
@@ -69,8 +69,8 @@ def network_layer(data: Bytes, at: int, end: int, wire: int, link: int, big: boo
 
 
 @inlined
-def _beneath_tags(data: Bytes, protocol: int, at: int, end: int, wire: int) -> int:
-    """Past VLAN tags, an MPLS stack or a PPPoE session; `protocol` is the EtherType before `at`."""
+def beneath_tags(data: Bytes, protocol: int, at: int, end: int, wire: int) -> int:
+    """Past VLAN tags, an MPLS stack or a PPPoE session; `protocol` is the EtherType before `at`. As `network_layer`."""
     while protocol != _ETHER_IPV4 and protocol != _ETHER_IPV6:
         if protocol == 0x8100 or protocol == 0x88A8 or protocol == 0x9100:
             if end - at < 4:

@@ -1,4 +1,4 @@
-"""What the two container formats share: a packet is counted, timed and parsed."""
+"""What the container formats and the live sources share: a packet is counted, timed and parsed."""
 
 from __future__ import annotations
 
@@ -62,14 +62,16 @@ def take(
     elif ts > clock[CLOCK]:
         clock[CLOCK] = ts
     outcome = parse(data, at, end, wire, link, big, rows, n)
-    if outcome == TCP:
-        rows[n]["ts"] = ts
-        n += 1
-    elif outcome == QUOTED:
-        rows[n]["ts"] = ts
-        n += 1
-        outcome = _TUNNELLED
-    elif outcome == _UNKNOWN_LINK:
+    if outcome == _UNKNOWN_LINK:
         links[min(link, LINKS - 1)] += 1
-    counters[outcome] += 1
+    return keep(outcome, ts, rows, n, counters)
+
+
+@inlined
+def keep(outcome: int, ts: int, rows: Rows, n: int, counters: NDArray[np.int64]) -> int:
+    """Count a frame by the outcome of `parse`, time row `n` if it was made; returns how many rows there are now."""
+    if outcome in (TCP, QUOTED):
+        rows[n]["ts"] = ts
+        n += 1
+    counters[_TUNNELLED if outcome == QUOTED else outcome] += 1
     return n

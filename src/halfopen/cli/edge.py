@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -18,7 +17,6 @@ from halfopen.errors import UsageError
 
 if TYPE_CHECKING:
     from halfopen.accounts import TokenRecord
-    from halfopen.edge.metrics import EdgeMetrics
     from halfopen.edge.running import Places
     from halfopen.edge.visitors.certificates import Certificates
     from halfopen.tunnels.installation import Installation
@@ -53,10 +51,7 @@ def add(verbs: Any) -> None:
         "--trusted-proxy", metavar="CIDR,...", action="extend", type=options.networks("--trusted-proxy"), default=[],
         help="networks of reverse proxies in front, whose X-Forwarded-For and -Proto go on; may be repeated (default: nobody's do)",
     )  # fmt: skip
-    edge.add_argument(
-        "--metrics", metavar="HOST:PORT", type=_place("--metrics", 9100),
-        help="where Prometheus finds /metrics, without a token (default: nowhere)",
-    )  # fmt: skip
+    options.add_metrics(edge, 9100)
     edge.set_defaults(run=_run)
     deeds = edge.add_subparsers(metavar="DEED")
     authority = deeds.add_parser(
@@ -104,15 +99,15 @@ def add_listeners(verb: ArgumentParser, connectors: str, when: str = "") -> None
     What is not given is None: `listeners` and `colo` know what it is then.
     """
     verb.add_argument(
-        connectors, metavar="HOST:PORT", type=_place(connectors, CONNECTORS[1]), dest="connectors",
+        connectors, metavar="HOST:PORT", type=options.place(connectors, CONNECTORS[1]), dest="connectors",
         help=f"{when}where connectors connect, by QUIC and by HTTP/2 over TLS (default: 127.0.0.1:7844)",
     )  # fmt: skip
     verb.add_argument(
-        "--visitors", metavar="HOST:PORT", type=_place("--visitors", VISITORS[1]),
+        "--visitors", metavar="HOST:PORT", type=options.place("--visitors", VISITORS[1]),
         help=f"{when}where visitors come in, by HTTP (default: 127.0.0.1:8080)",
     )  # fmt: skip
     verb.add_argument(
-        "--visitors-tls", metavar="HOST:PORT", type=_place("--visitors-tls", 8443),
+        "--visitors-tls", metavar="HOST:PORT", type=options.place("--visitors-tls", 8443),
         help=f"{when}where visitors come in by HTTPS, too, with the certificates of --certificates (default: nowhere)",
     )  # fmt: skip
     verb.add_argument(
@@ -150,18 +145,6 @@ def listeners(args: Namespace) -> tuple[Places, Certificates | None]:
         args.connectors or CONNECTORS, args.visitors or VISITORS, args.visitors_tls, args.trusted_proxy
     )
     return places, certificates
-
-
-def _place(option: str, usual: int) -> Callable[[str], tuple[str, int]]:
-    """Where to listen: an address or name, and a port, such as the usual one."""
-
-    def read(text: str) -> tuple[str, int]:
-        host, _, port = text.rpartition(":")
-        if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
-            raise UsageError(option, text, f"HOST:PORT such as 127.0.0.1:{usual} or [::1]:{usual}")
-        return host.strip("[]"), int(port)
-
-    return read
 
 
 def _colo(text: str) -> str:
@@ -232,7 +215,7 @@ def _run(args: Namespace) -> int:
             runner.run(run(registry, trust, places, certificates, metrics, partial(tell, data / FOLDER)))
 
     if args.metrics is not None:
-        _tell_metrics(metrics, *args.metrics)
+        options.expose(metrics.registry, *args.metrics)
     if args.registry:
         be(FarRegistry(args.registry, colo(args), _key(os.environ.get(KEY, ""), args.registry)))
     else:
@@ -248,18 +231,6 @@ def _key(text: str, server: str) -> str:
     if not (text.isascii() and text.isprintable() and " " not in text):
         raise UsageError(KEY, "a text with other characters than a key has", accepted)
     return text
-
-
-def _tell_metrics(metrics: EdgeMetrics, host: str, port: int) -> None:
-    from halfopen.edge.door import spoken
-    from halfopen.edge.metrics import serve
-
-    try:
-        serve(metrics, host, port)
-    except OSError as error:
-        raise UsageError(
-            "--metrics", spoken((host, port)), f"where one can listen ({error.strerror or error})"
-        ) from None
 
 
 def tell(folder: Path, places: Places) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import time
@@ -70,14 +69,7 @@ def add(verbs: Any) -> None:
         "--shift-end", choices=("now",), metavar="now",
         help="move each capture so that its last packet lies in the last hour that is over; an annotation tells readers",
     )  # fmt: skip
-    verb.add_argument(
-        "--keep-clients", choices=("full", "truncated", "hash", "none"), default="truncated",
-        help="what is kept of clients' addresses: all, the /24 or /48 (default), a keyed hash, or nothing",
-    )  # fmt: skip
-    verb.add_argument(
-        "--keep-names", choices=("full", "domain", "hash", "none"), default="domain",
-        help="what is kept of the names asked for: all, the registrable domain (default), a keyed hash, or nothing",
-    )  # fmt: skip
+    options.add_privacy(verb)
     options.add_limits(verb)
     options.add_places(verb, "places in the data directory, if there is such a directory")
     verb.set_defaults(run=run)
@@ -100,7 +92,7 @@ def run(args: Namespace) -> int:
         )
     data = data_directory(args.data)
     places = Places.open(options.places(args, data))
-    privacy = _privacy(args, data)
+    privacy = options.privacy(args, data)
     made_with = _options(args, places)
     captures = open_captures(args.files, joined=args.joined)
     judge = Judge(options.limits(args), places, cores())
@@ -282,24 +274,3 @@ def _otherwise(before: str, now: str) -> str:
     there, asked = json.loads(before), json.loads(now)
     other = ", ".join(_SPELLED[name] for name in asked if asked[name] != there.get(name))
     return f"in the dataset already, with other options ({other}); with --replace it takes the place of that"
-
-
-def _privacy(args: Namespace, data: Path) -> Privacy:
-    from halfopen.privacy import KEY_FILE, Address, Name, Privacy
-
-    key = _key(data / KEY_FILE) if "hash" in (args.keep_clients, args.keep_names) else b""
-    return Privacy(Address(args.keep_clients), Name(args.keep_names), key)
-
-
-def _key(path: Path) -> bytes:
-    """The key of hashes; made at its first use, readable by this user alone."""
-    from halfopen.privacy import KEY_BYTES
-
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        key = os.urandom(KEY_BYTES)
-        file.write(key)
-    return key

@@ -14,7 +14,10 @@ from halfopen.errors import UsageError
 from halfopen.model import SECOND
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from halfopen.connections.limits import Limits
+    from halfopen.privacy import Privacy
 
 _MINUTES: Final = {"s": 1, "m": 60, "h": 3600}
 _DAYS: Final = {"h": 3600, "d": 86_400, "w": 604_800}
@@ -121,6 +124,33 @@ def networks(name: str) -> Callable[[str], tuple[IPv4Network | IPv6Network, ...]
     return read
 
 
+def place(option: str, usual: int) -> Callable[[str], tuple[str, int]]:
+    """Where to listen: an address or name, and a port, such as the usual one."""
+
+    def read(text: str) -> tuple[str, int]:
+        host, _, port = text.rpartition(":")
+        if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+            raise UsageError(option, text, f"HOST:PORT such as 127.0.0.1:{usual} or [::1]:{usual}")
+        return host.strip("[]"), int(port)
+
+    return read
+
+
+def prefixes(name: str) -> Callable[[str], tuple[int, int]]:
+    """Lengths in bits of an IPv4 and an IPv6 prefix, separated by a comma."""
+
+    def read(text: str) -> tuple[int, int]:
+        parts = text.split(",")
+        if len(parts) == 2 and all(part.isascii() and part.isdigit() and len(part) <= 3 for part in parts):
+            v4, v6 = map(int, parts)
+            if v4 <= 32 and v6 <= 128:
+                return v4, v6
+        accepted = "lengths in bits of an IPv4 and an IPv6 prefix such as 24,48, up to 32,128"
+        raise UsageError(name, text, accepted)
+
+    return read
+
+
 def add_limits(verb: ArgumentParser) -> None:
     """Add what a verdict depends on beside the packets."""
     verb.add_argument(
@@ -147,6 +177,57 @@ def add_places(verb: ArgumentParser, default: str = "none") -> None:
         help="MMDB files for network and country of the client; may be repeated, for each of them the first that knows answers "
         f"(default: {default})",
     )  # fmt: skip
+
+
+def add_metrics(verb: ArgumentParser, usual: int) -> None:
+    """Add ``--metrics``, for a process that serves nothing else."""
+    verb.add_argument(
+        "--metrics", metavar="HOST:PORT", type=place("--metrics", usual),
+        help="where Prometheus finds /metrics, without a token (default: nowhere)",
+    )  # fmt: skip
+
+
+def expose(registry: CollectorRegistry, host: str, port: int) -> None:
+    """Answer ``/metrics`` there from now on; UsageError where one cannot listen there."""
+    from halfopen.exposition import serve
+
+    try:
+        serve(registry, host, port)
+    except OSError as error:
+        where = f"{f'[{host}]' if ':' in host else host}:{port}"
+        raise UsageError("--metrics", where, f"where one can listen ({error.strerror or error})") from None
+
+
+def add_privacy(verb: ArgumentParser) -> None:
+    """Add ``--keep-clients`` and ``--keep-names``."""
+    verb.add_argument(
+        "--keep-clients", choices=("full", "truncated", "hash", "none"), default="truncated",
+        help="what is kept of clients' addresses: all, the /24 or /48 (default), a keyed hash, or nothing",
+    )  # fmt: skip
+    verb.add_argument(
+        "--keep-names", choices=("full", "domain", "hash", "none"), default="domain",
+        help="what is kept of the names asked for: all, the registrable domain (default), a keyed hash, or nothing",
+    )  # fmt: skip
+
+
+def add_truncate(verb: ArgumentParser) -> None:
+    """Add ``--truncate``, which goes with what `add_privacy` adds."""
+    verb.add_argument(
+        "--truncate", metavar="V4,V6", type=prefixes("--truncate"), default=None,
+        help="how many bits are kept of a truncated IPv4 and IPv6 address (default: 24,48)",
+    )  # fmt: skip
+
+
+def privacy(args: Namespace, data: Path, truncated: tuple[int, int] | None = None) -> Privacy:
+    """What the options let be kept, addresses `truncated` to so many bits of IPv4 and IPv6; hashes under the key of the
+    data directory. UsageError where that key cannot be used, or where addresses are to be truncated and not truncated."""
+    from halfopen.privacy import KEY_FILE, Address, Name, Privacy, made_key
+
+    address, name = Address(args.keep_clients), Name(args.keep_names)
+    if truncated is not None and address is not Address.truncated:
+        raise UsageError("--keep-clients", address, "truncated, beside --truncate")
+    key = made_key(data / KEY_FILE) if "hash" in (address, name) else b""
+    return Privacy(address, name, key, *(truncated or ()))
 
 
 def add_data(verb: ArgumentParser) -> None:

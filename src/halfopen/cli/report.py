@@ -51,13 +51,18 @@ def table(summary: Summary, account: Account, places: Places | None) -> str:
     return "\n".join(
         [
             _heading(summary, account),
-            *_stages(summary),
-            *_signatures(summary),
-            *_networks(summary, places),
+            *shares(summary, places),
             "",
             *_counters(account),
         ]
     )
+
+
+def shares(summary: Summary, places: Places | None) -> Iterator[str]:
+    """Stages, signatures and networks, the lines of a table each."""
+    yield from _stages(summary)
+    yield from _signatures(summary)
+    yield from _networks(summary, places)
 
 
 def machine(summary: Summary, account: Account, places: Places | None) -> dict[str, object]:

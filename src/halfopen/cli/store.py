@@ -9,12 +9,15 @@ from argparse import Namespace
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from halfopen.cli import options
 from halfopen.cli.progress import waits
 from halfopen.cli.text import printable
 from halfopen.errors import UsageError
+
+if TYPE_CHECKING:
+    from halfopen.store.ledger import Sensor
 
 
 def add(verbs: Any) -> None:
@@ -92,6 +95,8 @@ def _info(args: Namespace) -> int:
         print(
             f"sensor {sensor.name}, {sensor.incarnation}: heard of {stamp(sensor.seen)}, delivered up to {stamp(sensor.watermark)}"
         )
+        if counted := _counted(sensor):
+            print(f"  counted {counted}")
     for name, incarnations in facts.running_twice.items():
         print(f"FAULT: sensor {name} runs twice, what both see is counted twice: {', '.join(incarnations)}")
     for file in facts.files:
@@ -105,6 +110,16 @@ def _info(args: Namespace) -> int:
             f"as {printable(file.sensor)}, ingested {stamp(file.ingested)}{joined}"
         )
     return 0
+
+
+def _counted(sensor: Sensor) -> str:
+    """What a sensor counted, in words: drops and rate, and all that it told."""
+    parts = [f"{name} {count:,}" for name, count in sensor.counters.items()]
+    if sensor.drops or parts:
+        parts.insert(1 if "received" in sensor.counters else 0, f"dropped {sensor.drops:,}")
+    if sensor.rate < 1:
+        parts.append(f"sampled 1 in {1 / sensor.rate:,.6g}")
+    return ", ".join(parts)
 
 
 def _compact(args: Namespace) -> int:

@@ -225,7 +225,7 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     else:
         relation = I64(SAME)
     foreign = False
-    if showed & SHOWED_DIFFERENT and showed & SHOWED_SPOKE:
+    if showed & SHOWED_DIFFERENT and showed & SHOWED_SPOKE and not t.partial:
         beyond = ahead(server.furthest_rst, server.end)
         if 0 < beyond < REACH:
             foreign = True
@@ -268,7 +268,9 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     if reached == LATER:
         return DECIDED
     if reached != POST_SYN:
-        outstanding, never_repeated = unacknowledged(t, e, n)
+        outstanding, never_repeated = False, False
+        if not t.partial:
+            outstanding, never_repeated = unacknowledged(t, e, n)
         if never_repeated:
             row.stage = UNDECIDED_STAGE
             return BROKE_OFF

@@ -222,6 +222,7 @@ STATE: Final = np.dtype(
         ("second", np.int64),  # up to which the wheel was turned
         ("turns_at", np.int64),  # when it is turned next, ns
         ("idle_timeout", np.int64),
+        ("partial", np.int64),  # 1 where of servers only SYN, FIN and RST are seen
         ("limit", np.int64),  # most live connections
         ("live", np.int64),
         ("seed", np.uint64),
@@ -300,6 +301,7 @@ def new_table(
     state["cell_used"] = size * (CELLS_EACH + PACKETS_KEPT - FEW)
     state["turns_at"] = SECOND
     state["idle_timeout"] = limits.idle_timeout
+    state["partial"] = limits.partial
     state["limit"] = limits.max_connections
     state["seed"] = seed
     if share != Share.ALL:

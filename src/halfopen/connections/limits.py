@@ -21,7 +21,11 @@ SLOTS: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times in ns (D1). No ports and no networks mean that every host is a server."""
+    """Times in ns (D1). No ports and no networks mean that every host is a server.
+
+    `partial`: of servers only SYN, FIN and RST are seen, as by a live sensor. What they sent in between is
+    unknown then, and nothing is made of it: neither what is outstanding (D1, D17) nor foreign resets (D9).
+    """
 
     idle_timeout: int = 10 * SECOND
     linger_syn: int = 90 * SECOND
@@ -29,6 +33,7 @@ class Limits:
     max_connections: int = 1 << 20
     server_ports: frozenset[int] = frozenset()
     server_nets: tuple[IPv4Network | IPv6Network, ...] = ()
+    partial: bool = False
 
     def __post_init__(self) -> None:
         if self.idle_timeout <= 0:
@@ -39,5 +44,5 @@ class Limits:
         if not 0 < self.max_connections <= MOST_CONNECTIONS:
             raise UsageError("max connections", self.max_connections, f"1 to {MOST_CONNECTIONS}")
         for port in self.server_ports:
-            if not 1 <= port <= 65535:
-                raise UsageError("server port", port, "1 to 65535")
+            if not 0 <= port <= 65535:
+                raise UsageError("server port", port, "0 to 65535")

@@ -17,7 +17,7 @@ from typing import Final, SupportsInt, TypeAlias
 import numpy as np
 
 from halfopen.jit import I64, part
-from halfopen.model import Bytes, TriggerKind
+from halfopen.model import FIRST_BYTES, Bytes, TriggerKind
 
 NONE: Final = 0
 """No name, and more bytes will not help."""
@@ -25,8 +25,8 @@ MORE: Final = 1
 """Plausible so far; more bytes may give a name."""
 FOUND: Final = 2
 
-LIMIT: Final = 4096
-"""Only so many first bytes (B) are looked at: a stream this long is never asked for MORE."""
+LIMIT: Final = FIRST_BYTES
+"""A stream this long (B) is never asked for MORE."""
 
 LONGEST_NAME: Final = 255
 LONGEST_METHOD: Final = 32

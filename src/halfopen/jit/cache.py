@@ -18,7 +18,7 @@ from typing import Final
 
 PACKAGE: Final = Path(__file__).parents[1]
 
-ROOMS: Final = (".", "jit", "capture", "connections", "places")
+ROOMS: Final = (".", "jit", "capture", "capture/live", "connections", "places")
 """Folders of the package whose sources kernels are made from."""
 
 MAKES_AN_IMAGE: Final = "HALFOPEN_MAKES_AN_IMAGE"

@@ -140,10 +140,13 @@ def _list(
 ) -> Answer:
     window, filters = _asked(call, clock)
     span = window.start, min(window.end, int(clock()))
-    gaps, overlaps, state = dataset.still(lambda now: (now.gaps(*span), now.overlaps(*span), now.state()))
+    gaps, overlaps, losses, state = dataset.still(
+        lambda now: (now.gaps(*span), now.overlaps(*span), now.losses(*span), now.state())
+    )
     of_sensors = [
         *(Note(f"{gap.sensor}-{gap.start}", sensor_annotation(gap)) for gap in gaps),
         *(Note(f"{one.sensor}-twice-{one.start}", sensor_annotation(one)) for one in overlaps),
+        *(Note(f"{loss.sensor}-lost-{loss.start}", sensor_annotation(loss)) for loss in losses),
     ]
     source, event = ((call.one(name) or "").upper() for name in ("dataSource", "eventType"))
     around = surroundings(call.base_url)

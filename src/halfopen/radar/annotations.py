@@ -1,4 +1,4 @@
-"""What happened to the data, told beside an answer: by the operator, or of a sensor that fell silent or ran twice (A20)."""
+"""What happened to the data, told beside an answer: by the operator, or of a sensor that fell silent, lost much, or ran twice (A20)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from halfopen.errors import UsageError
 from halfopen.places.countries import continent_of
 from halfopen.radar.windows import Window, stamp
-from halfopen.store.query import Choice, Filters, Gap, Overlap, Value
+from halfopen.store.query import Befallen, Choice, Filters, Gap, Loss, Value
 
 DATA_SOURCES: Final = (
     "ALL",
@@ -126,19 +126,29 @@ def _is_place_of(filters: Filters, code: str) -> bool:
     return _chosen(filters.location, code) and _chosen(filters.continent, continent_of(code))
 
 
-def sensor_annotation(found: Gap | Overlap) -> Annotation:
-    """A sensor's silence, or that it ran twice, as an annotation."""
+def sensor_annotation(found: Befallen) -> Annotation:
+    """A sensor's silence, that it ran twice, or what it lost, as an annotation."""
     words, name = f"Sensor {found.sensor} {_befell(found)}", (found.sensor,)
     return Annotation(words, found.start, found.end, event_type="PIPELINE", tags=name, sensors=name)
 
 
-def nameless_annotation(found: Gap | Overlap) -> Annotation:
+def nameless_annotation(found: Befallen) -> Annotation:
     """The same for everybody: which sensors there are is told to those who may ask."""
     return Annotation(f"A sensor {_befell(found)}", found.start, found.end, event_type="PIPELINE")
 
 
-def _befell(found: Gap | Overlap) -> str:
-    return "did not report." if isinstance(found, Gap) else "ran twice: what both saw is counted twice."
+def _befell(found: Befallen) -> str:
+    if isinstance(found, Gap):
+        return "did not report."
+    if isinstance(found, Loss):
+        lost = [_share("packets", found.dropped, found.received)] if found.dropped else []
+        lost += [_share("connections", found.evicted, found.connections)] if found.evicted else []
+        return f"lost {' and '.join(lost)}."
+    return "ran twice: what both saw is counted twice."
+
+
+def _share(what: str, lost: int, of: int) -> str:
+    return f"{lost:,} of {of:,} {what} ({lost / of:.1%})" if of else f"{lost:,} {what}"
 
 
 def concerning(

@@ -15,9 +15,20 @@ from halfopen.radar.parameters import Question, Series, question_of
 from halfopen.radar.table import table
 from halfopen.radar.vocabulary import Endpoint, Form, Format, Normalization
 from halfopen.radar.windows import stamp, stamps
-from halfopen.store.query import Choice, Dataset, Dimension, Filters, Gap, Overlap, Snapshot, State
+from halfopen.store.query import (
+    Befallen,
+    Choice,
+    Dataset,
+    Dimension,
+    Filters,
+    Gap,
+    Loss,
+    Overlap,
+    Snapshot,
+    State,
+)
 
-OfSensor = TypeVar("OfSensor", Gap, Overlap)
+OfSensor = TypeVar("OfSensor", Gap, Overlap, Gap | Loss)
 
 _UNITS: Final = [{"name": "*", "value": "connections"}]
 _JSON_STAGES: Final = ("no_match", "post_syn", "post_ack", "post_psh", "later_in_flow")
@@ -153,7 +164,7 @@ def _meta(
     state: State,
     surroundings: Surroundings,
 ) -> dict[str, Any]:
-    of_sensors: dict[Gap | Overlap, None] = {}
+    of_sensors: dict[Befallen, None] = {}
     levels = []
     for one in counts:
         gaps = _gaps(dataset, one.series)
@@ -178,12 +189,13 @@ def _meta(
     return meta
 
 
-def _level(question: Question, one: Counted, gaps: Sequence[Gap]) -> int:
+def _level(question: Question, one: Counted, gaps: Sequence[Gap | Loss]) -> int:
     return level(one.stages, question.interval.seconds, one.series.window, gaps)
 
 
-def _gaps(dataset: Snapshot, series: Series) -> list[Gap]:
-    return _counted_by(series, dataset.gaps(series.window.start, series.window.end))
+def _gaps(dataset: Snapshot, series: Series) -> list[Gap | Loss]:
+    span = series.window.start, series.window.end
+    return _counted_by(series, [*dataset.gaps(*span), *dataset.losses(*span)])
 
 
 def _counted_by(series: Series, found: Iterable[OfSensor]) -> list[OfSensor]:

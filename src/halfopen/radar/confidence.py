@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.radar.windows import Window
-from halfopen.store.query import Cells, Gap, summed
+from halfopen.store.query import Cells, Gap, Loss, summed
 
 ENOUGH: Final = 100
 """Connections below which nothing can be said."""
@@ -57,7 +57,7 @@ class _Samples:
         )
 
 
-def level(cells: Cells, step: int, window: Window, gaps: Iterable[Gap]) -> int:
+def level(cells: Cells, step: int, window: Window, gaps: Iterable[Gap | Loss]) -> int:
     """5, 3, 2 or 1 for the cells of a window by stage, in buckets of `step` seconds."""
     if cells.connections.sum() < ENOUGH:
         return 1
@@ -85,8 +85,8 @@ def _half_widths(shares: NDArray[np.float64], size: NDArray[np.float64]) -> NDAr
     return np.asarray(_Z * spread / (1 + _Z * _Z / size))
 
 
-def _missed(window: Window, gaps: Iterable[Gap]) -> int:
-    """Seconds of the window in which at least one sensor was silent."""
+def _missed(window: Window, gaps: Iterable[Gap | Loss]) -> int:
+    """Seconds of the window in which at least one sensor was silent, or lost much."""
     missed, reached = 0, window.start
     for start, end in sorted((gap.start, min(gap.end, window.end)) for gap in gaps):
         missed += max(0, end - max(start, reached))

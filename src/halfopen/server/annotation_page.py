@@ -11,10 +11,10 @@ from halfopen.radar.annotations import Annotation, nameless_annotation
 from halfopen.radar.notes import Note
 from halfopen.radar.windows import stamp
 from halfopen.server.html import page
-from halfopen.store.query import Gap, Overlap
+from halfopen.store.query import Befallen
 
 
-def annotation_page(notes: Sequence[Note], of_sensors: Iterable[Gap | Overlap]) -> Response:
+def annotation_page(notes: Sequence[Note], of_sensors: Iterable[Befallen]) -> Response:
     """The page, the newest first. Neither tags nor names of sensors are shown."""
     told = [(f' id="annotation-{escape(note.id)}"', note.annotation) for note in notes]
     told += [("", nameless_annotation(each)) for each in of_sensors]

@@ -83,7 +83,9 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     def annotations(_: Request) -> Response:
         now = store.dataset.now()
         always = 0, now.now
-        return annotation_page(notes.all(), [*now.gaps(*always), *now.overlaps(*always)])
+        return annotation_page(
+            notes.all(), [*now.gaps(*always), *now.overlaps(*always), *now.losses(*always)]
+        )
 
     upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)

@@ -18,6 +18,7 @@ from halfopen.model import SENSOR_NAME
 from halfopen.server.door import Door
 from halfopen.server.stream import AHEAD, MOST_BYTES, rows_of
 from halfopen.store.committer import Batch
+from halfopen.store.counters import COUNTERS
 
 EXPECTED: Final = "halfopen-expected-sequence"
 """Header of a 409: the sequence to go on with."""
@@ -33,6 +34,7 @@ _MOST: Final = 2**40
 _NAME: Final = Parameter(
     "name", "Name of the sensor, the token's own.", "a sensor's name", pattern=f"^{SENSOR_NAME}$"
 )
+_COUNTER: Final = "[a-z_]{1,32}:[0-9]{1,15}"
 _ASKED: Final = (
     Parameter("incarnation", "UUID made with the sensor's spool.", "a UUID in lower case", pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", required=True),
     Parameter("sequence", "Number of the batch in its incarnation, from 1 without holes.", f"a number from 1 to {_MOST}", "integer", least=1, most=_MOST, required=True),
@@ -40,6 +42,10 @@ _ASKED: Final = (
     Parameter("since", "Where the sensor did not watch after its last watermark: since when it does (s).", "a time in s", "integer", least=0, most=_MOST),
     Parameter("rate", "Sampling rate; default 1.", "a number above 0 and at most 1", pattern=r"^(0?\.[0-9]{1,20}|[1-9](\.[0-9]{1,17})?e-[0-9]{1,2}|1(\.0+)?)$"),
     Parameter("drops", "Packets lost so far; default 0.", "a number", "integer", least=0, most=2**49),
+    Parameter(
+        "counters", "What else the sensor counted so far, such as `received:1024,packets:1000`; names that are not known are left aside.",
+        "names with their numbers, such as received:1024,packets:1000, each once", pattern=f"^{_COUNTER}(,{_COUNTER}){{0,63}}$",
+    ),
 )  # fmt: skip
 _RESULT: Final[dict[str, Any]] = {
     "type": "object",
@@ -85,7 +91,17 @@ def _rejected(clock: Callable[[], float], call: Call) -> Sequence[Rejected]:
             found.append(Rejected(name, call.one(name) or "", words))
     if not _rate(call):
         found.append(Rejected("rate", call.one("rate") or "", "a number above 0 and at most 1"))
+    names = [name for name, _ in _counters(call)]
+    if len(names) != len(set(names)):
+        found.append(
+            Rejected("counters", call.one("counters") or "", words="a name twice, accepted is each once")
+        )
     return found
+
+
+def _counters(call: Call) -> list[tuple[str, int]]:
+    pairs = (each.partition(":") for each in (call.one("counters") or "").split(","))
+    return [(name, int(count)) for name, _, count in pairs if name in COUNTERS and count.isdecimal()]
 
 
 def _number(call: Call, name: str) -> int:
@@ -110,6 +126,7 @@ def _take(door: Door, clock: Callable[[], float], call: Call) -> Answer:
         since=None if call.one("since") is None else _number(call, "since"),
         rate=_rate(call),
         drops=_number(call, "drops"),
+        counters=dict(_counters(call)),
     )
     try:
         receipt = door.intake().put(batch).result(_PATIENCE)

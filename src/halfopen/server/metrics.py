@@ -1,8 +1,9 @@
-"""/metrics for Prometheus: sums and times, of nobody in particular. Outside of the API, without a token."""
+"""/metrics for Prometheus: sums and times, of no client in particular. Outside of the API, without a token."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -17,6 +18,8 @@ from starlette.routing import Route
 from halfopen.api.access import Seen
 from halfopen.server.upkeep import RegularUpkeep
 from halfopen.server.vitals import Vitals
+from halfopen.store.counters import COUNTERS, DECIDED
+from halfopen.store.ledger import Sensor
 
 OTHER: Final = "other"
 """Stands for every path without a route: paths are the client's own words and without end."""
@@ -62,8 +65,8 @@ class Metrics:
 class _Looked(Collector):
     """What is looked at when it is asked for."""
 
-    def __init__(self, vitals: Vitals, upkeep: RegularUpkeep) -> None:
-        self._vitals, self._upkeep = vitals, upkeep
+    def __init__(self, vitals: Vitals, upkeep: RegularUpkeep, clock: Callable[[], float] = time.time) -> None:
+        self._vitals, self._upkeep, self._clock = vitals, upkeep, clock
 
     def describe(self) -> list[Metric]:
         """Nothing: else the store would be looked at on registration."""
@@ -90,12 +93,49 @@ class _Looked(Collector):
                 yield _gauge("halfopen_dataset_updated_timestamp_seconds", words, updated)
             words = "Sensors of which two incarnations watch at once: what both see is counted twice."
             yield _gauge("halfopen_sensors_running_twice", words, look.running_twice)
+            yield from _of_sensors(look.sensors, self._clock())
         if self._upkeep.last:
             words = "When the last whole upkeep ended."
             yield _gauge("halfopen_upkeep_timestamp_seconds", words, self._upkeep.last)
         yield CounterMetricFamily(
             "halfopen_upkeep_failures", "Runs of upkeep that failed.", self._upkeep.failures
         )
+
+
+def _of_sensors(sensors: Sequence[Sensor], now: float) -> Iterator[Metric]:
+    """What sensors count, and how far each is behind."""
+    lag = GaugeMetricFamily(
+        "halfopen_sensor_lag_seconds", "Time since the watermark of a sensor.", labels=["sensor"]
+    )
+    rate = GaugeMetricFamily(
+        "halfopen_sensor_sampling_rate", "Share of connections that are sampled.", labels=["sensor"]
+    )
+    dropped = CounterMetricFamily(
+        "halfopen_sensor_dropped_packets", "Packets that a sensor lost, as it counts them.", labels=["sensor"]
+    )
+    stages = CounterMetricFamily(
+        "halfopen_sensor_judged_connections", "Connections that a sensor judged.", labels=["sensor", "stage"]
+    )
+    plain = {
+        name: CounterMetricFamily(_named(name, words), f"{words[0].upper()}{words[1:]}.", labels=["sensor"])
+        for name, words in COUNTERS.items()
+        if name not in DECIDED
+    }
+    for sensor in sensors:
+        lag.add_metric([sensor.name], max(0.0, now - sensor.watermark))
+        rate.add_metric([sensor.name], sensor.rate)
+        dropped.add_metric([sensor.name], sensor.drops)
+        for name, count in sensor.counters.items():
+            if name in DECIDED:
+                stages.add_metric([sensor.name, name], count)
+            elif name in plain:
+                plain[name].add_metric([sensor.name], count)
+    yield from (lag, rate, dropped, stages, *plain.values())
+
+
+def _named(counter: str, words: str) -> str:
+    unit, _, _ = words.partition(" ")
+    return f"halfopen_sensor_{unit if counter == unit else f'{counter}_{unit}'}"
 
 
 def _gauge(name: str, words: str, value: float) -> Metric:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from halfopen.errors import StoreError
+from halfopen.store.ledger import Sensor
 from halfopen.store.query import State
 from halfopen.store.store import Store, TableFacts
 
@@ -18,10 +19,12 @@ FRESH: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the tables amount to, how far the dataset has come, and how many sensors run twice."""
+    """What the tables amount to, how far the dataset has come, its sensors (of each the incarnation that was heard of
+    last), and how many of them run twice."""
 
     tables: Sequence[TableFacts]
     state: State
+    sensors: Sequence[Sensor]
     running_twice: int
 
 
@@ -41,8 +44,12 @@ class Vitals:
             if time.monotonic() - self._looked >= self._fresh:
                 try:
                     facts = self._store.info()
+                    last = {each.name: each for each in sorted(facts.sensors, key=lambda each: each.seen)}
                     self._look = Look(
-                        facts.tables, self._store.dataset.now().state(), len(facts.running_twice)
+                        facts.tables,
+                        self._store.dataset.now().state(),
+                        sorted(last.values(), key=lambda each: each.name),
+                        len(facts.running_twice),
                     )
                 except (StoreError, OSError):
                     self._look = None

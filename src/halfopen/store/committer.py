@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
@@ -41,6 +41,9 @@ class Batch:
     since: int | None = None  # s: set if it did not watch between its last watermark and this time
     rate: float = 1.0  # sampling rate
     drops: int = 0  # packets lost so far
+    counters: Mapping[str, int] = field(
+        default_factory=dict
+    )  # what else it counted so far (counters.COUNTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,8 @@ class Committer:
                 batch.rate,
                 batch.drops,
                 batch.rows.num_rows if id(batch) in taken else 0,
+                batch.sequence,
+                batch.counters,
             )
         if sensors:
             self.ledger.put_sensors(sensors.values())

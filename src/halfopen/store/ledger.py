@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any, Final, TypeVar
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from halfopen.errors import StoreError
+from halfopen.store.losses import added, growth
 from halfopen.store.place import COMPRESSION, Place
 from halfopen.store.query import QUARTER, Gap, Overlap
 
@@ -45,6 +46,9 @@ class Sensor:
     rate: float  # sampling rate, 0 < rate <= 1
     drops: int  # packets that it lost, as it counts them
     gaps: list[list[int]] = field(default_factory=list)  # [start, end) in which it did not watch
+    sequence: int = 0  # of the batch that told of drops and counters
+    counters: dict[str, int] = field(default_factory=dict)  # what else it counted (counters.COUNTERS)
+    quarters: list[list[int]] = field(default_factory=list)  # what it lost in them (losses.added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,9 @@ _SENSORS: Final = pa.schema(
         ("rate", pa.float64()),
         ("drops", pa.int64()),
         ("gaps", pa.list_(pa.list_(pa.int64()))),
+        ("sequence", pa.int64()),
+        ("counters", pa.map_(pa.string(), pa.int64())),
+        ("quarters", pa.list_(pa.list_(pa.int64()))),
     ]
 )
 _FILES: Final = pa.schema(
@@ -148,9 +155,14 @@ class Ledger:
 
 def _rows(where: str, content: bytes, kind: type[Row]) -> list[Row]:
     try:
-        return [kind(**row) for row in pa.parquet.read_table(io.BytesIO(content)).to_pylist()]
+        rows = pa.parquet.read_table(io.BytesIO(content)).to_pylist()
+        return [kind(**{name: _plain(name, value) for name, value in row.items()}) for row in rows]
     except (pa.ArrowException, OSError, TypeError) as error:  # TypeError: of other columns
         raise StoreError(where, f"this file is damaged: {error}") from error
+
+
+def _plain(name: str, value: Any) -> Any:
+    return dict(value) if name == "counters" else value
 
 
 def forgotten(digest: str, number: int) -> Ingested:
@@ -168,21 +180,34 @@ def heard(
     rate: float,
     drops: int,
     rows: int,
+    sequence: int,
+    counters: Mapping[str, int],
 ) -> Sensor:
-    """The sensor after a batch. A `since` past its watermark says that it did not watch in between."""
+    """The sensor after a batch. A `since` past its watermark says that it did not watch in between; what was counted
+    since the batch before, it says of the quarter of its own watermark."""
     if before is None:
         begun = watermark if since is None else since
-        return Sensor(name, incarnation, begun, now, watermark, now if rows else 0, rate, drops)
+        before = Sensor(name, incarnation, begun, now, watermark, 0, rate, 0)
     gaps = before.gaps
     if since is not None and since > before.watermark:
         gaps = [*gaps, [before.watermark, since]][-GAPS_KEPT:]
+    if sequence > before.sequence:  # or it comes again, and was counted
+        counted = {"dropped": drops, **counters}
+        grown = growth({"dropped": before.drops, **before.counters}, counted)
+        quarters = added(before.quarters, _quarter(max(watermark - 1, 0)), grown)
+        before = replace(
+            before,
+            sequence=sequence,
+            drops=drops,
+            counters=dict(counters) or before.counters,
+            quarters=quarters,
+        )
     return replace(
         before,
         seen=max(now, before.seen),
         watermark=max(watermark, before.watermark),
         added=now if rows else before.added,
         rate=rate,
-        drops=drops,
         gaps=gaps,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +111,9 @@ def summed(at: NDArray[np.int64], values: NDArray[Any], count: int) -> NDArray[n
 class State:
     """How far a dataset has come."""
 
-    version: str  # changes with every change of counts, gaps and overlaps; part of a cache's key (A23)
+    version: (
+        str  # changes with every change of counts and of what befell sensors; part of a cache's key (A23)
+    )
     closed: int  # buckets that end at or before this time (s) are closed (D15)
     updated: int  # when something was last added (s)
 
@@ -132,6 +134,24 @@ class Overlap:
     sensor: str
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Quarters of an hour (s) in a row in which a sensor lost more of what came than it may: packets that it `dropped` of those
+    it received, connections for which it had no room."""
+
+    sensor: str
+    start: int
+    end: int
+    received: int
+    dropped: int
+    connections: int
+    evicted: int
+
+
+Befallen: TypeAlias = Gap | Overlap | Loss
+"""What befell a sensor."""
 
 
 class Snapshot(Protocol):
@@ -157,6 +177,10 @@ class Snapshot(Protocol):
 
     def overlaps(self, start: int, end: int) -> Sequence[Overlap]:
         """Overlaps that touch start <= t < end."""
+        ...
+
+    def losses(self, start: int, end: int) -> Sequence[Loss]:
+        """Losses that touch start <= t < end."""
         ...
 
 

@@ -11,7 +11,8 @@ from zlib import crc32
 from halfopen.store import questions
 from halfopen.store.engine import Engine
 from halfopen.store.ledger import Ingested, Sensor, closed, missed, overlapping
-from halfopen.store.query import Cells, Dimension, Filters, Gap, Overlap, State
+from halfopen.store.losses import losses
+from halfopen.store.query import Cells, Dimension, Filters, Gap, Loss, Overlap, State
 from halfopen.store.rollup import partition_of
 from halfopen.store.sums import FEW, Stretch, Sums, in_buckets
 from halfopen.store.tables import Table
@@ -64,11 +65,11 @@ class Snapshot:
     @cached_property
     def _state(self) -> State:
         until = closed(self.sensors, (each.end for each in self.files), self.now)
-        befell = crc32(repr((missed(self.sensors, 0, self.now, until), overlapping(self.sensors))).encode())
+        befell = missed(self.sensors, 0, self.now, until), overlapping(self.sensors), self.losses(0, self.now)
         updated = max(
             [*(each.added for each in self.sensors), *(each.ingested for each in self.files)], default=0
         )
-        return State(f"{self.version}.{befell}", until, updated)
+        return State(f"{self.version}.{crc32(repr(befell).encode())}", until, updated)
 
     def gaps(self, start: int, end: int) -> Sequence[Gap]:
         """As `query.Snapshot.gaps`."""
@@ -77,6 +78,10 @@ class Snapshot:
     def overlaps(self, start: int, end: int) -> Sequence[Overlap]:
         """As `query.Snapshot.overlaps`."""
         return [each for each in overlapping(self.sensors) if each.start < end and each.end > start]
+
+    def losses(self, start: int, end: int) -> Sequence[Loss]:
+        """As `query.Snapshot.losses`."""
+        return losses(((each.name, each.quarters) for each in self.sensors), start, end)
 
     def _touched(self, grain: str, start: int, end: int) -> Partitions:
         """The partitions of a grain that hold start <= bucket < end."""

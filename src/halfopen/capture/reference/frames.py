@@ -83,7 +83,7 @@ class Cursor:
 def parse(link: int, order: str, captured: bytes, length: int) -> Packet:
     """The row of one frame, its payload offset counted from the frame; raises `SkipError` if it has none."""
     cursor = Cursor(captured, length)
-    _to_network_layer(cursor, link, order)
+    to_network_layer(cursor, link, order)
     packet = Packet()
     protocol = _internet(cursor, packet)
     if protocol == TCP:
@@ -94,7 +94,8 @@ def parse(link: int, order: str, captured: bytes, length: int) -> Packet:
     raise SkipError(Counter.tunnelled if carries_tcp(protocol, cursor.rest) else Counter.not_tcp)
 
 
-def _to_network_layer(cursor: Cursor, link: int, order: str) -> None:
+def to_network_layer(cursor: Cursor, link: int, order: str) -> None:
+    """Move past the link layer; raises `SkipError` where no IP packet follows."""
     if link == 1:
         *_, ether_type = cursor.take("12BH")
     elif link == 113:

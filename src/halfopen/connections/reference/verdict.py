@@ -225,7 +225,7 @@ def judge(
     with_ack = [p for p in resets if p.flags & Flag.ACK]
     fin = any(p.fin for p in packets)
     answered = is_answered(connection)
-    foreign = foreign_resets(connection)
+    foreign = not limits.partial and foreign_resets(connection)
     retransmitting = is_retransmitting(connection, limits) and not more
     full = len(packets) == PACKETS_KEPT
 
@@ -295,7 +295,7 @@ def judge(
     if reached == Stage.later_in_flow:
         return no_match("silence after more than one push is no timeout (D6)")
     if reached in (Stage.post_ack, Stage.post_psh):
-        outstanding, never_repeated = unacknowledged(connection)
+        outstanding, never_repeated = (False, False) if limits.partial else unacknowledged(connection)
         if never_repeated:
             return leave_out(LeftOut.broke_off, "something unacknowledged was never repeated (D17)")
         if at_end and reached == Stage.post_psh and answered and not outstanding and silence <= limits.linger:

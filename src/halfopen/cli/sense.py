@@ -221,19 +221,20 @@ def _deliver(
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 30 MiB more than is ever in use
     log = logging.getLogger("halfopen.sensor")
     receiver = Remote(args.to, args.token_file, name) if args.to else Local(options.store(args, data), name)
-    with closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool:
-        outlet = Outgoing(spool, options.privacy(args, data, args.truncate), source.rate)
+    privacy = options.privacy(args, data, args.truncate)
+    with (
+        closing(receiver),
+        closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool,
+        closing(Delivery(spool, receiver)) as delivery,
+    ):
+        outlet = Outgoing(spool, delivery, privacy, source.rate)
         with closing(sensor(outlet, log.info)) as watching:
             if args.metrics is not None:
                 registry = CollectorRegistry()
                 registry.register(SensorMetrics(lambda: watching.latest, outlet))
                 options.expose(registry, *args.metrics)
             log.info("%s watches %s, %s", name, _spoken(source), receiver.name)
-            delivery = Delivery(spool, receiver)
-            try:
-                _run(watching)
-            finally:
-                delivery.close()
+            _run(watching)
     return 0
 
 

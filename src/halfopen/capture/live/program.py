@@ -126,7 +126,7 @@ class _Program(Assembler):
     def _internet(self, base: int | None, segment: Label) -> None:
         """From an IP header at `base`, or at X, to `segment` with addresses, ports and flags in memory.
 
-        The kernel reads at fixed places several times as fast.
+        The kernel reads at fixed places faster: the program takes a third less, half with IPv6.
         """
 
         def load(fixed: int, offset: int) -> None:

@@ -4,7 +4,7 @@ The kernel fills blocks of memory and each is read where it lies; nothing is cop
 again when its batch was consumed. Layout: packet(7) and <linux/if_packet.h>, TPACKET_V3.
 
 Packets are seen as the system's own TCP sees them: where the interface puts segments together (GRO), a row is
-several of them. No more than what was pushed at once is: a merge ends with PSH, and SYN, FIN and RST are never merged.
+several of them. That changes no stage: SYN and RST are never merged, and PSH or FIN ends a merge and stays in its flags.
 """
 
 from __future__ import annotations
@@ -35,14 +35,9 @@ ANY: Final = "any"
 _BIG: Final = sys.byteorder == "big"
 _KERNEL, _USER = 0, 1  # whose a block is: TP_STATUS_*
 _STATUS, _PACKETS_HERE, _FIRST = 8, 12, 16  # struct tpacket_block_desc
-_SECONDS, _NANOSECONDS, _CAPTURED, _LENGTH, _FRAME_AT, _NETWORK_AT = (
-    4,
-    8,
-    12,
-    16,
-    24,
-    26,
-)  # struct tpacket3_hdr
+# struct tpacket3_hdr
+_SECONDS, _NANOSECONDS, _CAPTURED, _LENGTH = 4, 8, 12, 16
+_FRAME_AT, _NETWORK_AT = 24, 26
 _PROTOCOL, _HARDWARE = 48 + 2, 48 + 8  # struct sockaddr_ll, which follows
 _LEAST: Final = 48 + 20
 """Bytes that a packet takes in a block at least."""
@@ -73,6 +68,8 @@ class Ring:
         self._received = self._dropped = 0
         self._without: frozenset[int] = frozenset()
         self._wanted: tuple[frozenset[int], Sampling] | None = None
+        # Nothing is there yet: what has to be compiled is, before packets come.
+        walk(self._memory[0], self._rows, self.counters)
         self._find()
 
     def fileno(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from halfopen.connections.layout import CELL, CELLS_EACH, ENTRY, EXTENSION, FEW, FIRST_CELL
 from halfopen.connections.limits import Limits
 from halfopen.connections.tracker import Tracker
-from halfopen.model import MAPPED_PREFIX, PACKET, Batch, Counter, new_counters
+from halfopen.model import MAPPED_PREFIX, PACKET, Batch, Counter, Flag, new_counters
 from tests.connections.packets import P, batch, ns
 from tests.connections.rooms import ever_used, in_use
 
@@ -55,6 +55,21 @@ def test_a_syn_takes_one_row_and_nothing_else() -> None:
         )
     )
     assert ever_used(tracker) == {"entry": 200_001, "end": 4} | nothing | {"extension": 1}
+
+
+def test_each_to_a_server_of_its_own() -> None:
+    """Every one of them is found again, however many servers there are, and none is left behind."""
+    counters = new_counters()
+    tracker = Tracker(Limits(), counters)
+    opened = syns(0, 20_000, servers=20_000)
+    list(tracker.feed(opened))
+    assert in_use(tracker)["end"] == 20_000
+    opened.rows["flags"], opened.rows["seq"] = Flag.ACK, 1
+    list(tracker.feed(opened))
+    assert counters[Counter.no_syn] == 0
+    assert in_use(tracker)["extension"] == 20_000
+    list(tracker.finish(ns(1)))
+    assert set(in_use(tracker).values()) == {0}
 
 
 def test_a_flood_beyond_the_limit_takes_no_more() -> None:

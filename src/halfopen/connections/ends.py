@@ -20,7 +20,26 @@ def end_hash(t: Any, hi: Any, lo: Any, port: Any) -> Any:
 @inlined
 def bucket_of(t: Any, hi: Any, lo: Any, port: Any) -> Any:
     """Where an end is to be looked for."""
-    return I64(end_hash(t, hi, lo, port) >> np.uint64(32)) & (t.end_buckets_length - 1)
+    return I64(end_hash(t, hi, lo, port) >> np.uint64(32)) & t.end_mask
+
+
+@part
+def grow_ends(t: Any) -> Any:
+    """Double the buckets in use, as `table.grow`."""
+    size = t.end_mask + 1
+    if size >= t.end_buckets_length:
+        return
+    t.end_mask = 2 * size - 1
+    for bucket in range(size):
+        i = I64(end_bucket_at(t, bucket).first)
+        end_bucket_at(t, bucket).first = 0
+        while i:
+            end = end_at(t, i)
+            following = I64(end.chain)
+            new = bucket_of(t, end.hi, end.lo, end.port)
+            end.chain = end_bucket_at(t, new).first
+            end_bucket_at(t, new).first = i
+            i = following
 
 
 @part
@@ -38,6 +57,9 @@ def take_end(t: Any, hi: Any, lo: Any, port: Any) -> Any:
         t.end_free -= 1
         i = I64(end_free_at(t, t.end_free).number)
     else:
+        if t.end_used > t.end_mask:
+            grow_ends(t)
+            bucket = bucket_of(t, hi, lo, port)
         i = I64(t.end_used)
         t.end_used += 1
     end = end_at(t, i)

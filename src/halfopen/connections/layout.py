@@ -232,6 +232,7 @@ STATE: Final = np.dtype(
         ("threshold", np.int64),
         ("halvings", np.int64),  # how often it is halved now
         ("mask", np.int64),  # of the hash, for the bucket number
+        ("end_mask", np.int64),  # the same for the servers' ends
         *((f"{kind}_free", np.int64) for kind in STACKS),  # how high the stack is
         *((f"{kind}_used", np.int64) for kind in STACKS),  # the next fresh number
         ("rows_out", np.int64),  # rows and name bytes written
@@ -308,6 +309,7 @@ def new_table(
         state["parted"], state["share"] = 1, share
     state["key"], state["threshold"] = sampling.key, sampling.threshold
     state["mask"] = (1 << min(bucket_bits, FIRST_BUCKET_BITS)) - 1
+    state["end_mask"] = (1 << min(bucket_bits - 1, FIRST_BUCKET_BITS)) - 1
     state["nets_count"] = len(limits.server_nets)
     state["silences"] = (limits.idle_timeout, limits.linger_syn, limits.linger, limits.idle_timeout)
     state["signatures"] = _SIGNATURES

@@ -10,7 +10,7 @@ class Run:
     """Seconds that pass over one sensor with a table of 1,000 entries; `changes` are the times (s) of all changes."""
 
     def __init__(self) -> None:
-        self.now = self.received = self.dropped = 0
+        self.now = self.received = self.dropped = self.halvings = 0
         self.pressure = Pressure(0)
         self.changes: list[tuple[int, int]] = []
 
@@ -23,8 +23,11 @@ class Run:
             if (
                 change := -1
                 if full
-                else self.pressure.look(self.now, live, 1000, self.received, self.dropped)
+                else self.pressure.look(
+                    self.now, live, 1000, self.received, self.dropped, halved=self.halvings > 0
+                )
             ):
+                self.halvings -= change
                 self.changes.append((self.now // SECOND, change))
 
 
@@ -46,10 +49,22 @@ def test_losses_halve_and_then_it_waits_for_that_to_show() -> None:
 
 def test_calm_doubles() -> None:
     run = Run()
+    run.seconds(2, live=900)
     run.seconds(CALM // SECOND - 1)
-    assert not run.changes
-    run.seconds(CALM // SECOND + 1)
-    assert [change for _, change in run.changes] == [1, 1]
+    assert [change for _, change in run.changes] == [-1, -1]
+    run.seconds(1000)
+    assert [change for _, change in run.changes] == [-1, -1, 1, 1]
+
+
+def test_calm_before_a_flood_makes_the_time_after_it_no_longer() -> None:
+    """While there is nothing to double no doubling can have been too early."""
+    run = Run()
+    for _ in range(6):
+        run.seconds(CALM // SECOND + 5)
+        run.seconds(1, live=900)
+        begun = run.now
+        run.seconds(CALM // SECOND)
+        assert run.changes[-1] == (begun // SECOND + CALM // SECOND, 1)
 
 
 def test_neither_full_nor_roomy_stays() -> None:
@@ -60,6 +75,7 @@ def test_neither_full_nor_roomy_stays() -> None:
 
 def test_a_table_that_fills_again_after_each_doubling_is_left_in_peace_ever_longer() -> None:
     run = Run()
+    run.seconds(1, live=900)
     waits = []
     for _ in range(8):
         begun = run.now

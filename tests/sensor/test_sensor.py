@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 
 from halfopen.capture.live.wire import Losses
@@ -17,7 +18,7 @@ from halfopen.connections.tracker import Tracker
 from halfopen.model import SECOND, Batch, Counter, Stage, new_counters
 from halfopen.pipeline import Judged, LiveJudge
 from halfopen.sampling import WHOLE, Sampling
-from halfopen.sensor.sensor import BEHIND, NO_PORTS, STRAGGLING, Gap, Report, Sensor, spoken_ports
+from halfopen.sensor.sensor import BEHIND, LINGERING, NO_PORTS, STRAGGLING, Gap, Report, Sensor, spoken_ports
 from tests.connections.packets import P, batch
 from tests.sensor.test_clock import System
 
@@ -102,8 +103,9 @@ class Scene:
             self.system.passed += round(step * SECOND)
             self.sensor.step()
 
-    def put(self, *script: P) -> None:
+    def put(self, *script: P, to: int = 443) -> None:
         made = batch(list(script))
+        made.rows["dst_port"] = np.where(made.rows["dst_port"] == 443, to, made.rows["dst_port"])
         made.rows["ts"] = self.system.wall()
         self.wire.add(made)
 
@@ -210,6 +212,23 @@ def test_ports_that_change_are_followed(scene: Scene) -> None:
     scene.pass_(2)
     assert [ports for ports, _ in scene.wire.watched] == [PORTS, frozenset({443, 8443})]
     assert "server ports: 443, 8443" in scene.said
+
+
+def test_packets_of_a_port_that_is_closed_are_read_as_long_as_its_connections_may_last(scene: Scene) -> None:
+    """A server that goes closes its port first: the end of a connection is not to be missed, and no new one is opened."""
+    scene.ports = frozenset({443, 8443})
+    scene.pass_(2)
+    scene.put(SYN, ACK, to=8443)
+    scene.pass_(2)
+    scene.ports = PORTS
+    scene.pass_(60)
+    assert scene.wire.watched[-1][0] == {443, 8443}
+    assert scene.said[-1] == "server ports: 443"
+    scene.put(P(0, "FA", 1, 1), P(0, "S", client=(0, 7, 7)), to=8443)
+    scene.pass_(120)
+    assert [stage for *_, stage in scene.out.rows] == [Stage.no_match]
+    scene.pass_(LINGERING // SECOND, step=1)
+    assert scene.wire.watched[-1][0] == PORTS
 
 
 def test_under_pressure_the_sample_is_halved_in_the_kernel_too() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -38,14 +39,16 @@ class Screen:
         self._latest: deque[tuple[str, ...]] = deque(maxlen=LATEST)
         self._report: Report | None = None
         self._begun = time.monotonic()
+        self._lock = threading.Lock()  # one thread counts, another one shows
 
     def take(self, judged: Judged) -> None:
         """Count connections, and write a line of each."""
         from halfopen.arrow import record_batch
 
-        self._summary.add(judged)
         cut = (judged.rows["stage"] != Stage.no_match).nonzero()[0]
-        self._latest.extend(_line(judged, int(row)) for row in cut[-LATEST:])
+        with self._lock:
+            self._summary.add(judged)
+            self._latest.extend(_line(judged, int(row)) for row in cut[-LATEST:])
         if self._writer is not None:
             self._writer.write(self._writer.encode(record_batch(judged)))
 
@@ -75,7 +78,7 @@ class Screen:
         from rich.text import Text
 
         def screen() -> Text:
-            return Text("\n".join(self.text()), no_wrap=True, overflow="ellipsis")
+            return Text(self.text(), no_wrap=True, overflow="ellipsis")
 
         if sys.stdout.isatty():
             with Live(
@@ -87,10 +90,14 @@ class Screen:
                 yield
         else:
             yield
-            print("\n".join(self.text()))
+            print(self.text())
 
-    def text(self) -> Iterator[str]:
-        """The lines of the screen."""
+    def text(self) -> str:
+        """The screen as it is now; safe in any thread."""
+        with self._lock:
+            return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
         passed = min(time.monotonic() - self._begun, self._seconds)
         summary, report = self._summary, self._report
         yield f"{printable(self._name)}, {passed:.0f} of {self._seconds:.0f} s: {summary.cut:,} of {summary.decided:,} connections were cut"

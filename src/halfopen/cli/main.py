@@ -12,6 +12,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from halfopen import __version__
@@ -89,6 +90,8 @@ def parser() -> ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: of this process) and return the exit code."""
     gc.set_threshold(100_000)  # what is imported stays: looking through it is a tenth of the start
+    if sys.stdout is None:  # closed by whoever began this; a socket must not take its number
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files and networks are anything
     try:

@@ -17,6 +17,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from halfopen.capture.live.devices import ANY
 from halfopen.cli import options, output
 from halfopen.cli.sources import AUTO, SNAPLEN, Firewall, Interfaces
 from halfopen.errors import UsageError
@@ -127,6 +128,7 @@ def run(args: Namespace) -> int:
     if args.print_nft:
         return _print_rules(args)
     _check(args)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is something to say; it would end the process
     from halfopen.sensor.privileges import drop
 
     source = Firewall(args) if args.nflog is not None else Interfaces(args)
@@ -146,6 +148,8 @@ def _check(args: Namespace) -> None:
         raise UsageError(*given, "--to URL and --token-file FILE together")
     if args.to is not None and args.store is not None:
         raise UsageError("--store", args.store, "no --to beside it: connections are delivered to one place")
+    if ANY in args.interfaces and len(set(args.interfaces)) > 1:
+        raise UsageError("-i", ", ".join(args.interfaces), f"{ANY} alone, which is all of them, or others")
     if args.name is not None and not re.fullmatch(SENSOR_NAME, args.name):
         raise UsageError("--name", args.name, SENSOR_NAMES)
     if args.name is None and args.once is None and not re.fullmatch(SENSOR_NAME, _host()):
@@ -222,19 +226,20 @@ def _deliver(
     log = logging.getLogger("halfopen.sensor")
     receiver = Remote(args.to, args.token_file, name) if args.to else Local(options.store(args, data), name)
     privacy = options.privacy(args, data, args.truncate)
-    with (
-        closing(receiver),
-        closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool,
-        closing(Delivery(spool, receiver)) as delivery,
-    ):
-        outlet = Outgoing(spool, delivery, privacy, source.rate)
-        with closing(sensor(outlet, log.info)) as watching:
-            if args.metrics is not None:
-                registry = CollectorRegistry()
-                registry.register(SensorMetrics(lambda: watching.latest, outlet))
-                options.expose(registry, *args.metrics)
-            log.info("%s watches %s, %s", name, _spoken(source), receiver.name)
-            _run(watching)
+    with closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool:
+        delivery = Delivery(spool, receiver)
+        try:
+            outlet = Outgoing(spool, delivery, privacy, source.rate)
+            with closing(sensor(outlet, log.info)) as watching:
+                if args.metrics is not None:
+                    registry = CollectorRegistry()
+                    registry.register(SensorMetrics(lambda: watching.latest, outlet))
+                    options.expose(registry, *args.metrics)
+                log.info("%s watches %s, %s", name, _spoken(source), receiver.name)
+                _run(watching)
+        finally:
+            if delivery.close():
+                receiver.close()
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Final
 
+from halfopen.capture.live.devices import ANY
 from halfopen.model import FIRST_BYTES
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Interfaces:
         from halfopen.sensor.privileges import Capability, opening
 
         self._args = args
-        self._names = list(dict.fromkeys(args.interfaces)) or ["any"]
+        self._names = list(dict.fromkeys(args.interfaces)) or [ANY]
         with opening("watching network interfaces", Capability.CAP_NET_RAW):
             self._opened = [(PacketSocket(), Devices(), name) for name in self._names]
         self._listeners = Listeners()

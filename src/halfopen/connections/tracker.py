@@ -88,6 +88,11 @@ class Tracker:
         """The sample that is in force now."""
         return Sampling(self._largest.key, int(self._state["threshold"][0]))
 
+    @property
+    def halved(self) -> bool:
+        """Whether the sample is smaller than the one that the tracker began with."""
+        return bool(self._state["halvings"][0])
+
     def tighten(self) -> None:
         """Halve the sample: connections that are no longer in it leave, those without a verdict as `unsampled`.
 

@@ -53,9 +53,9 @@ class Delivery:
             return f"since {stamp(int(self._since))} {trouble}; {self._spool.waits:,} batches wait"
         return f"delivering to {self._receiver.name}"
 
-    def close(self, last: float = LAST) -> None:
+    def close(self, last: float = LAST) -> bool:
         """Deliver what can be delivered in so many seconds, and end; the rest stays in the spool for the next time. The receiver
-        is the caller's to close."""
+        is the caller's to close, if this is True: else it is still waited for."""
         self._ending.set()
         self._thread.join(last)
         self._over.set()
@@ -65,6 +65,7 @@ class Delivery:
             )
         elif self._spool.waits:
             _log.warning("%d batches stay in the spool until the sensor runs again", self._spool.waits)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._over.is_set():

@@ -40,8 +40,9 @@ class Pressure:
             return True
         return False
 
-    def look(self, now: int, live: int, limit: int, received: int, dropped: int) -> int:
-        """Once a second: whether to halve the sample (-1), to double it (1), or neither (0). Packets are counted since the start."""
+    def look(self, now: int, live: int, limit: int, received: int, dropped: int, *, halved: bool) -> int:
+        """Once a second: whether to halve the sample (-1), to double it (1), or neither (0). Packets are counted since the
+        start; `halved` says whether there is anything to double."""
         came, lost = received - self._received, dropped - self._dropped
         self._received, self._dropped = received, dropped
         if lost > LOSSES * came:
@@ -50,7 +51,7 @@ class Pressure:
                 return 0
             self._halve(now)
             return -1
-        if live < ROOMY * limit and now - self._calm_since >= self._calm:
+        if halved and live < ROOMY * limit and now - self._calm_since >= self._calm:
             self._calm_since = self._doubled = now
             return 1
         return 0

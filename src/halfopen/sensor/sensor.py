@@ -39,6 +39,11 @@ STRAGGLING: Final = 25 * 60 * SECOND
 few connections that say something every ten minutes must not make it look as if the sensor were."""
 
 
+LINGERING: Final = 15 * 60 * SECOND
+"""How long (ns) packets of a port that is no longer served are still read: as long as its connections may stay silent.
+A server that goes closes its port first and its connections later; they would look as if they had timed out."""
+
+
 NO_PORTS: Final = frozenset({0})
 """Where nothing listens: no packet has this port, and an empty set would mean all."""
 
@@ -126,7 +131,8 @@ class Sensor:
         self._now = now = self._clock.look()
         self._pressure = Pressure(now) if adapts else None
         self._stages = np.zeros(len(STAGES) + 1, np.int64)
-        self._watched: tuple[frozenset[int], Sampling] | None = None
+        self._served: dict[int, int] = {}  # ports by when they were served last
+        self._watched: tuple[frozenset[int], frozenset[int], Sampling] | None = None
         self._waiting: tuple[str, ...] = ()
         self._whole_until = now  # up to where everything has been watched
         self._gap: Gap | None = Gap(None, self._seconds(now))
@@ -220,12 +226,14 @@ class Sensor:
         if self._pressure is not None:
             tracker = self._judge.tracker
             losses = self.latest.losses
-            change = self._pressure.look(now, tracker.live, tracker.limit, losses.received, losses.dropped)
+            change = self._pressure.look(
+                now, tracker.live, tracker.limit, losses.received, losses.dropped, halved=tracker.halved
+            )
             if change < 0:
                 tracker.tighten()
             elif change > 0:
                 tracker.loosen()
-        self._watch(self._ports())
+        self._watch(self._ports(), now)
 
     def _pieces(self, batch: Batch) -> Iterator[Batch]:
         """So few packets at once that a table that is not full never becomes more than full."""
@@ -239,23 +247,28 @@ class Sensor:
         tracker = self._judge.tracker
         while tracker.sampling.threshold > 1 and self._pressure.full(now, tracker.live, tracker.limit):
             tracker.tighten()
-            self._watch(self._watched[0])
+            self._watch(self._watched[0], now)
 
-    def _watch(self, ports: frozenset[int]) -> None:
-        watched = ports, self._judge.tracker.sampling
+    def _watch(self, ports: frozenset[int], now: int) -> None:
+        watched = ports, self._read(ports, now), self._judge.tracker.sampling
         if watched != self._watched:
             self._judge.tracker.serve(ports)
             for wire in self._wires:
-                wire.watch(*watched)
-            self._tell_change(watched)
+                wire.watch(*watched[1:])
+            self._tell_change(ports, watched[2])
             self._watched = watched
 
-    def _tell_change(self, watched: tuple[frozenset[int], Sampling]) -> None:
-        ports, sampling = watched
-        before = self._watched or (None, None)
+    def _read(self, ports: frozenset[int], now: int) -> frozenset[int]:
+        """The ports whose packets are to be read when these are served: those of connections that are left, too."""
+        self._served |= dict.fromkeys(ports, now)
+        self._served = {port: last for port, last in self._served.items() if now - last <= LINGERING}
+        return frozenset(self._served) if ports else ports
+
+    def _tell_change(self, ports: frozenset[int], sampling: Sampling) -> None:
+        before = self._watched or (None, None, None)
         if ports != before[0]:
             self._told(f"server ports: {spoken_ports(ports)}")
-        if sampling != before[1]:
+        if sampling != before[2]:
             words = "all connections" if sampling.rate == 1 else f"one connection in {1 / sampling.rate:,.6g}"
             self._told(f"sample: {words}")
 

@@ -6,6 +6,8 @@ import select
 from dataclasses import replace
 
 from halfopen.capture.live.devices import Device, Devices, doubles
+from halfopen.capture.live.packet_socket import PacketSocket
+from halfopen.capture.live.ring import Ring
 from tests.capture.layers import ethernet, ipv4, tcp
 from tests.capture.live.wires import Require, namespace, ring, send, settle, take, until, wire
 
@@ -56,6 +58,21 @@ def test_an_interface_goes_down_and_up(require: Require) -> None:
         settle(space, "near0", "far0")
         send(space, segment(1))
         assert take(source, 1).ports() == [1]
+
+
+class Late(Devices):
+    """Lists an interface that has gone meanwhile."""
+
+    def all(self) -> list[Device]:
+        return [*super().all(), replace(PLAIN, index=9999, name="far0")]
+
+
+def test_an_interface_that_goes_while_it_is_looked_for(require: Require) -> None:
+    with namespace(require) as space:
+        with space.entered():
+            source = Ring(PacketSocket(1), Late(), "far0")
+        assert source.waiting == "there is no interface far0"
+        source.close()
 
 
 def test_changes_are_told_once(require: Require) -> None:

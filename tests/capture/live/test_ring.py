@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from halfopen.capture.live.devices import ANY
 from halfopen.capture.live.program import WITH_DATA
-from halfopen.capture.live.ring import ANY
 from halfopen.model import FIRST_BYTES, Counter, Flag, Trait
 from halfopen.sampling import WHOLE, Sampling
 from halfopen.testing.namespaces import Namespace

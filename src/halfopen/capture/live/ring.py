@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from halfopen.capture.bytes import file16, file32, u16
 from halfopen.capture.frames import parse_packet
 from halfopen.capture.links import ETHERNET, beneath_tags, network_layer
-from halfopen.capture.live.devices import ARPHRD_LOOPBACK, Device, Devices, doubles
+from halfopen.capture.live.devices import ANY, ARPHRD_LOOPBACK, Device, Devices, doubles
 from halfopen.capture.live.packet_socket import BLOCK, PacketSocket
 from halfopen.capture.live.program import ALL_PORTS, program
 from halfopen.capture.live.wire import Losses
@@ -28,9 +28,6 @@ from halfopen.capture.records import keep
 from halfopen.jit import kernel
 from halfopen.model import PACKET, SECOND, Batch, Bytes, Counter, Rows, empty_rows, new_counters
 from halfopen.sampling import Sampling
-
-ANY: Final = "any"
-"""Stands for all interfaces, each packet taken where it is seen first (`devices.doubles`)."""
 
 _BIG: Final = sys.byteorder == "big"
 _KERNEL, _USER = 0, 1  # whose a block is: TP_STATUS_*
@@ -128,10 +125,16 @@ class Ring:
             self._socket.bind(0)
             return
         device = next((each for each in devices if each.name == self.name), None)
-        self.waiting = _waiting(self.name, device)
         if device:
-            self.loopback = device.loopback
-            self._socket.bind(device.index)  # nothing happens where it is bound already
+            try:
+                self._socket.bind(device.index)  # nothing happens where it is bound already
+            except OSError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+                device = None  # it went after it was listed; should it come back, that is told
+            else:
+                self.loopback = device.loopback
+        self.waiting = _waiting(self.name, device)
 
     def _leave_out(self, without: frozenset[int]) -> None:
         if without != self._without:

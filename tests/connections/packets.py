@@ -31,6 +31,7 @@ FLAGS = {
     "R": Flag.RST,
     "U": Flag.URG,
     "E": Flag.ECE,
+    "C": Flag.CWR,
 }
 
 CLIENT = (0, MAPPED_PREFIX | 0xC0000201, 40000)

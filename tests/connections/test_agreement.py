@@ -13,7 +13,7 @@ from halfopen.connections.limits import Limits
 from halfopen.connections.reference import ReferenceTracker
 from halfopen.connections.tracker import Tracker
 from halfopen.model import MAPPED_PREFIX, SECOND, Batch, Kind, Option, Trait, new_counters
-from tests.connections.packets import Outcome, P, batch, differences, ns, run
+from tests.connections.packets import SERVER, Outcome, P, batch, differences, ns, run
 
 HELLO = b"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n"
 LONG = b"POST /form HTTP/1.1\r\nX-Padding: " + b"x" * 300 + b"\r\nHost: late.example\r\n\r\n"
@@ -23,7 +23,29 @@ seqs = st.sampled_from(
     [0, 1, 1, 2, 38, 39, 100, 101, 300, 367, -1, 12541, 1 << 20, (1 << 20) + 50, 1 << 30, -(1 << 31)]
 )
 flags = st.sampled_from(
-    ["S", "S", "SA", "A", "A", "A", "PA", "PA", "P", "FA", "F", "R", "RA", "RA", "SE", "SF", "SR", "FRA", ""]
+    [
+        "S",
+        "S",
+        "SA",
+        "A",
+        "A",
+        "A",
+        "PA",
+        "PA",
+        "P",
+        "FA",
+        "F",
+        "R",
+        "RA",
+        "RA",
+        "SE",
+        "SCE",
+        "SPU",
+        "SF",
+        "SR",
+        "FRA",
+        "",
+    ]
 )
 payloads = st.sampled_from(
     [b"", b"", b"", HELLO, HELLO[:20], HELLO[20:], LONG, LONG[:200], LONG[200:], b"\0"]
@@ -56,11 +78,23 @@ gaps = st.sampled_from(
 
 HELLO_END = len(HELLO) + 1
 
+TARGETS = [
+    SERVER,
+    (0, MAPPED_PREFIX | 1, 80),
+    (0, MAPPED_PREFIX | 2, 80),
+    (1 << 63, 2, 80),
+    (1 << 63, 2, 443),
+]
+
 CLIENTS = [(0, MAPPED_PREFIX | 0xC0000201, port) for port in (40000, 40000, 40000, 40001, 443)]
 
 
 @st.composite
-def packets(draw: st.DrawFn, clients: list[tuple[int, int, int]] = CLIENTS) -> P:
+def packets(
+    draw: st.DrawFn,
+    clients: list[tuple[int, int, int]] = CLIENTS,
+    targets: list[tuple[int, int, int]] = [SERVER],  # noqa: B006 - it is not changed
+) -> P:
     """Any packet between two hosts, or about them."""
     return P(
         t=draw(gaps),
@@ -85,6 +119,7 @@ def packets(draw: st.DrawFn, clients: list[tuple[int, int, int]] = CLIENTS) -> P
         length=draw(st.sampled_from([None, None, None, None, 0, 500])),
         isn=draw(st.sampled_from([1000, 1000, 1000, 1000, 1000, 2**32 - 20, 0xCB007181])),
         client=draw(st.sampled_from(clients)),
+        target=draw(st.sampled_from(targets)),
     )
 
 

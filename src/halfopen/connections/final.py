@@ -9,12 +9,12 @@ import numpy as np
 from halfopen.connections.judge import AT_END, WAITED, emit
 from halfopen.connections.layout import FEW, GONE, OUT_NAMES, OUT_ROWS, TOGETHER, WAIT_JUDGED, Fact
 from halfopen.connections.limits import SLOTS
-from halfopen.connections.pools import bucket_at, cell_at, entry_at, neighbours_at, server_at
-from halfopen.connections.table import FIRST, due, forget, link, unlink
+from halfopen.connections.pools import bucket_at, cell_at, entry_at, extension_at
+from halfopen.connections.table import FIRST, due, forget, link, unlink, wait_of
 from halfopen.jit import I64, inlined, part, prefetch
 from halfopen.model import SECOND
 
-JUDGED = int(Fact.JUDGED)
+JUDGED, EXTENDED = int(Fact.JUDGED), int(Fact.EXTENDED)
 BEGIN = I64(0)
 
 LINE = 64
@@ -41,42 +41,40 @@ def finish_entry(t: Any, i: Any, silence: Any, how: Any) -> Any:
 
 @inlined
 def fetch_entry(t: Any, i: Any) -> Any:
-    """Have the two lines of an entry on their way."""
-    e = entry_at(t, i)
-    prefetch(e, BEGIN)
-    prefetch(e, LINE)
+    """Have an entry on its way."""
+    prefetch(entry_at(t, i), BEGIN)
 
 
 @inlined
 def fetch_what_it_has(t: Any, i: Any) -> Any:
-    """Have an entry's packets and its server's row on their way."""
+    """Have an entry's extension and later packets on their way."""
     e = entry_at(t, i)
-    prefetch(server_at(t, e.server), BEGIN)
-    first = cell_at(t, e.first_cell)
-    prefetch(first, BEGIN)
-    if e.packets > 2:
-        prefetch(first, LINE)
+    if e.facts & EXTENDED:
+        x = extension_at(t, e.extension)
+        prefetch(x, BEGIN)
+        prefetch(x, LINE)
+        prefetch(x, 2 * LINE)
+        prefetch(x, 3 * LINE)
         if e.packets > FEW:
-            prefetch(first, 2 * LINE)
-            prefetch(first, 3 * LINE)
-            prefetch(first, 4 * LINE)
+            later = cell_at(t, e.later)
+            prefetch(later, BEGIN)
+            prefetch(later, LINE)
+            prefetch(later, 2 * LINE)
 
 
 @inlined
-def next_due(t: Any, wait: Any, slot: Any) -> Any:
+def next_due(t: Any, place: Any) -> Any:
     """The first entries of a slot into `due`, with their memory on its way. Returns how many."""
-    i = I64(t.wheel[wait, slot, FIRST])
+    i = I64(t.wheel[place, FIRST])
     n = I64(0)
     while i and n < TOGETHER:
-        fetch_entry(t, i)
         t.due[n] = i
         n += 1
-        i = I64(neighbours_at(t, i).after)
+        i = I64(entry_at(t, i).after)
     for k in range(n):
         e = entry_at(t, t.due[k])
         fetch_what_it_has(t, t.due[k])
         prefetch(bucket_at(t, I64(e.hash) & t.mask), BEGIN)
-        prefetch(cell_at(t, e.name), BEGIN)
     return n
 
 
@@ -93,7 +91,8 @@ def turn(t: Any) -> Any:
     while t.second < now:
         second = t.second + 1
         for wait in range(4):
-            n = next_due(t, wait, second & (SLOTS - 1))
+            place = wait * SLOTS + (second & (SLOTS - 1))
+            n = next_due(t, place)
             while n:
                 for k in range(n):
                     i = I64(t.due[k])
@@ -105,7 +104,7 @@ def turn(t: Any) -> Any:
                     else:
                         unlink(t, i)
                         link(t, i, I64(wait), max(due(t, e, wait), second + 1))
-                n = next_due(t, wait, second & (SLOTS - 1))
+                n = next_due(t, place)
         t.second = second
     t.turns_at = (now + 1) * SECOND
     return True
@@ -119,7 +118,8 @@ def end_capture(t: Any, clock: Any) -> Any:
         for slot in range(SLOTS):
             if t.waiting[wait] == 0:
                 break
-            i = I64(t.wheel[wait, slot, FIRST])
+            place = wait * SLOTS + slot
+            i = I64(t.wheel[place, FIRST])
             while i:
                 if not has_room(t):
                     return False
@@ -128,7 +128,7 @@ def end_capture(t: Any, clock: Any) -> Any:
                     finish_entry(t, i, t.silences[wait], WAITED)
                 else:
                     finish_entry(t, i, silence, AT_END)
-                i = I64(t.wheel[wait, slot, FIRST])
+                i = I64(t.wheel[place, FIRST])
     t.clock = 0
     t.second = 0
     t.turns_at = SECOND
@@ -144,6 +144,6 @@ def earliest(t: Any) -> Any:
     start = NEVER
     for i in range(1, t.entry_used):
         e = entry_at(t, i)
-        if WAIT_JUDGED < e.wait < GONE:
-            start = min(start, e.start)
+        if WAIT_JUDGED < wait_of(e) < GONE:
+            start = min(start, extension_at(t, e.extension).start if e.facts & EXTENDED else e.last)
     return start

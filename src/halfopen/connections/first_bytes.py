@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from halfopen.connections.extension import free_buffer, keep_name, take_buffer
 from halfopen.connections.layout import Fact
+from halfopen.connections.numbers import ahead
 from halfopen.connections.pools import buffers, counters, ranges
-from halfopen.connections.table import ahead, free_buffer, keep_name, take_buffer
 from halfopen.connections.trigger import FOUND, MORE, find_trigger
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import I64, part
@@ -38,7 +39,7 @@ def cover(t: Any, b: int, start: Any, end: Any) -> Any:
 
 
 @part
-def take_first_bytes(t: Any, e: Any, row: Any, data: Any) -> Any:
+def take_first_bytes(t: Any, e: Any, x: Any, row: Any, data: Any) -> Any:
     """Look for a name in the client's first bytes, put together where they came in pieces.
 
     A piece that the snaplen cut ends the search: what it lacks does not come again.
@@ -58,15 +59,15 @@ def take_first_bytes(t: Any, e: Any, row: Any, data: Any) -> Any:
     length = min(length, FIRST_BYTES - offset)
     if length <= 0:
         return
-    if offset == 0 and e.buffer == 0:
+    if offset == 0 and x.buffer == 0:
         status, kind, at, size = find_trigger(data, begin, length)
         if status == FOUND:
-            keep_name(t, e, data, at, size)
-            e.trigger = kind
+            keep_name(t, x, data, at, size)
+            x.trigger = kind
         if cut or status != MORE:
             e.facts |= TRIGGER_DONE
             return
-    b = take_buffer(t, e)
+    b = take_buffer(t, x)
     if b == 0:
         e.facts |= TRIGGER_DONE
         counters(t)[C_TRIGGER] += 1
@@ -76,8 +77,8 @@ def take_first_bytes(t: Any, e: Any, row: Any, data: Any) -> Any:
     reach = cover(t, b, offset, offset + length)
     status, kind, at, size = find_trigger(buffers(t)[b], BEGIN, reach)
     if status == FOUND:
-        keep_name(t, e, buffers(t)[b], at, size)
-        e.trigger = kind
+        keep_name(t, x, buffers(t)[b], at, size)
+        x.trigger = kind
     if cut or status != MORE:
         e.facts |= TRIGGER_DONE
-        free_buffer(t, e)
+        free_buffer(t, x)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from halfopen.connections.copies import bit_of, is_copy, print_of
+from halfopen.connections.copies import is_copy
+from halfopen.connections.extension import extended, next_cell, release
 from halfopen.connections.final import (
     earliest,
     end_capture,
@@ -29,21 +30,20 @@ from halfopen.connections.kept import (
     is_retransmitting,
     repeats,
 )
-from halfopen.connections.layout import COMING, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
-from halfopen.connections.pools import bucket_at, cell_at, counters, entry_at, nets, server_at
+from halfopen.connections.layout import COMING, FIRST_SCANNER, STATE, TOGETHER, WAIT_ENDED, WAIT_JUDGED, Fact
+from halfopen.connections.numbers import ahead, bit_of, print_of
+from halfopen.connections.pools import bucket_at, cell_at, counters, entry_at, extension_at, nets
 from halfopen.connections.rules import Tag
 from halfopen.connections.sample import in_sample, thin
 from halfopen.connections.server_side import answer, rank, unreachable, void_refusal
 from halfopen.connections.table import (
-    ahead,
     find,
     forget,
     grow,
     half_of,
     hash_of,
-    next_cell,
     open_entry,
-    release,
+    wait_of,
     whom_to_evict,
 )
 from halfopen.jit import I64, inlined, kernel, part, prefetch
@@ -71,6 +71,7 @@ MAPPED = MAPPED_PREFIX >> 32
 def keep(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
     """One more of the first ten packets, known again by its `mark` (`print_of`)."""
     e = entry_at(t, i)
+    x = extension_at(t, extended(t, e))
     c = cell_at(t, next_cell(t, e))
     c.ts = row.ts
     c.seq = row.seq
@@ -81,13 +82,12 @@ def keep(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
     c.flags = row.flags
     c.ttl = row.ttl
     e.packets += 1
-    e.marks |= np.uint64(1) << bit_of(mark)
+    x.marks |= np.uint64(1) << bit_of(mark)
     if row.flags & RST:
-        if e.facts & CLIENT_RST and not row.flags & ACK and e.server:
-            answers = server_at(t, e.server)
-            for k in range(answers.acks_after):
-                if answers.ack_after[k] == row.seq:
-                    e.echoes += 1
+        if e.facts & CLIENT_RST and not row.flags & ACK:
+            for k in range(x.acks_after):
+                if x.ack_after[k] == row.seq:
+                    x.echoes += 1
         e.facts |= ANY_RST | NOT_ONLY_SYN
         n = I64(e.packets)
         if is_real_reset(c, e.isn, highest(t, e, n, accepted_syn_payload(t, e, n))):
@@ -102,13 +102,13 @@ def keep(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
         if e.facts & REFUSED:
             void_refusal(t, e)
     if not row.flags & RST:
-        e.high = max(I64(e.high), ahead(row.seq, e.isn) + I64(row.payload_length) + 1)
-    take_first_bytes(t, e, row, data)
+        x.high = max(I64(x.high), ahead(row.seq, e.isn) + I64(row.payload_length) + 1)
+    take_first_bytes(t, e, x, row, data)
     if e.packets == PACKETS_KEPT and (
         e.facts & CLIENT_FIN or has_real_reset(t, e) or not is_retransmitting(t, e, I64(e.packets))
     ):
         emit(t, i, AT_ONCE, WAITED)
-        release(t, i)
+        release(t, e)
     rank(t, i)
 
 
@@ -116,17 +116,19 @@ def keep(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
 def inbound(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
     """A packet of the client on a live 5-tuple; `mark` as in `keep`."""
     e = entry_at(t, i)
-    e.last = max(e.last, row.ts)
     if e.facts & JUDGED:
+        e.last = max(e.last, row.ts)
         counters(t)[C_LATE] += 1
-        rank(t, i)
-    elif e.packets == PACKETS_KEPT:
+        return
+    extended(t, e)  # while `last` is the time of the SYN
+    e.last = max(e.last, row.ts)
+    if e.packets == PACKETS_KEPT:
         counters(t)[C_LATE] += 1
         n = I64(e.packets)
         high = highest(t, e, n, accepted_syn_payload(t, e, n))
         if not repeats(row.flags, row.seq, row.payload_length, e.isn, high):
             emit(t, i, AT_ONCE, NEWS)
-            release(t, i)
+            release(t, e)
         rank(t, i)
     else:
         keep(t, i, row, data, mark)
@@ -152,7 +154,7 @@ def is_server(t: Any, hi: Any, lo: Any, port: Any) -> Any:
 
 @part
 def scanner_tags(row: Any) -> Any:
-    """Which scanner's hand the first SYN shows, as tag bits (docs/method.md, scanners)."""
+    """Which scanner's hand the first SYN shows, as bits from `FIRST_SCANNER` on (docs/method.md, scanners)."""
     tags = I64(0)
     if row.ip_id == 54321 and row.window == 65535:
         tags |= 1 << Z_MAP
@@ -168,7 +170,9 @@ def scanner_tags(row: Any) -> Any:
     return tags
 
 
-Z_MAP, Z_MAP_NEW, MASSCAN, MIRAI = int(Tag.zmap), int(Tag.zmap_new), int(Tag.masscan), int(Tag.mirai)
+Z_MAP, Z_MAP_NEW, MASSCAN, MIRAI = (
+    int(tag) - FIRST_SCANNER for tag in (Tag.zmap, Tag.zmap_new, Tag.masscan, Tag.mirai)
+)
 
 
 @part
@@ -177,7 +181,7 @@ def replace(t: Any, i: Any, ts: Any) -> Any:
     e = entry_at(t, i)
     if not e.facts & JUDGED:
         silence = ts - e.last
-        if silence > t.idle_timeout or e.wait == WAIT_ENDED:
+        if silence > t.idle_timeout or wait_of(e) == WAIT_ENDED:
             emit(t, i, max(silence, AT_ONCE), WAITED)
         else:
             emit(t, i, AT_ONCE, REPLACED)
@@ -198,15 +202,18 @@ def open_connection(t: Any, row: Any, data: Any, flow: Any, facts: Any) -> Any:
     counters(t)[C_CONNECTIONS] += 1
     if t.live * 2 > t.mask:
         grow(t)
-    keep(t, open_entry(t, row, flow, facts, scanner_tags(row)), row, data, print_of(row))
+    i = open_entry(t, row, flow, facts, scanner_tags(row))
+    if row.payload_length:
+        entry_at(t, i).packets = 0
+        keep(t, i, row, data, print_of(row))
 
 
 @inlined
 def segment(t: Any, row: Any, data: Any, flow: Any) -> Any:
     """One TCP packet, or an ICMP unreachable that quotes one; `flow` is the hash of its 5-tuple."""
     i, from_client = find(t, row, flow)
-    if i and t.clock - entry_at(t, i).last > t.silences[entry_at(t, i).wait]:
-        finish_entry(t, i, t.silences[entry_at(t, i).wait], WAITED)
+    if i and t.clock - entry_at(t, i).last > t.silences[wait_of(entry_at(t, i))]:
+        finish_entry(t, i, t.silences[wait_of(entry_at(t, i))], WAITED)
         i = I64(0)
     if row.kind == UNREACHABLE:
         if i and from_client:
@@ -218,7 +225,7 @@ def segment(t: Any, row: Any, data: Any, flow: Any) -> Any:
         e = entry_at(t, i)
         if from_client:
             mark = print_of(row)
-            if not e.facts & JUDGED and is_copy(t, i, row, mark):
+            if not e.facts & JUDGED and is_copy(t, e, row, mark):
                 return
             if not opens or row.seq == e.isn:
                 inbound(t, i, row, data, mark)
@@ -226,7 +233,7 @@ def segment(t: Any, row: Any, data: Any, flow: Any) -> Any:
             facts = I64(REUSED)
         elif (
             not opens
-            or WAIT_JUDGED < e.wait < WAIT_ENDED
+            or WAIT_JUDGED < wait_of(e) < WAIT_ENDED
             or not is_server(t, row.dst_hi, row.dst_lo, row.dst_port)
         ):
             answer(t, i, row)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from halfopen.connections.extension import copy_piece, extended, packet_number
 from halfopen.connections.kept import (
     LATER,
     POST_PSH,
@@ -21,11 +22,11 @@ from halfopen.connections.kept import (
     stage_reached,
     unacknowledged,
 )
-from halfopen.connections.layout import NAME_BYTES, NAME_START, WAIT_OPEN, Fact, Showed
+from halfopen.connections.layout import FIRST_SCANNER, NAME_BYTES, NAME_START, WAIT_OPEN, Fact, Showed
 from halfopen.connections.limits import STRAY_REACH
-from halfopen.connections.pools import cell_at, counters, entry_at, names, out_at, server_at, text
+from halfopen.connections.numbers import ahead
+from halfopen.connections.pools import cell_at, counters, end_at, entry_at, extension_at, names, out_at, text
 from halfopen.connections.rules import Acks, Tag
-from halfopen.connections.table import ahead, copy_piece
 from halfopen.jit import I64, inlined, part
 from halfopen.model import (
     NO_TIME,
@@ -143,7 +144,7 @@ def weigh_resets(t: Any, e: Any, n: Any, high: Any, accepted: Any, row: Any) -> 
                     any_zero = True
                 bare += 1
         elif not c.flags & RST:
-            other = I64(e.first_cell) + k
+            other = packet_number(e, k)
             if first >= 0 and c.length:
                 data_after += 1
         newest = max(newest, c.ts)
@@ -188,12 +189,10 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
     answered = is_answered(t, e, n)
     idle_timeout = t.idle_timeout
     facts = e.facts
-    server = server_at(t, e.server)
-    showed = I64(0)
-    if e.server:
-        showed = I64(server.facts)
+    server = extension_at(t, e.extension)
+    showed = I64(server.showed)
 
-    tags = I64(e.scanner)
+    tags = I64(server.scanner) << FIRST_SCANNER
     if facts & FACT_REUSED:
         tags |= T_REUSE
     if facts & FACT_SYN_PAYLOAD:
@@ -295,13 +294,13 @@ def decide(t: Any, e: Any, n: Any, row: Any, silence: Any, how: Any) -> Any:
 
 
 @part
-def write_name(t: Any, e: Any, row: Any) -> Any:
+def write_name(t: Any, x: Any, row: Any) -> Any:
     """Copy the trigger name from its cells to the names of the batch."""
     row.name_offset = t.names_out
-    row.name_length = e.name_length
-    row.trigger = e.trigger
-    cell = I64(e.name)
-    left = I64(e.name_length)
+    row.name_length = x.name_length
+    row.trigger = x.trigger
+    cell = I64(x.name)
+    left = I64(x.name_length)
     while left > 0:
         copy_piece(names(t), I64(t.names_out), text(t)[cell], NAME_START)
         t.names_out += min(NAME_BYTES, left)
@@ -316,18 +315,20 @@ def emit(t: Any, i: Any, silence: Any, how: Any) -> Any:
     The caller has seen to it that there is room for the row and for 255 bytes of name.
     """
     e = entry_at(t, i)
+    x = extension_at(t, extended(t, e))
+    server = end_at(t, e.server)
     row = out_at(t, t.rows_out)
     row.client_hi = e.client_hi
     row.client_lo = e.client_lo
     row.client_port = e.client_port
-    row.server_hi = e.server_hi
-    row.server_lo = e.server_lo
-    row.server_port = e.server_port
-    row.start = e.start
+    row.server_hi = server.hi
+    row.server_lo = server.lo
+    row.server_port = server.port
+    row.start = x.start
     row.end = e.last
     row.packets = e.packets
-    row.duplicates = e.duplicates
-    row.reset_echoes = e.echoes
+    row.duplicates = x.duplicates
+    row.reset_echoes = x.echoes
     row.halvings = e.halvings
     row.gap = NO_TIME
     row.ttl_delta = UNKNOWN_DELTA
@@ -345,7 +346,7 @@ def emit(t: Any, i: Any, silence: Any, how: Any) -> Any:
         row.stage = UNDECIDED_STAGE
         row.signature = 0
     row.left_out = why
-    write_name(t, e, row)
+    write_name(t, x, row)
     counters(t)[FIRST_LEFT_OUT_COUNTER + why] += 1
     e.facts |= FACT_JUDGED
     t.rows_out += 1

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from halfopen.connections.extension import packet_number
 from halfopen.connections.layout import Fact, Showed
 from halfopen.connections.limits import STRAY_REACH
-from halfopen.connections.pools import cell_at, server_at
-from halfopen.connections.table import ahead
+from halfopen.connections.numbers import ahead
+from halfopen.connections.pools import cell_at, extension_at
 from halfopen.jit import I64, inlined, part
 from halfopen.model import PACKETS_KEPT, Flag, Stage
 
@@ -25,7 +26,7 @@ POST_SYN, POST_ACK, POST_PSH, LATER = (
 @inlined
 def packet(t: Any, e: Any, k: Any) -> Any:
     """The cell of an entry's packet `k`."""
-    return cell_at(t, I64(e.first_cell) + k)
+    return cell_at(t, packet_number(e, k))
 
 
 @part
@@ -204,12 +205,10 @@ def unacknowledged(t: Any, e: Any, n: Any) -> Any:
     """Whether either side has something outstanding, and whether any of it was never repeated (D17)."""
     outstanding = False
     never_repeated = False
-    if e.server == 0:
-        return outstanding, never_repeated
-    answers = server_at(t, e.server)
-    if answers.facts & SHOWED_SPOKE:
+    answers = extension_at(t, e.extension)
+    if answers.showed & SHOWED_SPOKE:
         all_behind = True
-        all_behind_repeat = answers.facts & SHOWED_REPEATED != 0
+        all_behind_repeat = answers.showed & SHOWED_REPEATED != 0
         for k in range(n):
             c = packet(t, e, k)
             if c.flags & ACK and not c.flags & RST:
@@ -221,7 +220,7 @@ def unacknowledged(t: Any, e: Any, n: Any) -> Any:
             outstanding = True
             if not all_behind_repeat:
                 never_repeated = True
-    if answers.facts & SHOWED_ACKED:
+    if answers.showed & SHOWED_ACKED:
         acked = ahead(answers.acked, e.isn)
         data_end = I64(0)
         repeated_end = I64(0)

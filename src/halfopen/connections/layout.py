@@ -1,9 +1,10 @@
 """How the flow table lies in memory: rows of fixed size, addressed by number, 0 meaning none.
 
-An entry is one live connection. Its kept packets lie side by side in cells of 32 bytes (one, then
-four, then ten of them), its trigger name in a chain of such cells; what its server showed lies in a
-row of its own, taken when the server first speaks. All pools are bounded by
-`Limits.max_connections` and cost memory only as far as they were ever used.
+An entry is one live connection, in one line of the cache; of one that is nothing but a SYN it is all there
+is. Whatever else happens to a connection stands in its extension, taken when it is first needed: its first
+five packets, what its server showed, where its name is. Five packets more lie apart, a trigger name in a
+chain of cells. All pools are bounded by `Limits.max_connections` and cost memory only as far as they were
+ever used.
 """
 
 from __future__ import annotations
@@ -15,63 +16,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfopen.connections.limits import SLOTS, Limits
-from halfopen.connections.rules import signature_table
+from halfopen.connections.rules import Tag, signature_table
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import I64
 from halfopen.model import CONNECTION, PACKETS_KEPT, SECOND, Rows
 from halfopen.sampling import Sampling
 
-
-def _row(size: int, fields: list[tuple[str, Any]]) -> np.dtype[Any]:
-    """Rows of `size` bytes, so that each begins a line of the cache."""
-    packed = np.dtype(fields, align=True)
-    assert packed.itemsize <= size
-    offsets = [packed.fields[name][1] for name in packed.names or ()] if packed.fields else []
-    names, formats = zip(*fields, strict=True)
-    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size}, align=True)
-
-
-ENTRY: Final = _row(
-    128,
+ENTRY: Final = np.dtype(
     [
         ("client_hi", np.uint64),
         ("client_lo", np.uint64),
-        ("server_hi", np.uint64),
-        ("server_lo", np.uint64),
         ("last", np.int64),
-        ("client_port", np.uint16),
-        ("server_port", np.uint16),
         ("hash", np.uint32),
         ("chain", np.uint32),  # next entry of the same bucket
+        ("before", np.uint32),  # the entries beside it in its slot of the wheel
+        ("after", np.uint32),
         ("isn", np.uint32),
-        ("first_cell", np.uint32),
-        ("server", np.uint32),
+        ("server", np.uint32),  # number of the server's end
+        ("extension", np.uint32),  # while alone: hash of the SYN (`numbers.print_of`)
+        ("later", np.uint32),  # cell of the sixth packet; while alone: more of the SYN (`extension.folded`)
+        ("client_port", np.uint16),
+        ("place", np.uint16),  # in the wheel: what it waits for, and the slot
         ("facts", np.uint16),
-        ("wait", np.uint8),
         ("packets", np.uint8),
-        ("start", np.int64),
-        ("marks", np.uint64),  # one bit per kept packet, by hash: none of the same bit, no copy
-        ("slot", np.uint32),
-        ("name", np.uint32),  # first cell of the trigger name
-        ("buffer", np.uint32),  # slot where first bytes are put together
-        ("scanner", np.uint32),  # tag bits fixed by the first SYN
-        ("high", np.uint32),  # relative sequence number that no packet kept goes beyond
-        ("duplicates", np.uint32),
-        ("name_length", np.uint8),
-        ("trigger", np.uint8),
-        ("echoes", np.uint8),
         ("halvings", np.uint8),  # of the sample, the most in its life
     ],
+    align=True,
 )
+"""One live connection. While it is alone, a SYN that nothing followed, it has no extension."""
+
+END: Final = np.dtype(
+    [
+        ("hi", np.uint64),
+        ("lo", np.uint64),
+        ("chain", np.uint32),  # next end of the same bucket
+        ("users", np.uint32),
+        ("port", np.uint16),
+    ],
+    align=True,
+)
+"""The server's end of connections: there are few of them, so entries have its number."""
 
 BUCKET: Final = np.dtype([("first", np.uint32)])
 
 FREE: Final = np.dtype([("number", np.uint32)])
 """Of a stack of numbers given back."""
 
-NEIGHBOURS: Final = np.dtype([("before", np.uint32), ("after", np.uint32)])
-"""Entries before and after an entry in its slot of the wheel; apart from it, so that walking along a
-slot, and leaving it, touches no entry but those that are meant."""
+EXTENSION: Final = np.dtype(
+    [
+        ("start", np.int64),
+        ("marks", np.uint64),  # one bit per kept packet, by hash: none of the same bit, no copy
+        ("high", np.uint32),  # relative sequence number that no packet kept goes beyond
+        ("duplicates", np.uint32),
+        ("name", np.uint32),  # first cell of the trigger name
+        ("buffer", np.uint32),  # slot where first bytes are put together
+        ("showed", np.uint16),  # of the server, from here on
+        ("acks_after", np.uint8),
+        ("recent", np.uint8),  # how many of the two below are set
+        ("scanner", np.uint8),  # bits fixed by the first SYN
+        ("name_length", np.uint8),
+        ("trigger", np.uint8),
+        ("echoes", np.uint8),
+        ("end", np.uint32),
+        ("repeated", np.uint32),
+        ("acked", np.uint32),
+        ("fin_end", np.uint32),
+        ("first_rst", np.uint32),
+        ("furthest_rst", np.uint32),
+        ("ack_after", np.uint32, (2,)),
+        ("recent_print", np.uint32, (2,)),
+        ("recent_ts", np.int64, (2,)),
+        ("cells", np.uint64, (20,)),  # of the first five packets
+    ],
+    align=True,
+)
+"""What is known of a connection beyond its SYN, in four lines of the cache."""
 
 CELL: Final = np.dtype(
     [
@@ -80,7 +99,7 @@ CELL: Final = np.dtype(
         ("ts", np.int64),
         ("ack", np.uint32),
         ("length", np.uint32),
-        ("print", np.uint32),  # hash of window and options, to know copies
+        ("print", np.uint32),  # hash of all that two copies share
         ("ip_id", np.uint16),
         ("flags", np.uint8),
         ("ttl", np.uint8),
@@ -89,28 +108,19 @@ CELL: Final = np.dtype(
 )
 """One kept packet, or a piece of a name: the link, then text."""
 
+FEW: Final = 5
+"""Packets that lie in the extension; the others lie together elsewhere."""
+
+CELLS_EACH: Final = 8
+"""How many cells long an extension is."""
+
+FIRST_CELL: Final = 3
+"""Where in it its packets begin."""
+
 NAME_BYTES: Final = 28
 
 NAME_START: Final = 4
 """Where the text begins in a cell of a name, behind the link."""
-
-SERVER: Final = np.dtype(
-    [
-        ("end", np.uint32),
-        ("repeated", np.uint32),
-        ("acked", np.uint32),
-        ("fin_end", np.uint32),
-        ("first_rst", np.uint32),
-        ("furthest_rst", np.uint32),
-        ("ack_after", np.uint32, (2,)),
-        ("facts", np.uint16),
-        ("acks_after", np.uint8),
-        ("recent", np.uint8),  # how many of the two below are set
-        ("recent_ts", np.int64, (2,)),
-        ("recent_print", np.uint32, (2,)),
-    ],
-    align=True,
-)
 
 
 class Share(IntEnum):
@@ -137,10 +147,11 @@ class Fact(IntFlag):
     SYN_PAYLOAD = 0x400
     REUSED = 0x800
     ANY_RST = 0x1000  # a RST of the client, stray or not
+    EXTENDED = 0x2000  # it has an extension
 
 
 class Showed(IntFlag):
-    """What a server row remembers in single bits."""
+    """What of the server is remembered in single bits."""
 
     SPOKE = 0x01
     ACKED = 0x02
@@ -152,17 +163,17 @@ class Showed(IntFlag):
     GAVE_UP = 0x80
 
 
+FIRST_SCANNER: Final = int(Tag.zmap)
+"""The first of the four tags in a row that an entry keeps from its SYN."""
+
 WAIT_JUDGED, WAIT_SYN, WAIT_OPEN, WAIT_ENDED = I64(0), I64(1), I64(2), I64(3)
 """What a live connection waits for, and so for how long (D1); in the order of eviction."""
 
 GONE = I64(4)
-"""Stands there in an entry that was given back."""
+"""What an entry waits for that was given back."""
 
-SINGLE_CELLS: Final = 11
-"""Cells per connection that are taken one by one: its SYN, and a name of 255 bytes in pieces of 28."""
-
-FEW: Final = 4
-"""Packets that lie side by side in a small block before a connection gets one for all ten."""
+NAME_CELLS: Final = 10
+"""Cells of a name of 255 bytes in pieces of 28."""
 
 BUFFERS: Final = 4096
 """Connections whose first bytes can be put together at the same time."""
@@ -185,15 +196,16 @@ OUT_NAMES: Final = OUT_ROWS * 64
 
 _SIGNATURES: Final = signature_table()
 
-STACKS: Final = ("entry", "cell", "few", "block", "server", "buffer")
+STACKS: Final = ("entry", "end", "extension", "later", "cell", "buffer")
 """What is taken and given back by number: a stack of what was given back, and how far fresh ones go."""
 
 POOLS: Final = (
     "buckets",
     "entries",
-    "neighbours",
+    "end_buckets",
+    "ends",
+    "extensions",
     "cells",
-    "servers",
     "buffers",
     "ranges",
     "nets",
@@ -220,6 +232,7 @@ STATE: Final = np.dtype(
         ("threshold", np.int64),
         ("halvings", np.int64),  # how often it is halved now
         ("mask", np.int64),  # of the hash, for the bucket number
+        ("end_mask", np.int64),  # the same for the servers' ends
         *((f"{kind}_free", np.int64) for kind in STACKS),  # how high the stack is
         *((f"{kind}_used", np.int64) for kind in STACKS),  # the next fresh number
         ("rows_out", np.int64),  # rows and name bytes written
@@ -238,7 +251,7 @@ STATE: Final = np.dtype(
         ("ends", np.int64, (PACKETS_KEPT,)),
         ("pushed", np.int64, (PACKETS_KEPT,)),  # the different ends of those that pushed
         ("signatures", np.uint8, _SIGNATURES.shape),
-        ("wheel", np.uint32, (4, SLOTS, 2)),  # per wait and slot: first and last entry
+        ("wheel", np.uint32, (4 * SLOTS, 2)),  # per wait and slot: first and last entry
         ("ports", np.uint8, (1 << 16,)),  # 1 for a server port
     ],
     align=True,
@@ -258,24 +271,24 @@ def new_table(
     limits: Limits, counters: NDArray[np.int64], seed: int, share: Share, sampling: Sampling
 ) -> Table:
     """An empty table; `seed` keys the hash, so that nobody can choose packets that collide."""
-    size = (
-        limits.max_connections + 2 & ~1
-    )  # with number 0, and even: blocks of cells begin a line of the cache
+    size = limits.max_connections + 1  # with number 0
     bucket_bits = (2 * limits.max_connections).bit_length()
+    cells = _aligned(size * (CELLS_EACH + PACKETS_KEPT - FEW + NAME_CELLS), CELL)
     pools: dict[str, NDArray[Any]] = {
         "buckets": np.zeros(1 << bucket_bits, BUCKET),
         "entries": _aligned(size, ENTRY),
-        "neighbours": _aligned(size, NEIGHBOURS),
-        "cells": _aligned(size * (SINGLE_CELLS + FEW + PACKETS_KEPT), CELL),
-        "servers": _aligned(size, SERVER),
+        "end_buckets": np.zeros(1 << bucket_bits - 1, BUCKET),
+        "ends": _aligned(size, END),
+        "extensions": cells[: size * CELLS_EACH].view(EXTENSION),
+        "cells": cells,
         "buffers": np.empty((BUFFERS, FIRST_BYTES), np.uint8),
         "ranges": np.empty((BUFFERS, RANGE_NUMBERS), np.int64),
         "nets": _network_rows(limits),
         "out": np.empty(OUT_ROWS, CONNECTION),
         "names": np.empty(OUT_NAMES + NAME_BYTES, np.uint8),
         "counters": counters,
-        **{f"{kind}_stack": np.empty(size, FREE) for kind in ("entry", "few", "block", "server")},
-        "cell_stack": np.empty(size * SINGLE_CELLS, FREE),
+        **{f"{kind}_stack": np.empty(size, FREE) for kind in ("entry", "end", "extension", "later")},
+        "cell_stack": np.empty(size * NAME_CELLS, FREE),
         "buffer_stack": np.empty(BUFFERS, FREE),
     }
     state = np.zeros(1, STATE)
@@ -284,9 +297,9 @@ def new_table(
         state[f"{name}_length"] = len(pool)
     for kind in STACKS:
         state[f"{kind}_used"] = 1
-    # Blocks lie behind the single cells, the small ones first, and are known by their first cell.
-    state["few_used"] = size * SINGLE_CELLS
-    state["block_used"] = size * (SINGLE_CELLS + FEW)
+    # Later packets and names lie behind the extensions; later ones are known by their first cell.
+    state["later_used"] = size * CELLS_EACH
+    state["cell_used"] = size * (CELLS_EACH + PACKETS_KEPT - FEW)
     state["turns_at"] = SECOND
     state["idle_timeout"] = limits.idle_timeout
     state["partial"] = limits.partial
@@ -296,6 +309,7 @@ def new_table(
         state["parted"], state["share"] = 1, share
     state["key"], state["threshold"] = sampling.key, sampling.threshold
     state["mask"] = (1 << min(bucket_bits, FIRST_BUCKET_BITS)) - 1
+    state["end_mask"] = (1 << min(bucket_bits - 1, FIRST_BUCKET_BITS)) - 1
     state["nets_count"] = len(limits.server_nets)
     state["silences"] = (limits.idle_timeout, limits.linger_syn, limits.linger, limits.idle_timeout)
     state["signatures"] = _SIGNATURES

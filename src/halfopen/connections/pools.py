@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from halfopen.connections.layout import BUCKET, CELL, ENTRY, FREE, NEIGHBOURS, RANGE_NUMBERS, SERVER
+from halfopen.connections.layout import BUCKET, CELL, END, ENTRY, EXTENSION, FREE, RANGE_NUMBERS
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import array_of, row_of
 from halfopen.model import CONNECTION
 
 bucket_at = row_of("buckets", BUCKET)
 entry_at = row_of("entries", ENTRY)
-neighbours_at = row_of("neighbours", NEIGHBOURS)
+end_bucket_at = row_of("end_buckets", BUCKET)
+end_at = row_of("ends", END)
+extension_at = row_of("extensions", EXTENSION)
 cell_at = row_of("cells", CELL)
-server_at = row_of("servers", SERVER)
 out_at = row_of("out", CONNECTION)
 entry_free_at = row_of("entry_stack", FREE)
+end_free_at = row_of("end_stack", FREE)
+extension_free_at = row_of("extension_stack", FREE)
+later_free_at = row_of("later_stack", FREE)
 cell_free_at = row_of("cell_stack", FREE)
-few_free_at = row_of("few_stack", FREE)
-block_free_at = row_of("block_stack", FREE)
-server_free_at = row_of("server_stack", FREE)
 buffer_free_at = row_of("buffer_stack", FREE)
 
 text = array_of("cells", np.uint8, CELL.itemsize)  # the cells as bytes, for names

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from halfopen.connections.layout import GONE, TOGETHER, Fact
-from halfopen.connections.pools import bucket_at, counters, entry_at, neighbours_at
-from halfopen.connections.table import forget
+from halfopen.connections.pools import bucket_at, counters, entry_at
+from halfopen.connections.table import forget, wait_of
 from halfopen.jit import I64, inlined, part, prefetch
 from halfopen.model import Counter
 from halfopen.sampling import WHOLE, sample_hash
@@ -27,7 +27,7 @@ def in_sample(t: Any, high: Any, low: Any, port: Any) -> Any:
 def leaves(t: Any, i: Any) -> Any:
     """Whether an entry is in the table and no longer in the sample."""
     e = entry_at(t, i)
-    return e.wait != GONE and not in_sample(t, e.client_hi, e.client_lo, e.client_port)
+    return wait_of(e) != GONE and not in_sample(t, e.client_hi, e.client_lo, e.client_port)
 
 
 @part
@@ -37,7 +37,8 @@ def thin(t: Any) -> Any:
     size = I64(t.entry_used)
     for i in range(1, size):
         if i + TOGETHER < size and leaves(t, i + TOGETHER):
-            prefetch(neighbours_at(t, i + TOGETHER), BEGIN)
+            prefetch(entry_at(t, entry_at(t, i + TOGETHER).before), BEGIN)
+            prefetch(entry_at(t, entry_at(t, i + TOGETHER).after), BEGIN)
             prefetch(bucket_at(t, I64(entry_at(t, i + TOGETHER).hash) & t.mask), BEGIN)
         e = entry_at(t, i)
         if leaves(t, i):

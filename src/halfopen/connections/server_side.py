@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfopen.connections.copies import COPY, COPY_WITH_ID, print_of
+from halfopen.connections.copies import COPY, COPY_WITH_ID
+from halfopen.connections.extension import extended
 from halfopen.connections.kept import has_real_reset
 from halfopen.connections.layout import (
     WAIT_ENDED,
@@ -15,13 +16,15 @@ from halfopen.connections.layout import (
     Showed,
 )
 from halfopen.connections.limits import STRAY_REACH
-from halfopen.connections.pools import counters, entry_at, server_at
-from halfopen.connections.table import ahead, due, link, take_server, unlink
+from halfopen.connections.numbers import ahead, print_of
+from halfopen.connections.pools import counters, entry_at, extension_at
+from halfopen.connections.table import due, link, unlink, wait_of
 from halfopen.jit import I64, inlined, part
 from halfopen.model import Counter, Flag, Trait
 
 FIN, SYN, RST, ACK = int(Flag.FIN), int(Flag.SYN), int(Flag.RST), int(Flag.ACK)
 JUDGED, REFUSED, ROUTER = int(Fact.JUDGED), int(Fact.REFUSED), int(Fact.ICMP_ROUTER)
+EXTENDED = int(Fact.EXTENDED)
 CLIENT_RST, CLIENT_FIN = int(Fact.CLIENT_RST), int(Fact.FIN)
 SERVER_FIN_FIRST, BEYOND_SYN = int(Fact.SERVER_FIN_FIRST), int(Fact.BEYOND_SYN)
 NOT_ONLY_SYN, SEEN = int(Fact.NOT_ONLY_SYN), int(Fact.SERVER_SEEN)
@@ -40,7 +43,7 @@ def rank(t: Any, i: Any) -> Any:
         wait = WAIT_JUDGED
     elif (
         e.facts & (CLIENT_FIN | REFUSED)
-        or (e.server and server_at(t, e.server).facts & RESET)
+        or (e.facts & EXTENDED and extension_at(t, e.extension).showed & RESET)
         or has_real_reset(t, e)
     ):
         wait = WAIT_ENDED
@@ -48,7 +51,7 @@ def rank(t: Any, i: Any) -> Any:
         wait = WAIT_SYN
     else:
         wait = WAIT_OPEN
-    if wait != e.wait:
+    if wait != wait_of(e):
         unlink(t, i)
         link(t, i, wait, due(t, e, wait))
 
@@ -57,8 +60,7 @@ def rank(t: Any, i: Any) -> Any:
 def void_refusal(t: Any, e: Any) -> Any:
     """The client went on after a refused SYN: the refusal never was (D9)."""
     e.facts &= ~REFUSED
-    if e.server:
-        server_at(t, e.server).facts &= ~(SHOWED_RST | GAVE_UP | DIFFERENT)
+    extension_at(t, e.extension).showed &= ~(SHOWED_RST | GAVE_UP | DIFFERENT)
 
 
 @inlined
@@ -67,7 +69,7 @@ def answer(t: Any, i: Any, row: Any) -> Any:
     e = entry_at(t, i)
     if e.facts & JUDGED:
         return
-    answers = server_at(t, take_server(t, e))
+    answers = extension_at(t, extended(t, e))
     window = COPY_WITH_ID if row.ip_id else COPY
     mark = print_of(row)
     for k in range(2 - I64(answers.recent), 2):
@@ -80,47 +82,51 @@ def answer(t: Any, i: Any, row: Any) -> Any:
     answers.recent_ts[1] = row.ts
     answers.recent = min(I64(answers.recent) + 1, 2)
     e.facts |= SEEN
-    if row.flags & ACK and not row.flags & RST and not 0 < ahead(row.ack, e.isn) <= I64(e.high) + STRAY_REACH:
+    if (
+        row.flags & ACK
+        and not row.flags & RST
+        and not 0 < ahead(row.ack, e.isn) <= I64(answers.high) + STRAY_REACH
+    ):
         return  # of an older connection on these ports (D16)
     if row.flags & RST:
-        if not answers.facts & SHOWED_RST:
-            answers.facts |= SHOWED_RST
+        if not answers.showed & SHOWED_RST:
+            answers.showed |= SHOWED_RST
             answers.first_rst = row.seq
             answers.furthest_rst = row.seq
             if row.ts - e.last > t.idle_timeout:
-                answers.facts |= GAVE_UP
+                answers.showed |= GAVE_UP
         elif row.seq != answers.first_rst:
-            answers.facts |= DIFFERENT
+            answers.showed |= DIFFERENT
         if ahead(row.seq, answers.furthest_rst) > 0:
             answers.furthest_rst = row.seq
-        if not answers.facts & SPOKE and not e.facts & BEYOND_SYN:
+        if not answers.showed & SPOKE and not e.facts & BEYOND_SYN:
             e.facts |= REFUSED
         else:
-            answers.facts |= RESET
+            answers.showed |= RESET
     else:
         length = I64(row.payload_length)
         if row.flags & SYN or row.flags & FIN:
             length += 1
         end = (I64(row.seq) + length) & 0xFFFFFFFF
-        if not answers.facts & SPOKE:
-            answers.facts |= SPOKE
+        if not answers.showed & SPOKE:
+            answers.showed |= SPOKE
             answers.end = end
         else:
             if length and ahead(row.seq, answers.end) < 0:
-                if not answers.facts & REPEATED or ahead(end, answers.repeated) > 0:
+                if not answers.showed & REPEATED or ahead(end, answers.repeated) > 0:
                     answers.repeated = end
-                answers.facts |= REPEATED
+                answers.showed |= REPEATED
             if ahead(end, answers.end) > 0:
                 answers.end = end
         if row.flags & FIN and not row.flags & SYN:
-            answers.facts |= SHOWED_FIN
+            answers.showed |= SHOWED_FIN
             answers.fin_end = end
             if not e.facts & CLIENT_RST:
                 e.facts |= SERVER_FIN_FIRST
         if row.flags & ACK:
-            if not answers.facts & ACKED or ahead(row.ack, answers.acked) > 0:
+            if not answers.showed & ACKED or ahead(row.ack, answers.acked) > 0:
                 answers.acked = row.ack
-            answers.facts |= ACKED
+            answers.showed |= ACKED
             if e.facts & CLIENT_RST:
                 remember_ack(answers, row.ack)
     rank(t, i)

@@ -19,7 +19,7 @@ import numpy as np
 
 from halfopen.jit.cache import MAKES_AN_IMAGE
 
-__all__ = ["I64", "array_of", "copy_bytes", "copy_row", "inlined", "kernel", "part", "prefetch", "row_of"]
+__all__ = ["I64", "array_of", "copy_bytes", "inlined", "kernel", "part", "prefetch", "row_of"]
 
 I64: Any = np.int64
 """A signed 64-bit number in a kernel. Constants are written so where they are handed to another
@@ -34,6 +34,6 @@ MAPPED: Final = (
 """Whether this process maps kernels."""
 
 if TYPE_CHECKING or not MAPPED:
-    from halfopen.jit.compiled import array_of, copy_bytes, copy_row, inlined, kernel, part, prefetch, row_of
+    from halfopen.jit.compiled import array_of, copy_bytes, inlined, kernel, part, prefetch, row_of
 else:
-    from halfopen.jit.mapped import array_of, copy_bytes, copy_row, inlined, kernel, part, prefetch, row_of
+    from halfopen.jit.mapped import array_of, copy_bytes, inlined, kernel, part, prefetch, row_of

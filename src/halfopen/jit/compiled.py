@@ -114,20 +114,6 @@ def prefetch(typing_context: Any, row: Any, offset: Any) -> Any:
     return types.none(row, offset), make
 
 
-@_intrinsic
-def copy_row(typing_context: Any, to: Any, source: Any) -> Any:
-    """In a kernel: make a row, of whole 8 bytes, what another row of its kind is."""
-
-    def make(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        words = [builder.bitcast(each, ir.IntType(64).as_pointer()) for each in arguments]
-        for k in range(to.size // 8):
-            here, there = (builder.gep(each, [ir.IntType(64)(k)]) for each in words)
-            builder.store(builder.load(there), here)
-        return context.get_dummy_value()
-
-    return types.none(to, source), make
-
-
 def copy_bytes(size: int) -> Any:
     """A function for kernels: ``copy(to, at, source, begin)`` copies `size` bytes at once."""
 

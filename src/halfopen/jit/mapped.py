@@ -61,7 +61,7 @@ def _inside(*_: Any) -> Any:
     """What has a meaning in kernels only (`compiled`)."""
 
 
-array_of = copy_bytes = copy_row = prefetch = row_of = _inside
+array_of = copy_bytes = prefetch = row_of = _inside
 
 
 def kernel(*takes: Any, results: int = 1) -> Callable[[F], F]:

@@ -40,9 +40,17 @@ class Remote:
         self._token = _read_token(token_file)
         self._batches = f"{self.name}/sensors/{sensor}/batches"
         # The authorities that the operating system trusts.
-        self._client = httpx.Client(
-            verify=ssl.create_default_context(), timeout=httpx.Timeout(patience, connect=_CONNECT)
-        )
+        try:
+            self._client = httpx.Client(
+                verify=ssl.create_default_context(), timeout=httpx.Timeout(patience, connect=_CONNECT)
+            )
+        except (
+            ValueError,
+            ImportError,
+            httpx.InvalidURL,
+        ) as error:  # what only the environment can bring about
+            name = "HTTPS_PROXY or another variable for a proxy"
+            raise UsageError(name, error, "a proxy such as http://proxy.example:3128") from None
         host = urlsplit(self.name)
         if host.scheme == "http" and not _is_loopback(host.hostname or ""):
             _log.warning("%s is not encrypted: whoever is between sees connections and token", self.name)
@@ -112,9 +120,10 @@ def _api(url: str) -> str:
     try:
         found = urlsplit(url)
         usable = found.scheme in ("http", "https") and found.hostname and (found.port is None or found.port)
-    except ValueError:
+        usable = usable and " " not in url and httpx.URL(url).host and (found.hostname or "").encode("idna")
+    except (ValueError, httpx.InvalidURL):  # the former, too, where no name of a host can be so
         usable = None
-    if not usable or found.query or found.fragment or found.username is not None:
+    if not usable or "?" in url or "#" in url or found.username is not None:
         accepted = f"a server's address such as https://radar.example, with or without {API}"
         raise UsageError("--to", url, accepted)
     root = url.rstrip("/")

@@ -16,7 +16,17 @@ from halfopen.connections.tracker import Tracker
 from halfopen.model import SECOND, Batch, Counter, Stage, new_counters
 from halfopen.pipeline import Judged, LiveJudge
 from halfopen.sampling import WHOLE, Sampling
-from halfopen.sensor.sensor import BEHIND, LINGERING, NO_PORTS, STRAGGLING, Gap, Report, Sensor, spoken_ports
+from halfopen.sensor.sensor import (
+    BEHIND,
+    LINGERING,
+    NO_PORTS,
+    SMALLEST,
+    STRAGGLING,
+    Gap,
+    Report,
+    Sensor,
+    spoken_ports,
+)
 from tests.connections.packets import P, batch
 from tests.sensor.test_clock import System
 
@@ -236,6 +246,14 @@ def test_under_pressure_the_sample_is_halved_in_the_kernel_too() -> None:
         left = report.counters[[Counter.unsampled, Counter.not_sampled]]
         assert sum(left) == 90 - report.live
         assert "sample: one connection in 2" in scene.said
+
+
+def test_losses_that_no_sample_takes_away_do_not_make_it_vanish() -> None:
+    with closing(Scene(adapts=True)) as scene:
+        for number in range(120):
+            scene.wire.lost = Losses(1000 * number, 500 * number)
+            scene.pass_(1)
+        assert min(sampling.threshold for *_, sampling in scene.wire.watched) == SMALLEST
 
 
 def test_what_was_counted_is_told_when_asked(scene: Scene) -> None:

@@ -34,7 +34,7 @@ class Outgoing:
         """Put all of them into the spool, or word that there are none."""
         halvings = sorted({int(each) for one in self._waiting for each in np.unique(one.rows["halvings"])})
         since = None if gap is None else gap.end
-        before = watermark if self._reached is None else self._reached
+        before = max((time for time in (self._reached, since) if time is not None), default=watermark)
         for each in halvings or [0]:
             rate = self._rate / 2**each
             reached = watermark if each == max(halvings, default=0) else before

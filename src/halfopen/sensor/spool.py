@@ -154,8 +154,8 @@ class Spool:
             head, stream = self._read(number)
         now, piece = self._incarnation, self._piece
         sequence, since, watermark, rows = now.sequence(number, piece), head.since, head.watermark, head.rows
-        if since is None and sequence == 1:
-            since = now.since
+        if since is None and sequence == 1 and now.since is not None:
+            since = min(now.since, watermark)  # the clock may have been set back
         if number in now.cuts:
             begin, end = now.span(number, piece, head.rows)
             whole = rows_of(stream)

@@ -119,10 +119,10 @@ def _api(url: str) -> str:
     """The root of a server's API, of the address of either."""
     try:
         found = urlsplit(url)
-        usable = found.scheme in ("http", "https") and found.hostname and (found.port is None or found.port)
-        usable = usable and " " not in url and httpx.URL(url).host and (found.hostname or "").encode("idna")
+        host = httpx.URL(url).host if found.scheme in ("http", "https") and " " not in url else ""
+        usable = bool(host and host.encode("idna")) and (found.port is None or found.port > 0)
     except (ValueError, httpx.InvalidURL):  # the former, too, where no name of a host can be so
-        usable = None
+        usable = False
     if not usable or "?" in url or "#" in url or found.username is not None:
         accepted = f"a server's address such as https://radar.example, with or without {API}"
         raise UsageError("--to", url, accepted)

@@ -318,6 +318,14 @@ def edge(bench: Bench) -> None:
     measured(bench.cache, bench.rounds, bench.quick, bench.report)
 
 
+def live(bench: Bench) -> None:
+    """What the live sensor's source takes from a wire, beside tcpdump."""
+    from live import live as measured
+
+    trace = bench.trace("mixed-hundredth" if bench.quick else "mixed-tenth")
+    measured(trace.path, trace.packets, bench.rounds, bench.quick, bench.report)
+
+
 PARTS: Final[dict[str, Callable[[Bench], None]]] = {
     "speed": speed,
     "files": several_files,
@@ -327,6 +335,7 @@ PARTS: Final[dict[str, Callable[[Bench], None]]] = {
     "answers": answers,
     "tunnels": tunnels,
     "edge": edge,
+    "live": live,
 }
 
 

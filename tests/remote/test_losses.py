@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.remote.conftest import Serving, serving
 from tests.remote.test_batches import body, post, row, stream
 from tests.store.rows import table
 
+A = str(uuid.UUID(int=7))
 COUNTS = {name: 1000 + number for number, name in enumerate(COUNTERS)}
 
 
@@ -31,7 +33,7 @@ def metrics(server: Serving) -> dict[tuple[str, str], float]:
     found = {}
     for family in text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text):
         for sample in family.samples:
-            if sample.labels.get("sensor") == "web-1" and not sample.name.endswith("_created"):
+            if sample.labels.get("incarnation") == A and not sample.name.endswith("_created"):
                 found[sample.name.removeprefix("halfopen_sensor_"), sample.labels.get("stage", "")] = (
                     sample.value
                 )

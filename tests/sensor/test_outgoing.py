@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import pytest
 
-from halfopen.capture.live.wire import Losses
 from halfopen.capture.source import open_captures
 from halfopen.cli import options
 from halfopen.connections.limits import Limits
 from halfopen.errors import UsageError
-from halfopen.model import STAGES, new_counters
 from halfopen.pipeline import Judge, Judged
 from halfopen.privacy import Privacy
-from halfopen.sampling import Sampling
 from halfopen.sensor.batch_file import stream_of
-from halfopen.sensor.outgoing import Outgoing, outgoing
-from halfopen.sensor.sensor import Gap, Report
-from halfopen.sensor.spool import Spool
+from halfopen.sensor.outgoing import outgoing
 from halfopen.server.stream import rows_of
 from halfopen.store.schema import INCOMING
 from tests.cli.conftest import capture_bytes
@@ -81,35 +75,6 @@ def test_hashes_are_under_a_key_that_stays(tmp_path: Path) -> None:
     assert key.stat().st_mode & 0o777 == 0o600
     key.unlink()
     assert not set(left(tmp_path, *words)["client"].to_pylist()) & set(once["client"].to_pylist())
-
-
-def test_what_is_handed_on_behind_a_gap_says_of_no_time_before_its_watermark(tmp_path: Path) -> None:
-    """Connections of several samples go as several batches: the first of them tells the gap, and has come past it."""
-    capture = tmp_path / "one.pcap"
-    capture.write_bytes(capture_bytes(1))
-    rows = list(Judge(Limits()).run(open_captures([str(capture)]), lambda batches: map(Judged.kept, batches)))
-    report = Report(Losses(0, 0), new_counters(), (0,) * len(STAGES), Sampling(), 0, 0, 0)
-    with closing(Spool(tmp_path / "spool")) as spool:
-        out = Outgoing(spool, Privacy(), 1.0)
-        for watermark, gap in ((150, Gap(None, 100)), (170, None), (500, Gap(170, 400)), (600, None)):
-            for halvings, judged in enumerate(rows * 2):
-                judged.rows["halvings"] = halvings
-                out.take(judged)
-            out.hand_on(watermark, gap, report)
-        told = []
-        while batch := spool.first():
-            told.append((batch.since, batch.watermark))
-            spool.forget(batch)
-    assert told == [
-        (100, 100),
-        (None, 150),
-        (None, 150),
-        (None, 170),
-        (400, 400),
-        (None, 500),
-        (None, 500),
-        (None, 600),
-    ]
 
 
 @pytest.mark.parametrize("text", ["", "24", "24,48,64", "33,48", "24,129", "-1,48", "24,x", "24,4800"])

@@ -22,10 +22,11 @@ from tests.store.rows import BEGIN
 Log = pytest.LogCaptureFixture
 
 
-def put(spool: Spool, number: int, since: int | None = None) -> bool:
+def put(spool: Spool, number: int, since: int | None = None, until: int | None = None) -> bool:
     """Ten connections, the first of this number."""
     now = BEGIN + number
-    return spool.put(connections(range(number, number + 10), now - 5), now, since=since, drops=number)
+    rows = connections(range(number, number + 10), now - 5)
+    return spool.put(rows, now, since=since, until=until, drops=number)
 
 
 def drained(spool: Spool) -> list[Spooled]:
@@ -38,6 +39,22 @@ def drained(spool: Spool) -> list[Spooled]:
 
 def firsts(batches: list[Spooled]) -> list[int]:
     return [(numbers_of(rows_of(batch.stream)) or [-1])[0] for batch in batches]
+
+
+def test_a_pause_is_told_once_even_in_pieces(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "web-1")
+    assert put(spool, 0, since=BEGIN)
+    assert put(spool, 10, since=BEGIN + 400, until=BEGIN + 390)
+    first = spool.first()
+    assert first is not None
+    spool.forget(first)
+    second = spool.first()
+    assert second is not None
+    assert (second.since, second.until, second.watermark) == (BEGIN + 400, BEGIN + 390, BEGIN + 10)
+    assert spool.split(second)
+    left = drained(spool)
+    assert [(each.since, each.until) for each in left] == [(BEGIN + 400, BEGIN + 390), (None, None)]
+    assert [each.watermark for each in left] == [BEGIN, BEGIN + 10]
 
 
 def test_a_full_spool_takes_no_more_and_tells_of_it_when_it_has_room(tmp_path: Path, caplog: Log) -> None:

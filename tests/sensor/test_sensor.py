@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -88,6 +90,9 @@ class Out:
 
     def counts(self) -> dict[str, int]:
         return {"kept": len(self.rows)}
+
+    status = "on its way"
+    behind = False
 
 
 class Scene:
@@ -211,6 +216,22 @@ def test_a_wire_that_goes_leaves_a_gap(scene: Scene) -> None:
     assert scene.out.handed[-1][0] > back
 
 
+def test_a_wire_that_goes_twice_before_it_can_be_told_leaves_one_gap(scene: Scene) -> None:
+    scene.pass_(20)
+    gone = scene.now
+    for _ in range(2):
+        scene.wire.waiting = "made is away"
+        scene.pass_(2)
+        scene.wire.waiting = ""
+        scene.pass_(2)
+    back = scene.now
+    scene.pass_(20)
+    (gap,) = (gap for _, gap in scene.out.handed[1:] if gap)
+    assert gap.begin is not None
+    assert gone - 2 <= gap.begin <= gone
+    assert back - 2 <= gap.end <= back
+
+
 def test_ports_that_change_are_followed(scene: Scene) -> None:
     scene.pass_(2)
     scene.ports = frozenset({443, 8443})
@@ -262,6 +283,7 @@ def test_what_was_counted_is_told_when_asked(scene: Scene) -> None:
     scene.sensor.tell()
     scene.pass_(1)
     assert any("post_syn 1" in words and "packets 2" in words and "kept 1" in words for words in scene.said)
+    assert "on its way" in scene.said
 
 
 def test_it_stops_with_all_that_can_be_told(scene: Scene) -> None:
@@ -280,3 +302,66 @@ def test_ports_in_words() -> None:
     assert spoken_ports(frozenset({80, 443, 444, 445, 8080})) == "80, 443-445, 8080"
     assert spoken_ports(frozenset()) == "all"
     assert spoken_ports(NO_PORTS) == "none: nothing listens here"
+
+
+def test_a_dozen_connections_by_a_real_clock() -> None:
+    """Real waiting: each comes out once its silence is over (here 1 s, 2 s, 3 s), and not before."""
+    limits = Limits(idle_timeout=SECOND, linger_syn=2 * SECOND, linger=3 * SECOND)
+    wire, out = Made(), Timed()
+    tracker = Tracker(limits, new_counters())
+    sensor = Sensor([wire], LiveJudge("real", tracker), out, lambda: PORTS, adapts=False, told=lambda _: None)
+    waits = {Stage.post_syn: 2, Stage.post_ack: 3, Stage.post_psh: 1, Stage.no_match: 1}
+    scripts = {
+        Stage.post_syn: [SYN],
+        Stage.post_ack: [SYN, ACK],
+        Stage.post_psh: [SYN, ACK, P(0, "PA", 1, 1, length=5), P(0, "R", 6)],
+        Stage.no_match: [SYN, ACK, P(0, "FA", 1, 1)],
+    }
+    sent: dict[int, tuple[float, Stage]] = {}
+    runs = threading.Thread(target=sensor.run)
+    runs.start()
+    try:
+        for number in range(12):
+            stage = list(scripts)[number % 4]
+            client = (0, 0xFFFF_C000_0200 | number, 50000 + number)
+            made = batch([replace(each, client=client) for each in scripts[stage]])
+            made.rows["ts"] = time.time_ns()
+            sent[50000 + number] = time.monotonic(), stage
+            wire.add(made)
+            time.sleep(0.1)
+        end = time.monotonic() + 30
+        while len(out.seen) < 12 and time.monotonic() < end:
+            time.sleep(0.05)
+    finally:
+        sensor.stop()
+        runs.join()
+        sensor.close()
+        wire.close()
+    assert {port: stage for port, (stage, _) in out.seen.items()} == {
+        port: stage for port, (_, stage) in sent.items()
+    }
+    for port, (stage, at) in out.seen.items():
+        assert at - sent[port][0] > waits[stage]
+
+
+class Timed(Out):
+    """When each connection came out, by its client's port."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[int, tuple[Stage, float]] = {}
+
+    def take(self, judged: Judged) -> None:
+        for row in judged.rows:
+            self.seen[int(row["client_port"])] = Stage(row["stage"]), time.monotonic()
+
+
+def test_while_much_waits_it_is_handed_on_less_often(scene: Scene) -> None:
+    scene.put(SYN, RST)
+    scene.out.behind = True
+    scene.pass_(13)
+    assert scene.out.rows
+    handed = len(scene.out.handed)
+    scene.put(P(0, "S", client=(0, 0xFFFF_C000_0207, 5)), P(0, "R", 1, client=(0, 0xFFFF_C000_0207, 5)))
+    scene.pass_(13)
+    assert len(scene.out.handed) <= handed + 1

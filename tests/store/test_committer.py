@@ -292,6 +292,18 @@ def test_gaps_of_sensors(store: Store, clock: Clock) -> None:
     assert store.dataset.now().gaps(now - 86400, now) == []
 
 
+def test_a_pause_that_began_after_the_watermark_is_as_long_as_it_says(store: Store, clock: Clock) -> None:
+    """A connection of before the pause is still open: the watermark waits for it, and has nothing to do with the gap."""
+    now = int(clock.now) - int(clock.now) % 900
+    clock.now = now
+    committer = store.committer()
+    committer.commit([batch(1, watermark=now - 1200)])
+    paused = batch(2, watermark=now - 1100, since=now - 300, until=now - 310)
+    for _ in range(2):  # the second time it comes again
+        committer.commit([paused])
+        assert store.dataset.now().gaps(now - 86400, now) == [Gap("lyon", now - 310, now - 300)]
+
+
 def test_retention_counts_from_the_syn_or_from_ingestion(store: Store, clock: Clock) -> None:
     committer = store.committer()
     clock.now = BEGIN + 10 * 86400 + 5000

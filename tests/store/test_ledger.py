@@ -86,7 +86,7 @@ def test_a_watermark_of_a_clock_that_was_ahead_is_not_kept() -> None:
     ahead = replace(sensor("lyon", "one", 0, now + 3_000_000), sequence=7)
 
     def after(sequence: int, watermark: int, since: int | None = None) -> Sensor:
-        return heard(ahead, "lyon", "one", now, watermark, since, 1.0, 0, 0, sequence, {})
+        return heard(ahead, "lyon", "one", now, watermark, since, None, 1.0, 0, 0, sequence, {})
 
     assert after(8, now - 5).watermark == now - 5
     assert after(8, now - 5, since=now - 100).gaps == ahead.gaps

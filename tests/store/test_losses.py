@@ -22,7 +22,7 @@ from tests.store.rows import BEGIN, table
 
 
 def after(before: Sensor | None, sequence: int, watermark: int, drops: int = 0, **counters: int) -> Sensor:
-    return heard(before, "lyon", "one", watermark, watermark, None, 1.0, drops, 0, sequence, counters)
+    return heard(before, "lyon", "one", watermark, watermark, None, None, 1.0, drops, 0, sequence, counters)
 
 
 def told(*sensors: Sensor, start: int = 0, end: int = 2**40) -> list[Loss]:
@@ -73,7 +73,7 @@ def test_quarters_in_a_row_are_one_loss_and_incarnations_are_added_up() -> None:
     assert told(sensor) == found
     assert told(sensor, start=BEGIN + 2 * QUARTER) == found[1:]
     assert told(sensor, end=BEGIN + 3 * QUARTER) == found[:1]
-    other = heard(None, "lyon", "two", BEGIN, BEGIN + 9, None, 1.0, 1, 0, 1, {"received": 100})
+    other = heard(None, "lyon", "two", BEGIN, BEGIN + 9, None, None, 1.0, 1, 0, 1, {"received": 100})
     assert told(sensor, other)[0] == Loss("lyon", BEGIN, BEGIN + 2 * QUARTER, 300, 101, 0, 0)
 
 

@@ -60,6 +60,16 @@ class Screen:
         """Nothing: they go nowhere."""
         return {}
 
+    @property
+    def status(self) -> str:
+        """Nothing."""
+        return ""
+
+    @property
+    def behind(self) -> bool:
+        """Never: nothing waits."""
+        return False
+
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show it while the body runs where standard output is a terminal; and at its end, as it then stands."""

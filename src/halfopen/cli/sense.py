@@ -225,20 +225,21 @@ def _deliver(
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 30 MiB more than is ever in use
     log = logging.getLogger("halfopen.sensor")
     receiver = Remote(args.to, args.token_file, name) if args.to else Local(options.store(args, data), name)
+    privacy = options.privacy(args, data, args.truncate)
     with closing(Spool(data / SPOOLS / name, args.spool_size << 20)) as spool:
-        outlet = Outgoing(spool, options.privacy(args, data, args.truncate), source.rate)
-        with closing(sensor(outlet, log.info)) as watching:
-            if args.metrics is not None:
-                registry = CollectorRegistry()
-                registry.register(SensorMetrics(lambda: watching.latest, outlet))
-                options.expose(registry, *args.metrics)
-            log.info("%s watches %s, %s", name, _spoken(source), receiver.name)
-            delivery = Delivery(spool, receiver)
-            try:
+        delivery = Delivery(spool, receiver)
+        try:
+            outlet = Outgoing(spool, delivery, privacy, source.rate)
+            with closing(sensor(outlet, log.info)) as watching:
+                if args.metrics is not None:
+                    registry = CollectorRegistry()
+                    registry.register(SensorMetrics(lambda: watching.latest, outlet))
+                    options.expose(registry, *args.metrics)
+                log.info("%s watches %s, %s", name, _spoken(source), receiver.name)
                 _run(watching)
-            finally:
-                if delivery.close():
-                    receiver.close()
+        finally:
+            if delivery.close():
+                receiver.close()
     return 0
 
 

@@ -32,6 +32,7 @@ class Head:
     number: int
     watermark: int
     since: int | None = None
+    until: int | None = None
     rate: float = 1.0
     drops: int = 0
     counters: Mapping[str, int] = field(default_factory=dict)

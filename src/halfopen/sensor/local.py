@@ -37,7 +37,7 @@ class Local:
             receipt = self._intake.put(
                 Batch(
                     self._sensor, batch.incarnation, batch.sequence, batch.watermark, rows_of(batch.stream),
-                    batch.since, batch.rate, batch.drops, batch.counters,
+                    batch.since, batch.until, batch.rate, batch.drops, batch.counters,
                 )
             ).result(self._patience)  # fmt: skip
         except Late:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +12,21 @@ from halfopen.ingest import incoming
 from halfopen.model import Counter
 from halfopen.pipeline import Judged
 from halfopen.privacy import Privacy
+from halfopen.sensor.delivery import Delivery
 from halfopen.sensor.sensor import Gap, Report
 from halfopen.sensor.spool import Spool
 from halfopen.store.schema import INCOMING
+
+MANY: Final = 100
+"""Batches that may wait before fewer and larger ones are made: each takes a third of a second when they can be delivered."""
 
 
 class Outgoing:
     """The outlet (`sensor.Outlet`) into a spool. What is not to be kept of clients never touches the disk."""
 
-    def __init__(self, spool: Spool, privacy: Privacy, rate: float) -> None:
+    def __init__(self, spool: Spool, delivery: Delivery, privacy: Privacy, rate: float) -> None:
         """`rate` is the sampling rate that the sensor begins with."""
-        self._spool, self._privacy, self._rate = spool, privacy, rate
+        self._spool, self._delivery, self._privacy, self._rate = spool, delivery, privacy, rate
         self._waiting: list[Judged] = []
         self._reached: int | None = None
 
@@ -33,22 +37,32 @@ class Outgoing:
     def hand_on(self, watermark: int, gap: Gap | None, report: Report) -> None:
         """Put all of them into the spool, or word that there are none."""
         halvings = sorted({int(each) for one in self._waiting for each in np.unique(one.rows["halvings"])})
-        since = None if gap is None else gap.end
-        before = max((time for time in (self._reached, since) if time is not None), default=watermark)
+        since, until = (None, None) if gap is None else (gap.end, gap.begin)
+        before = watermark if self._reached is None else self._reached
         for each in halvings or [0]:
             rate = self._rate / 2**each
             reached = watermark if each == max(halvings, default=0) else before
             self._spool.put(
-                outgoing(_of(self._waiting, each), self._privacy, rate), reached, since=since, rate=rate,
+                outgoing(_of(self._waiting, each), self._privacy, rate), reached, since=since, until=until, rate=rate,
                 drops=report.losses.dropped, counters=self._counters(report),
             )  # fmt: skip
-            since = None
+            since = until = None
         self._waiting.clear()
         self._reached = watermark
 
     def counts(self) -> dict[str, int]:
         """What became of the connections so far."""
         return {name: getattr(self._spool, name) for name in ("spooled", "delivered", "lost", "damaged")}
+
+    @property
+    def status(self) -> str:
+        """How spool and delivery fare."""
+        return "; ".join(filter(None, (self._delivery.status, self._spool.trouble)))
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits that its number alone would take long."""
+        return self._spool.waits > MANY
 
     def _counters(self, report: Report) -> dict[str, int]:
         counted = report.counters

@@ -83,6 +83,8 @@ class Remote:
         }
         if batch.since is not None:
             asked["since"] = batch.since
+        if batch.until is not None:
+            asked["until"] = batch.until
         if batch.counters:
             asked["counters"] = ",".join(f"{name}:{count}" for name, count in batch.counters.items())
         headers = {

@@ -103,6 +103,14 @@ class Outlet(Protocol):
     def counts(self) -> dict[str, int]:
         """What became of them so far, by name."""
 
+    @property
+    def status(self) -> str:
+        """How they fare, in words; empty where there is nothing to say."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether much of what was handed on waits: more is then handed on less often."""
+
 
 class Sensor:
     """Watches wires until it is told to stop; everything but `stop` and `tell` belongs to the thread that runs it."""
@@ -187,7 +195,7 @@ class Sensor:
         self._take(self._judge.turn(now - BEHIND))
         if not self._waiting:
             self._whole_until = now - BEHIND
-        if now - self._handed_on >= (HAND_ON if self._taken else NEWS):
+        if now - self._handed_on >= (HAND_ON if self._taken and not self._outlet.behind else NEWS):
             self._hand_on(now)
 
     def report(self) -> Report:
@@ -215,7 +223,8 @@ class Sensor:
             for words in waiting:
                 self._told(words)
             if not waiting:
-                self._gap = Gap(self._seconds(self._whole_until), self._seconds(now))
+                begin = self._seconds(self._whole_until) if self._gap is None else self._gap.begin
+                self._gap = Gap(begin, self._seconds(now))
                 self._told("everything is watched again")
             self._waiting = waiting
         self.latest = self.report()
@@ -281,7 +290,7 @@ class Sensor:
         watermark = reached if oldest is None else max(min(oldest, reached), reached - STRAGGLING)
         self._watermark = watermark
         seconds = self._seconds(watermark)
-        if self._gap is not None:  # before its end there is nothing more to come
+        if self._gap is not None and self._gap.begin is None:  # before its end there is nothing more to come
             seconds = max(seconds, self._gap.end)
         self._outlet.hand_on(seconds, self._gap, self.report())
         self._gap, self._taken, self._handed_on = None, False, now
@@ -297,6 +306,8 @@ class Sensor:
             self._asked = False
             counts = self.report().told() | self._outlet.counts()
             self._told(", ".join(f"{name} {value:,}" for name, value in counts.items()))
+            if status := self._outlet.status:
+                self._told(status)
 
     def _ring(self) -> None:
         with suppress(OSError):  # full: it is heard anyway; closed: nobody listens any more

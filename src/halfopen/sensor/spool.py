@@ -57,6 +57,7 @@ class Spooled:
     sequence: int
     watermark: int
     since: int | None
+    until: int | None
     rate: float
     drops: int
     counters: Mapping[str, int]
@@ -121,6 +122,7 @@ class Spool:
         watermark: int,
         *,
         since: int | None = None,
+        until: int | None = None,
         rate: float = 1.0,
         drops: int = 0,
         counters: Mapping[str, int] | None = None,
@@ -136,10 +138,19 @@ class Spool:
         for part, reached in self._parts(rows, watermark, since):
             stream = stream_of(part)
             head = Head(
-                0, reached, since, rate, drops, counters or {}, part.num_rows, stream.size, crc32(stream)
+                0,
+                reached,
+                since,
+                until,
+                rate,
+                drops,
+                counters or {},
+                part.num_rows,
+                stream.size,
+                crc32(stream),
             )
             kept = self._keep(head, stream) and kept
-            since = None
+            since = until = None
         return kept
 
     def first(self) -> Spooled | None:
@@ -154,6 +165,7 @@ class Spool:
             head, stream = self._read(number)
         now, piece = self._incarnation, self._piece
         sequence, since, watermark, rows = now.sequence(number, piece), head.since, head.watermark, head.rows
+        until = head.until
         if since is None and sequence == 1 and now.since is not None:
             since = min(now.since, watermark)  # the clock may have been set back
         if number in now.cuts:
@@ -162,10 +174,12 @@ class Spool:
             part = whole.slice(begin, max(0, end - begin))
             rows, stream = part.num_rows, stream_of(part).to_pybytes()
             if piece:
-                since = None
+                since = until = None
             if piece + 1 < now.pieces(number):
-                watermark = max(self._floor(head, whole), since or 0)
-        return Spooled(now.id, sequence, watermark, since, head.rate, head.drops, head.counters, rows, stream)
+                watermark = max(self._floor(head, whole), 0 if until is not None else since or 0)
+        return Spooled(
+            now.id, sequence, watermark, since, until, head.rate, head.drops, head.counters, rows, stream
+        )
 
     def forget(self, batch: Spooled) -> None:
         """Let go of what is next: it is held elsewhere."""
@@ -240,7 +254,8 @@ class Spool:
             self._lose(head)
             return False
         if self._since is not None:
-            head = replace(head, since=min(head.watermark, max(self._since, head.since or 0)))
+            since = min(head.watermark, max(self._since, head.since or 0))
+            head = replace(head, since=since, until=None)
             self._since = None
         self._waiting.append(_Waiting(head, stream))
         if not self._write_waiting():
@@ -335,7 +350,14 @@ class Spool:
         told = behind or self._held or Head(0, 0)
         stream = stream_of(INCOMING.empty_table())
         empty = replace(
-            told, number=number, watermark=end, since=end, rows=0, size=stream.size, crc=crc32(stream)
+            told,
+            number=number,
+            watermark=end,
+            since=end,
+            until=None,
+            rows=0,
+            size=stream.size,
+            crc=crc32(stream),
         )
         self._write(empty, stream)
 
@@ -365,36 +387,33 @@ class Spool:
             pass
         except Damaged as error:
             _log.error("spool %s: the file held is damaged: %s", self.directory, error)
-        before = self._held.number if self._held else 0
+        known = self._read_incarnation()
+        before = max(self._held.number if self._held else 0, known.begin - 1 if known else 0)
         for number in [each for each in found if each <= before]:  # delivered, when it could not be removed
             self._path(number).unlink()
             del found[number]
         self._next = max(found, default=before) + 1
         lowest = min(found, default=self._next)
         self._reached = self._held.watermark if self._held else None
-        self._incarnation = self._read_incarnation(lowest)
+        if known and (found or self._held):
+            self._incarnation = known
+        else:  # or nobody knows which numbers were used
+            self._set(incarnation.new(lowest, self._reached), 0)
         for number in range(lowest, self._next):
             self._sizes[number] = found.get(number, _BLOCK)
         self._used = sum(self._sizes.values())
         for number in self._sizes.keys() - found:
             self._mend(number, "it is gone")
 
-    def _read_incarnation(self, lowest: int) -> incarnation.Incarnation:
-        path = self.directory / "incarnation"
+    def _read_incarnation(self) -> incarnation.Incarnation | None:
         try:
-            found = incarnation.decoded(path.read_bytes())
-            if self._next > 1 and found.sequence(lowest) >= 1:
-                return found
-            words = "its numbers are gone"
+            return incarnation.decoded((self.directory / "incarnation").read_bytes())
         except FileNotFoundError:
-            words = ""
+            return None
         except ValueError as error:
-            words = f"the file incarnation is damaged ({error})"
-        if words and self._next > 1:
-            _log.error("spool %s: %s: a new incarnation begins", self.directory, words)
-        fresh = incarnation.new(lowest, self._reached)
-        write(path, (fresh.encoded(),))
-        return fresh
+            words = "spool %s: the file incarnation is damaged (%s): a new one begins"
+            _log.error(words, self.directory, error)
+            return None
 
     def _set(self, fresh: incarnation.Incarnation, piece: int) -> None:
         path = self.directory / "incarnation"

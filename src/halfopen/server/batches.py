@@ -40,6 +40,7 @@ _ASKED: Final = (
     Parameter("sequence", "Number of the batch in its incarnation, from 1 without holes.", f"a number from 1 to {_MOST}", "integer", least=1, most=_MOST, required=True),
     Parameter("watermark", "All SYNs before this time (s since the epoch) are delivered with this batch.", "a time in s", "integer", least=0, most=_MOST, required=True),
     Parameter("since", "Where the sensor did not watch after its last watermark: since when it does (s).", "a time in s", "integer", least=0, most=_MOST),
+    Parameter("until", "With `since`: up to when it had watched, if not up to its last watermark (s).", "a time in s", "integer", least=0, most=_MOST),
     Parameter("rate", "Sampling rate; default 1.", "a number above 0 and at most 1", pattern=r"^(0?\.[0-9]{1,20}|[1-9](\.[0-9]{1,17})?e-[0-9]{1,2}|1(\.0+)?)$"),
     Parameter("drops", "Packets lost so far; default 0.", "a number", "integer", least=0, most=2**49),
     Parameter(
@@ -83,9 +84,16 @@ def _rejected(clock: Callable[[], float], call: Call) -> Sequence[Rejected]:
     if call.principal.sensor != call.path["name"]:
         raise ForbiddenError
     found = []
+    latest = int(clock()) + AHEAD
+    ahead = f"a time at most {AHEAD} s ahead of the server's clock"
+    given = call.one("until") is not None
     for name, most, words in (
-        ("watermark", int(clock()) + AHEAD, f"a time at most {AHEAD} s ahead of the server's clock"),
-        ("since", _number(call, "watermark"), "a time up to the watermark"),
+        ("watermark", latest, ahead),
+        (
+            "since",
+            *((latest, ahead) if given else (_number(call, "watermark"), "a time up to the watermark")),
+        ),
+        ("until", _number(call, "since"), "a time up to since, beside it"),
     ):
         if _number(call, name) > most:
             found.append(Rejected(name, call.one(name) or "", words))
@@ -124,6 +132,7 @@ def _take(door: Door, clock: Callable[[], float], call: Call) -> Answer:
         watermark=_number(call, "watermark"),
         rows=rows_of(call.body, int(clock()), _rate(call)),
         since=None if call.one("since") is None else _number(call, "since"),
+        until=None if call.one("until") is None else _number(call, "until"),
         rate=_rate(call),
         drops=_number(call, "drops"),
         counters=dict(_counters(call)),

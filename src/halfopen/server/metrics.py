@@ -1,4 +1,4 @@
-"""/metrics for Prometheus: sums and times, of no client in particular. Outside of the API, without a token."""
+"""/metrics for Prometheus: sums and times, of nobody in particular. Outside of the API, without a token."""
 
 from __future__ import annotations
 
@@ -103,33 +103,39 @@ class _Looked(Collector):
 
 
 def _of_sensors(sensors: Sequence[Sensor], now: float) -> Iterator[Metric]:
-    """What sensors count, and how far each is behind."""
+    """What sensors count, and how far each is behind. Their names are told to those who may ask: here it is incarnations."""
     lag = GaugeMetricFamily(
-        "halfopen_sensor_lag_seconds", "Time since the watermark of a sensor.", labels=["sensor"]
+        "halfopen_sensor_lag_seconds", "Time since the watermark of a sensor.", labels=["incarnation"]
     )
     rate = GaugeMetricFamily(
-        "halfopen_sensor_sampling_rate", "Share of connections that are sampled.", labels=["sensor"]
+        "halfopen_sensor_sampling_rate", "Share of connections that are sampled.", labels=["incarnation"]
     )
     dropped = CounterMetricFamily(
-        "halfopen_sensor_dropped_packets", "Packets that a sensor lost, as it counts them.", labels=["sensor"]
+        "halfopen_sensor_dropped_packets",
+        "Packets that a sensor lost, as it counts them.",
+        labels=["incarnation"],
     )
     stages = CounterMetricFamily(
-        "halfopen_sensor_judged_connections", "Connections that a sensor judged.", labels=["sensor", "stage"]
+        "halfopen_sensor_judged_connections",
+        "Connections that a sensor judged.",
+        labels=["incarnation", "stage"],
     )
     plain = {
-        name: CounterMetricFamily(_named(name, words), f"{words[0].upper()}{words[1:]}.", labels=["sensor"])
+        name: CounterMetricFamily(
+            _named(name, words), f"{words[0].upper()}{words[1:]}.", labels=["incarnation"]
+        )
         for name, words in COUNTERS.items()
         if name not in DECIDED
     }
     for sensor in sensors:
-        lag.add_metric([sensor.name], max(0.0, now - sensor.watermark))
-        rate.add_metric([sensor.name], sensor.rate)
-        dropped.add_metric([sensor.name], sensor.drops)
+        lag.add_metric([sensor.incarnation], max(0.0, now - sensor.watermark))
+        rate.add_metric([sensor.incarnation], sensor.rate)
+        dropped.add_metric([sensor.incarnation], sensor.drops)
         for name, count in sensor.counters.items():
             if name in DECIDED:
-                stages.add_metric([sensor.name, name], count)
+                stages.add_metric([sensor.incarnation, name], count)
             elif name in plain:
-                plain[name].add_metric([sensor.name], count)
+                plain[name].add_metric([sensor.incarnation], count)
     yield from (lag, rate, dropped, stages, *plain.values())
 
 

@@ -38,7 +38,8 @@ class Batch:
     sequence: int  # from 1, without holes
     watermark: int  # s: all SYNs before it are final and delivered with this batch
     rows: Any  # pyarrow.Table
-    since: int | None = None  # s: set if it did not watch between its last watermark and this time
+    since: int | None = None  # s: set if it did not watch before this time
+    until: int | None = None  # s: up to when it had watched then, if not up to its last watermark
     rate: float = 1.0  # sampling rate
     drops: int = 0  # packets lost so far
     counters: Mapping[str, int] = field(
@@ -185,6 +186,7 @@ class Committer:
                 now,
                 batch.watermark,
                 batch.since,
+                batch.until,
                 batch.rate,
                 batch.drops,
                 batch.rows.num_rows if id(batch) in taken else 0,

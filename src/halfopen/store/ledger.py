@@ -177,23 +177,25 @@ def heard(
     now: int,
     watermark: int,
     since: int | None,
+    until: int | None,
     rate: float,
     drops: int,
     rows: int,
     sequence: int,
     counters: Mapping[str, int],
 ) -> Sensor:
-    """The sensor after a batch. A `since` past its watermark says that it did not watch in between; what was counted
-    since the batch before, it says of the quarter of its own watermark."""
+    """The sensor after a batch. A `since` past its watermark, or past `until`, says that it did not watch in between; what
+    was counted since the batch before, it says of the quarter of its own watermark."""
     if before is None:
         begun = watermark if since is None else since
         before = Sensor(name, incarnation, begun, now, watermark, 0, rate, 0)
     if sequence > before.sequence and before.watermark > now >= watermark:
         before = replace(before, watermark=watermark)  # its clock was ahead, and has been put right
     gaps = before.gaps
-    if since is not None and since > before.watermark:
-        gaps = [*gaps, [before.watermark, since]][-GAPS_KEPT:]
     if sequence > before.sequence:  # or it comes again, and was counted
+        watched = before.watermark if until is None else until
+        if since is not None and since > watched:
+            gaps = [*gaps, [watched, since]][-GAPS_KEPT:]
         counted = {"dropped": drops, **counters}
         grown = growth({"dropped": before.drops, **before.counters}, counted)
         quarters = added(before.quarters, _quarter(max(watermark - 1, 0)), grown)

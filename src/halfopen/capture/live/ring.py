@@ -32,14 +32,9 @@ from halfopen.sampling import Sampling
 _BIG: Final = sys.byteorder == "big"
 _KERNEL, _USER = 0, 1  # whose a block is: TP_STATUS_*
 _STATUS, _PACKETS_HERE, _FIRST = 8, 12, 16  # struct tpacket_block_desc
-_SECONDS, _NANOSECONDS, _CAPTURED, _LENGTH, _FRAME_AT, _NETWORK_AT = (
-    4,
-    8,
-    12,
-    16,
-    24,
-    26,
-)  # struct tpacket3_hdr
+# struct tpacket3_hdr
+_SECONDS, _NANOSECONDS, _CAPTURED, _LENGTH = 4, 8, 12, 16
+_FRAME_AT, _NETWORK_AT = 24, 26
 _PROTOCOL, _HARDWARE = 48 + 2, 48 + 8  # struct sockaddr_ll, which follows
 _LEAST: Final = 48 + 20
 """Bytes that a packet takes in a block at least."""
@@ -70,9 +65,8 @@ class Ring:
         self._received = self._dropped = 0
         self._without: frozenset[int] = frozenset()
         self._wanted: tuple[frozenset[int], Sampling] | None = None
-        walk(
-            self._memory[0], self._rows, self.counters
-        )  # empty yet: what has to be compiled is, before packets come
+        # Nothing is there yet: what has to be compiled is, before packets come.
+        walk(self._memory[0], self._rows, self.counters)
         self._find()
 
     def fileno(self) -> int:

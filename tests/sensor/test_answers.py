@@ -120,6 +120,25 @@ def test_the_same_is_sent_again(
     )
 
 
+def test_what_was_put_while_the_clock_was_ahead_does_not_hold_up_what_is_behind(
+    script: Script, tmp_path: Path, caplog: Log
+) -> None:
+    """The server takes no time to come, and the clock was put right: a gap takes its place, and it is kept for people."""
+    ahead = int(time.time()) + 7200
+    script.answers += [(400, {}, b""), held(2), (400, {}, b"")]
+    with closing(Spool(tmp_path / "web-1")) as spool:
+        for number, watermark in enumerate((ahead, ahead + 1)):
+            assert spool.put(connections([number], watermark), watermark, since=None if number else watermark)
+    with closing(Spool(tmp_path / "web-1")) as spool:
+        assert spool.first().watermark == ahead  # type: ignore[union-attr]
+    with delivered(script, tmp_path, 2) as (spool, _):
+        until(lambda: len(script.asked) == 6)
+        assert (spool.damaged, spool.delivered) == (2, 2)
+    assert script.sequences() == [1, 1, 2, 2, 3, 4]
+    assert "of a time to come" in caplog.text
+    assert len([*(tmp_path / "web-1").glob("*.damaged")]) == 2
+
+
 def test_it_waits_as_long_as_it_is_asked_to(script: Script, tmp_path: Path) -> None:
     script.answers.append((503, {"retry-after": "1"}, b""))
     with delivered(script, tmp_path):

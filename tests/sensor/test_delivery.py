@@ -202,11 +202,22 @@ def test_the_end_waits_for_what_can_be_delivered_and_not_for_more(machine: Machi
 
 @pytest.mark.parametrize(
     "url",
-    ["", "radar.example", "ftp://radar.example", "https://", "https://a:b@c", "http://a?b", "http://a:x"],
-)
+    [
+        "", "radar.example", "ftp://radar.example", "https://", "https://a:b@c", "http://a?b", "http://a:x", "http://a#",
+        "http://a b", "http://a..b", "http://xn--/", "http://a\x01", "http://a/\t", f"http://{'a' * 64}",
+    ],
+)  # fmt: skip
 def test_an_address_that_is_none(tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError, match="--to"):
         Remote(url, tmp_path / "token", "web-1")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://[::1"])
+def test_a_proxy_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: str) -> None:
+    (tmp_path / "token").write_text("x")
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(UsageError, match="HTTPS_PROXY"):
+        Remote("https://radar.example", tmp_path / "token", "web-1")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"two words", b"\xff", b"a\nb"])

@@ -18,7 +18,17 @@ from halfopen.connections.tracker import Tracker
 from halfopen.model import SECOND, Batch, Counter, Stage, new_counters
 from halfopen.pipeline import Judged, LiveJudge
 from halfopen.sampling import WHOLE, Sampling
-from halfopen.sensor.sensor import BEHIND, LINGERING, NO_PORTS, STRAGGLING, Gap, Report, Sensor, spoken_ports
+from halfopen.sensor.sensor import (
+    BEHIND,
+    LINGERING,
+    NO_PORTS,
+    SMALLEST,
+    STRAGGLING,
+    Gap,
+    Report,
+    Sensor,
+    spoken_ports,
+)
 from tests.connections.packets import P, batch
 from tests.sensor.test_clock import System
 
@@ -206,6 +216,22 @@ def test_a_wire_that_goes_leaves_a_gap(scene: Scene) -> None:
     assert scene.out.handed[-1][0] > back
 
 
+def test_a_wire_that_goes_twice_before_it_can_be_told_leaves_one_gap(scene: Scene) -> None:
+    scene.pass_(20)
+    gone = scene.now
+    for _ in range(2):
+        scene.wire.waiting = "made is away"
+        scene.pass_(2)
+        scene.wire.waiting = ""
+        scene.pass_(2)
+    back = scene.now
+    scene.pass_(20)
+    (gap,) = (gap for _, gap in scene.out.handed[1:] if gap)
+    assert gap.begin is not None
+    assert gone - 2 <= gap.begin <= gone
+    assert back - 2 <= gap.end <= back
+
+
 def test_ports_that_change_are_followed(scene: Scene) -> None:
     scene.pass_(2)
     scene.ports = frozenset({443, 8443})
@@ -241,6 +267,14 @@ def test_under_pressure_the_sample_is_halved_in_the_kernel_too() -> None:
         left = report.counters[[Counter.unsampled, Counter.not_sampled]]
         assert sum(left) == 90 - report.live
         assert "sample: one connection in 2" in scene.said
+
+
+def test_losses_that_no_sample_takes_away_do_not_make_it_vanish() -> None:
+    with closing(Scene(adapts=True)) as scene:
+        for number in range(120):
+            scene.wire.lost = Losses(1000 * number, 500 * number)
+            scene.pass_(1)
+        assert min(sampling.threshold for *_, sampling in scene.wire.watched) == SMALLEST
 
 
 def test_what_was_counted_is_told_when_asked(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,16 @@ from hypothesis import strategies as st
 
 from halfopen.errors import StoreError
 from halfopen.store import ledger
-from halfopen.store.ledger import LATENESS, TOGETHER, Ledger, Sensor, missed, overlapping, running_twice
+from halfopen.store.ledger import (
+    LATENESS,
+    TOGETHER,
+    Ledger,
+    Sensor,
+    heard,
+    missed,
+    overlapping,
+    running_twice,
+)
 from halfopen.store.place import Place
 from halfopen.store.query import Gap, Overlap
 
@@ -68,6 +78,21 @@ def test_a_clock_that_was_set_is_not_a_second_sensor() -> None:
     assert overlapping([first, sensor("lyon", "two", 999 - TOGETHER, 2000)]) == [
         Overlap("lyon", 999 - TOGETHER, 1000)
     ]
+
+
+def test_a_watermark_of_a_clock_that_was_ahead_is_not_kept() -> None:
+    """Else nothing that is missing would be told until that time has come."""
+    now = 10_000
+    ahead = replace(sensor("lyon", "one", 0, now + 3_000_000), sequence=7)
+
+    def after(sequence: int, watermark: int, since: int | None = None) -> Sensor:
+        return heard(ahead, "lyon", "one", now, watermark, since, None, 1.0, 0, 0, sequence, {})
+
+    assert after(8, now - 5).watermark == now - 5
+    assert after(8, now - 5, since=now - 100).gaps == ahead.gaps
+    assert after(7, now - 5).watermark == ahead.watermark  # one that comes again
+    assert after(8, now + 1).watermark == ahead.watermark
+    assert missed([after(8, now - 5)], now, now + 900, now + 900) == [Gap("lyon", now - 5, now + 900)]
 
 
 def test_who_was_not_heard_of_for_long_does_not_run_any_more() -> None:

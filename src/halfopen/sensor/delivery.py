@@ -20,6 +20,8 @@ _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 60.0
 _IDLE: Final = 0.25  # s between two looks at whether to end
 
+_WRONG: Final = 400  # the status of a batch with a value that cannot be used
+
 _log: Final = logging.getLogger("halfopen.sensor")
 
 
@@ -105,6 +107,9 @@ class Delivery:
                 words = "%s has not what it was given before (%s): a new incarnation begins"
                 _log.error(words, self._receiver.name, outcome.words)
                 self._spool.renew()
+                return Outcome(Fate.HELD)
+            case Fate.REFUSED if outcome.status == _WRONG and batch.watermark > time.time():
+                self._spool.set_aside("of a time to come: the clock was ahead")
                 return Outcome(Fate.HELD)
             case Fate.LARGE:
                 if self._spool.split(batch):

@@ -40,9 +40,17 @@ class Remote:
         self._token = _read_token(token_file)
         self._batches = f"{self.name}/sensors/{sensor}/batches"
         # The authorities that the operating system trusts.
-        self._client = httpx.Client(
-            verify=ssl.create_default_context(), timeout=httpx.Timeout(patience, connect=_CONNECT)
-        )
+        try:
+            self._client = httpx.Client(
+                verify=ssl.create_default_context(), timeout=httpx.Timeout(patience, connect=_CONNECT)
+            )
+        except (
+            ValueError,
+            ImportError,
+            httpx.InvalidURL,
+        ) as error:  # what only the environment can bring about
+            name = "HTTPS_PROXY or another variable for a proxy"
+            raise UsageError(name, error, "a proxy such as http://proxy.example:3128") from None
         host = urlsplit(self.name)
         if host.scheme == "http" and not _is_loopback(host.hostname or ""):
             _log.warning("%s is not encrypted: whoever is between sees connections and token", self.name)
@@ -113,10 +121,11 @@ def _api(url: str) -> str:
     """The root of a server's API, of the address of either."""
     try:
         found = urlsplit(url)
-        usable = found.scheme in ("http", "https") and found.hostname and (found.port is None or found.port)
-    except ValueError:
-        usable = None
-    if not usable or found.query or found.fragment or found.username is not None:
+        host = httpx.URL(url).host if found.scheme in ("http", "https") and " " not in url else ""
+        usable = bool(host and host.encode("idna")) and (found.port is None or found.port > 0)
+    except (ValueError, httpx.InvalidURL):  # the former, too, where no name of a host can be so
+        usable = False
+    if not usable or "?" in url or "#" in url or found.username is not None:
         accepted = f"a server's address such as https://radar.example, with or without {API}"
         raise UsageError("--to", url, accepted)
     root = url.rstrip("/")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from halfopen.capture.live.wire import Losses, Wire
 from halfopen.model import SECOND, STAGES, Batch, counts
 from halfopen.pipeline import Judged, LiveJudge
-from halfopen.sampling import Sampling
+from halfopen.sampling import WHOLE, Sampling
 from halfopen.sensor.clock import SteadyClock
 from halfopen.sensor.pressure import Pressure
 
@@ -38,6 +38,10 @@ STRAGGLING: Final = 25 * 60 * SECOND
 """How long (ns) a connection holds the watermark back. A bucket closes 30 minutes after its end whoever is missing, so a
 few connections that say something every ten minutes must not make it look as if the sensor were."""
 
+
+SMALLEST: Final = WHOLE >> 24
+"""The threshold that is not halved any more, that of one connection in 16 million: losses then have reasons that no sample
+takes away, and a connection that weighs more than a thousand million is taken nowhere."""
 
 LINGERING: Final = 15 * 60 * SECOND
 """How long (ns) packets of a port that is no longer served are still read: as long as its connections may stay silent.
@@ -219,7 +223,8 @@ class Sensor:
             for words in waiting:
                 self._told(words)
             if not waiting:
-                self._gap = Gap(self._seconds(self._whole_until), self._seconds(now))
+                begin = self._seconds(self._whole_until) if self._gap is None else self._gap.begin
+                self._gap = Gap(begin, self._seconds(now))
                 self._told("everything is watched again")
             self._waiting = waiting
         self.latest = self.report()
@@ -229,7 +234,7 @@ class Sensor:
             change = self._pressure.look(
                 now, tracker.live, tracker.limit, losses.received, losses.dropped, halved=tracker.halved
             )
-            if change < 0:
+            if change < 0 and tracker.sampling.threshold > SMALLEST:
                 tracker.tighten()
             elif change > 0:
                 tracker.loosen()
@@ -245,7 +250,7 @@ class Sensor:
         if self._pressure is None or self._watched is None:
             return
         tracker = self._judge.tracker
-        while tracker.sampling.threshold > 1 and self._pressure.full(now, tracker.live, tracker.limit):
+        while tracker.sampling.threshold > SMALLEST and self._pressure.full(now, tracker.live, tracker.limit):
             tracker.tighten()
             self._watch(self._watched[0], now)
 

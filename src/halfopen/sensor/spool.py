@@ -6,7 +6,7 @@
     incarnation           which incarnation the batches are of, and from which number on
     000000000017.batch    a batch that waits; it is there as a whole or not at all
     held                  the head of the one that was forgotten last: numbers go on behind it
-    000000000016.damaged  one that could not be read, kept for people
+    000000000016.damaged  one that could not be read or is taken nowhere, kept for people
 
 Forgetting a batch needs no room and no fsync: what comes back with a power cut is sent again, and found to be held.
 """
@@ -80,7 +80,7 @@ class Spool:
         self.lost = 0  # connections for which there was no room
         self.spooled = 0  # connections put on the disk
         self.delivered = 0  # connections that are held elsewhere
-        self.damaged = 0  # batches that could not be read
+        self.damaged = 0  # batches that could not be read, or are taken nowhere
         self._changed = threading.Condition()
         self._sizes: dict[int, int] = {}  # bytes of the batches on the disk, by number and in their order
         self._used = 0  # their sum
@@ -166,8 +166,8 @@ class Spool:
         now, piece = self._incarnation, self._piece
         sequence, since, watermark, rows = now.sequence(number, piece), head.since, head.watermark, head.rows
         until = head.until
-        if since is None and sequence == 1:
-            since = now.since
+        if since is None and sequence == 1 and now.since is not None:
+            since = min(now.since, watermark)  # the clock may have been set back
         if number in now.cuts:
             begin, end = now.span(number, piece, head.rows)
             whole = rows_of(stream)
@@ -198,6 +198,10 @@ class Spool:
             _log.warning("spool %s: what was delivered cannot be removed: %s", self.directory, error)
         with self._changed:
             self._used -= self._sizes.pop(number)
+
+    def set_aside(self, why: str) -> None:
+        """Send an empty batch instead of what is next, which is taken nowhere; OSError if the disk takes nothing."""
+        self._mend(self._first(), why)
 
     def split(self, batch: Spooled) -> bool:
         """Send half of what is next, because it is too large; False if it cannot be split. OSError if the disk takes
@@ -333,7 +337,7 @@ class Spool:
     def _mend(self, number: int, why: str) -> None:
         """Put an empty batch in the place of one that is lost: nobody watched up to the one behind it."""
         self.damaged += 1
-        words = "spool %s: batch %d is damaged (%s) and set aside: its connections are lost"
+        words = "spool %s: batch %d is damaged (%s), and set aside: its connections are lost"
         _log.error(words, self.directory, number, why)
         try:
             os.link(self._path(number), self.directory / f"{number:012}.damaged")
@@ -341,7 +345,8 @@ class Spool:
             if error.errno not in (errno.ENOENT, errno.EEXIST):
                 raise
         behind = self._behind(number)
-        end = behind.watermark if behind else int(time.time())
+        now = int(time.time())
+        end = min(behind.watermark, now) if behind else now
         told = behind or self._held or Head(0, 0)
         stream = stream_of(INCOMING.empty_table())
         empty = replace(

@@ -189,6 +189,8 @@ def heard(
     if before is None:
         begun = watermark if since is None else since
         before = Sensor(name, incarnation, begun, now, watermark, 0, rate, 0)
+    if sequence > before.sequence and before.watermark > now >= watermark:
+        before = replace(before, watermark=watermark)  # its clock was ahead, and has been put right
     gaps = before.gaps
     if sequence > before.sequence:  # or it comes again, and was counted
         watched = before.watermark if until is None else until

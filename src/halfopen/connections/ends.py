@@ -13,8 +13,12 @@ from halfopen.jit import I64, inlined, part
 @inlined
 def end_hash(t: Any, hi: Any, lo: Any, port: Any) -> Any:
     """Hash of one end of a connection; its upper half is the better one."""
-    x = (lo ^ t.seed) * np.uint64(0x9E3779B97F4A7C15) ^ (hi + np.uint64(port)) * np.uint64(0xC2B2AE3D27D4EB4F)
-    return (x ^ x >> np.uint64(29)) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (lo ^ t.seed) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ x >> np.uint64(32) ^ hi) * np.uint64(
+        0xC2B2AE3D27D4EB4F
+    )  # not hi + port: a client may choose both
+    x = (x ^ x >> np.uint64(29)) + np.uint64(port) * np.uint64(0xFF51AFD7ED558CCD)
+    return (x ^ x >> np.uint64(32)) * np.uint64(0xBF58476D1CE4E5B9)
 
 
 @inlined

@@ -54,13 +54,12 @@ def play(data: Path, count: int) -> int:
         )
         time.sleep(SILENCE)
         watched.stop_sensing()
-        print(watched.log("sensor.log"))
         window = watched.window()
         with bed.server.entered():
             client = Cloudflare(base_url=f"{URL}/client/v4", api_token=watched.token)
             answer = client.radar.tcp_resets_timeouts.summary(
                 date_start=[window["dateStart"]],
-                date_end=[window["dateEnd"]],  # type: ignore[list-item]
+                date_end=[window["dateEnd"]],
             ).summary_0
         right = table(connections.stages, answer.to_dict())
         signatures = watched.ask("summary/signature", normalization="RAW_VALUES", limitPerGroup="20")[

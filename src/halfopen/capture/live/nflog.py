@@ -25,7 +25,7 @@ from halfopen.sampling import Sampling
 ROOM: Final = 1 << 20
 """Bytes of datagrams that make one batch."""
 
-AT_ONCE: Final = 16
+AT_ONCE: Final = 80
 """Batches after which whoever reads is let to do something else, however much goes on coming."""
 
 LARGEST: Final = 1 << 17

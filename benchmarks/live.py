@@ -19,9 +19,12 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from report import Report
+
+if TYPE_CHECKING:
+    from halfopen.testing.namespaces import Namespace
 
 PORTS: Final = (80, 443)
 SHARES: Final = (1, 16, 1000)
@@ -45,29 +48,26 @@ class Taken:
 
 def live(trace: Path, packets: int, rounds: int, quick: bool, report: Report) -> None:
     """Measure at full speed for each share of a sample, and at a steady rate for the smallest."""
-    from halfopen.testing.namespaces import MissingError, Namespace
+    from halfopen.testing.namespaces import MissingError
 
     tcpdump = shutil.which("tcpdump")
     try:
-        wire = Namespace()
-        pair = "ip link add near0 mtu 9000 type veth peer name far0 mtu 9000"
-        wire.run(pair, "ip link set near0 up", "ip link set far0 up")
+        namespace = wire()
     except MissingError as missing:
         report.say(f"- left out: {missing}")
         return
-    time.sleep(1)  # until the wire carries
     if not tcpdump:
         report.say("- left out, not installed: tcpdump")
     readers = [RING, OURS, TCPDUMP] if tcpdump else [RING, OURS]
     cases = [(share, 0) for share in SHARES] + [(SHARES[-1], PACED)]
     found: dict[str, list[Taken]] = {}
-    with wire.entered():
+    with namespace.entered():
         for _ in range(1 if quick else rounds):
             for share, pace in cases:
                 for reader in readers:
                     name = f"1/{share}{f', {pace:,} packets/s' if pace else ''}: {reader}"
                     found.setdefault(name, []).append(_run(reader, share, pace, trace, packets))
-    wire.close()
+    namespace.close()
     rows, medians = [], {}
     for name, runs in found.items():
         taken = medians[name] = _median(runs)
@@ -90,6 +90,17 @@ def live(trace: Path, packets: int, rounds: int, quick: bool, report: Report) ->
         paced.core < OF_A_CORE,
     )
     report.data["live"] = {name: asdict(taken) for name, taken in medians.items()}
+
+
+def wire() -> Namespace:
+    """A namespace with a virtual wire, near0 to far0, that carries; MissingError where it cannot be made."""
+    from halfopen.testing.namespaces import Namespace
+
+    made = Namespace()
+    pair = "ip link add near0 mtu 9000 type veth peer name far0 mtu 9000"
+    made.run(pair, "ip link set near0 up", "ip link set far0 up")
+    time.sleep(1)
+    return made
 
 
 def _median(runs: list[Taken]) -> Taken:
@@ -125,19 +136,19 @@ def _run(reader: str, share: int, pace: int, trace: Path, packets: int) -> Taken
     assert process.stderr
     while "listening" not in process.stderr.readline():
         assert process.poll() is None, command
-    begun = _cpu(process.pid)
+    begun = cpu_of(process.pid)
     sent = subprocess.run(
         [sys.executable, __file__, "send", str(trace), str(pace)], check=True, capture_output=True, text=True
     )
     seconds = float(sent.stdout)
     time.sleep(0.5)
-    cpu = _cpu(process.pid) - begun
+    cpu = cpu_of(process.pid) - begun
     process.send_signal(signal.SIGINT)
     received, dropped = _losses(process.communicate(timeout=60)[1])
     return Taken(packets / seconds, cpu / packets * 1e6, cpu / seconds, received, dropped)
 
 
-def _cpu(process: int) -> float:
+def cpu_of(process: int) -> float:
     """Seconds of CPU of a process so far, to the nanosecond (schedstat) rather than in ticks."""
     return sum(
         int(task.read_text().split()[0]) for task in Path(f"/proc/{process}/task").glob("*/schedstat")
@@ -201,11 +212,13 @@ def watch(share: int, *, judging: bool) -> None:
     )
 
 
-class _Part(ctypes.Structure):
+class Part(ctypes.Structure):
+    """struct iovec."""
+
     _fields_ = (("at", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-class _Message(ctypes.Structure):
+class Message(ctypes.Structure):
     """struct mmsghdr of sendmmsg(2)."""
 
     _fields_ = (
@@ -222,12 +235,12 @@ def send(trace: Path, pace: int) -> None:
     at = 24
     while at < len(data):
         length = int.from_bytes(data[at + 8 : at + 12], "little")
-        frames.append(_Part(memory + at + 16, length))
+        frames.append(Part(memory + at + 16, length))
         at += 16 + length
-    parts = (_Part * len(frames))(*frames)
-    messages = (_Message * len(frames))()
+    parts = (Part * len(frames))(*frames)
+    messages = (Message * len(frames))()
     for number, message in enumerate(messages):
-        message.parts = ctypes.addressof(parts) + number * ctypes.sizeof(_Part)
+        message.parts = ctypes.addressof(parts) + number * ctypes.sizeof(Part)
         message.count = 1
     libc = ctypes.CDLL(None, use_errno=True)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
@@ -235,7 +248,7 @@ def send(trace: Path, pace: int) -> None:
         begun = time.perf_counter()
         sent = 0
         while sent < len(frames):
-            here = ctypes.byref(messages, sent * ctypes.sizeof(_Message))
+            here = ctypes.byref(messages, sent * ctypes.sizeof(Message))
             done = libc.sendmmsg(sender.fileno(), here, min(256, len(frames) - sent), 0)
             if done < 0:
                 raise OSError(ctypes.get_errno(), "sendmmsg")

@@ -326,6 +326,13 @@ def live(bench: Bench) -> None:
     measured(trace.path, trace.packets, bench.rounds, bench.quick, bench.report)
 
 
+def flood(bench: Bench) -> None:
+    """What ten minutes of a SYN flood do to a sensor."""
+    from flood import flood as measured
+
+    measured(bench.quick, bench.report)
+
+
 PARTS: Final[dict[str, Callable[[Bench], None]]] = {
     "speed": speed,
     "files": several_files,
@@ -336,6 +343,7 @@ PARTS: Final[dict[str, Callable[[Bench], None]]] = {
     "tunnels": tunnels,
     "edge": edge,
     "live": live,
+    "flood": flood,
 }
 
 

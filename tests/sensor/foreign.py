@@ -25,8 +25,9 @@ def python() -> str | None:
     for candidate in filter(None, candidates):
         try:
             done = subprocess.run(
-                [candidate, "-c", version], user="nobody", capture_output=True, text=True, check=False
-            )
+                [candidate, "-c", f"import halfopen.errors; {version}"],
+                user="nobody", env=environment(), capture_output=True, text=True, check=False,
+            )  # fmt: skip
         except PermissionError:
             continue
         if done.stdout.strip() == str(sys.version_info[:2]):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from halfopen.cli.main import main
+from halfopen.jit.cache import say_compiling
 from halfopen.model import SECOND
 from halfopen.testing.conversation import START, Conversation, framed
 from halfopen.testing.payloads import client_hello
@@ -65,6 +66,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def halfopen(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Ran]:
     """Run the command in this process."""
+    say_compiling()  # once in a process: now, and not in what a test looks at
 
     def run(*argv: object) -> Ran:
         capfdbinary.readouterr()

@@ -43,7 +43,7 @@ def allow(present: bool, what: str) -> None:
         pytest.skip(f"not possible on this machine: {what}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def require() -> Require:
     """Skip where a real part is missing; fail instead where HALFOPEN_REQUIRE_ALL=1."""
     return _check

@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,10 +30,10 @@ from cryptography.x509.oid import NameOID
 from halfopen.model import STAGES
 from halfopen.testing.middlebox import FATES, address_of
 from halfopen.testing.mix import Mix, mix
-from halfopen.testing.namespaces import MissingError
 from halfopen.testing.testbed import TestBed
 from halfopen.testing.watched import NAME, URL, Watched
-from tests.conftest import _check as require
+from tests.beds import bed_of
+from tests.conftest import Require
 
 IDLE = 3
 """Seconds of silence that make a timeout here; the clients pause for half a second at most."""
@@ -42,13 +42,8 @@ QUICK = ("--idle-timeout", str(IDLE))
 
 
 @pytest.fixture(scope="module")
-def bed() -> Iterator[TestBed]:
-    require(bool(shutil.which("ip") and shutil.which("nft")), "iproute2 and nftables")
-    with ExitStack() as stack:
-        try:
-            made = stack.enter_context(TestBed())
-        except MissingError as missing:
-            require(False, str(missing))
+def bed(require: Require) -> Iterator[TestBed]:
+    with bed_of(require) as made:
         yield made
 
 
@@ -186,7 +181,9 @@ def test_it_says_what_it_counted(watched: Watched, traffic: Mix) -> None:
     assert "halfopen_sensor_delivered_connections_total" in watched.page(f"{URL}/metrics")
 
 
-def test_real_clients_with_tls(watched: Watched, traffic: Mix, bed: TestBed, tmp_path: Path) -> None:
+def test_real_clients_with_tls(
+    watched: Watched, traffic: Mix, bed: TestBed, tmp_path: Path, require: Require
+) -> None:
     """curl over TLS, to a server whose connections are cut after the ClientHello and to one that answers."""
     require(bool(shutil.which("curl")), "curl")
     well = "203.0.113.131"

@@ -1,6 +1,5 @@
 """The test bed does what it says, where the machine lets it."""
 
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +10,7 @@ from halfopen.testing.namespaces import MissingError, Namespace
 from halfopen.testing.packets import ACK, RST, SYN
 from halfopen.testing.play import Play, receive, reset
 from halfopen.testing.testbed import TestBed
+from tests.beds import bed_of
 
 Require = Callable[[bool, str], None]
 PAIRS = (("192.0.2.5", "203.0.113.130"), ("2001:db8:1::5", "2001:db8:ffff::5"))
@@ -18,12 +18,8 @@ PAIRS = (("192.0.2.5", "203.0.113.130"), ("2001:db8:1::5", "2001:db8:ffff::5"))
 
 @pytest.fixture
 def bed(require: Require) -> Iterator[TestBed]:
-    require(bool(shutil.which("ip") and shutil.which("nft")), "iproute2 and nftables")
-    try:
-        with TestBed() as made:
-            yield made
-    except MissingError as missing:
-        require(False, str(missing))
+    with bed_of(require) as made:
+        yield made
 
 
 @pytest.mark.parametrize(("client", "server"), PAIRS)

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from halfopen.cli import options
-from halfopen.cli.text import columns, instant, printable
+from halfopen.cli.text import address_and_port, columns, instant, printable
 from halfopen.connections.rules import SIGNATURES, TAGS, Tag, signature_id
 from halfopen.errors import HalfopenError, UsageError
 from halfopen.model import (
@@ -95,7 +95,7 @@ def run(args: Namespace) -> int:
     if not any(capture.readable for capture in captures):
         raise HalfopenError("nothing was readable")
     if not told:
-        where = f"{_named(end)} opens no connection in {args.file}"
+        where = f"{address_and_port(*end)} opens no connection in {args.file}"
         raise HalfopenError(f"{where}: {packets:,} packets to or from it, none of them its SYN (D2)")
     return 0
 
@@ -131,7 +131,7 @@ def _stories(capture: Capture, end: Endpoint, limits: Limits) -> tuple[list[Stor
 
 def _told(story: Story, file: str) -> Iterator[str]:
     connection, verdict = story.connection, story.verdict
-    yield f"{_named(connection.client)} -> {_named(connection.server)} in {printable(file)}"
+    yield f"{address_and_port(*connection.client)} -> {address_and_port(*connection.server)} in {printable(file)}"
     yield f"first SYN at {instant(connection.start)}"
     yield ""
     yield from _packets(story)
@@ -243,8 +243,3 @@ def _evidence(story: Story) -> Iterator[tuple[str, str, str]]:
 
 def _known(delta: int) -> str:
     return "unknown" if delta == UNKNOWN_DELTA else f"{delta:+d}"
-
-
-def _named(end: Endpoint) -> str:
-    address = IPv6Address(end[0] << 64 | end[1])
-    return f"{address.ipv4_mapped}:{end[2]}" if address.ipv4_mapped else f"[{address}]:{end[2]}"

@@ -9,15 +9,14 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from ipaddress import IPv6Address
 from typing import IO, Final
 
 from halfopen.cli.formats import Ndjson
 from halfopen.cli.report import shares
 from halfopen.cli.summary import Summary
-from halfopen.cli.text import columns, printable
+from halfopen.cli.text import address_and_port, columns, printable
 from halfopen.connections.rules import signature_id
-from halfopen.model import MAPPED_PREFIX, SECOND, Counter, Stage
+from halfopen.model import SECOND, Counter, Stage
 from halfopen.pipeline import Judged
 from halfopen.places import Places
 from halfopen.sensor.sensor import Gap, Report
@@ -132,15 +131,9 @@ def _line(judged: Judged, row: int) -> tuple[str, ...]:
     name = judged.names[one["name_offset"] : one["name_offset"] + one["name_length"]].tobytes()
     return (
         f"{datetime.fromtimestamp(int(one['end']) // SECOND, UTC):%H:%M:%S}",
-        _end(int(one["client_hi"]), int(one["client_lo"]), int(one["client_port"])),
-        _end(int(one["server_hi"]), int(one["server_lo"]), int(one["server_port"])),
+        address_and_port(int(one["client_hi"]), int(one["client_lo"]), int(one["client_port"])),
+        address_and_port(int(one["server_hi"]), int(one["server_lo"]), int(one["server_port"])),
         Stage(int(one["stage"])).name,
         signature_id(int(one["signature"])),
         printable(name.decode("utf-8", "backslashreplace")),
     )
-
-
-def _end(high: int, low: int, port: int) -> str:
-    address = IPv6Address(high << 64 | low)
-    mapped = address.ipv4_mapped if low >> 32 == MAPPED_PREFIX >> 32 else None
-    return f"{mapped}:{port}" if mapped else f"[{address}]:{port}"

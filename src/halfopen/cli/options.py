@@ -189,13 +189,14 @@ def add_metrics(verb: ArgumentParser, usual: int) -> None:
 
 def expose(registry: CollectorRegistry, host: str, port: int) -> None:
     """Answer ``/metrics`` there from now on; UsageError where one cannot listen there."""
+    from halfopen.edge.door import spoken
     from halfopen.exposition import serve
 
     try:
         serve(registry, host, port)
     except OSError as error:
-        where = f"{f'[{host}]' if ':' in host else host}:{port}"
-        raise UsageError("--metrics", where, f"where one can listen ({error.strerror or error})") from None
+        accepted = f"where one can listen ({error.strerror or error})"
+        raise UsageError("--metrics", spoken((host, port)), accepted) from None
 
 
 def add_privacy(verb: ArgumentParser) -> None:

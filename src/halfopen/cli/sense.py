@@ -17,9 +17,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from halfopen.capture.live.devices import ANY
+from halfopen.capture.live import ANY
 from halfopen.cli import options, output
-from halfopen.cli.sources import AUTO, SNAPLEN, Firewall, Interfaces
+from halfopen.cli.sources import AUTO, SNAPLEN, Firewall, Interfaces, one_in_how_many
 from halfopen.errors import UsageError
 from halfopen.model import SENSOR_NAME, SENSOR_NAMES
 
@@ -168,8 +168,8 @@ def _print_rules(args: Namespace) -> int:
     if not ports:
         with closing(Listeners()) as listeners:
             ports = listeners.ports()
-    many = 1 if args.sample == AUTO else args.sample
-    print(rules(1 if args.nflog is None else args.nflog, ports, args.server_net, many, SNAPLEN), end="")
+    group = 1 if args.nflog is None else args.nflog
+    print(rules(group, ports, args.server_net, one_in_how_many(args), SNAPLEN), end="")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Final
 
-from halfopen.capture.live.devices import ANY
+from halfopen.capture.live import ANY
 from halfopen.model import FIRST_BYTES
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ SNAPLEN: Final = 60 + 60 + FIRST_BYTES
 """Bytes of what the firewall logs of a packet: IP and TCP with all options, and where names are looked for."""
 
 
+def one_in_how_many(args: Namespace) -> int:
+    """With which sample it begins."""
+    return 1 if args.sample == AUTO else int(args.sample)
+
+
 class Interfaces:
     """Interfaces, whose packets the kernel chooses."""
 
@@ -31,9 +36,9 @@ class Interfaces:
         from halfopen.sensor.privileges import Capability, opening
 
         self._args = args
-        self._names = list(dict.fromkeys(args.interfaces)) or [ANY]
+        names = list(dict.fromkeys(args.interfaces)) or [ANY]
         with opening("watching network interfaces", Capability.CAP_NET_RAW):
-            self._opened = [(PacketSocket(), Devices(), name) for name in self._names]
+            self._opened = [(PacketSocket(), Devices(), name) for name in names]
         self._listeners = Listeners()
         self.wires: list[Ring] = []
         self.adapts = args.sample == AUTO
@@ -44,7 +49,7 @@ class Interfaces:
         from halfopen.sampling import one_in
 
         self.wires += [Ring(*each) for each in self._opened]
-        sampling = one_in(1 if self.adapts else self._args.sample)
+        sampling = one_in(one_in_how_many(self._args))
         self.rate = sampling.rate
         return sampling
 
@@ -76,7 +81,7 @@ class Firewall:
         with opening("reading what the firewall logs", Capability.CAP_NET_ADMIN):
             self._opened = open_group(args.nflog, SNAPLEN)
         self.wires: list[Nflog] = []
-        self.rate = 1 / (1 if args.sample == AUTO else args.sample)
+        self.rate = 1 / one_in_how_many(args)
         self.adapts = False
 
     def read(self) -> Sampling:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from ipaddress import IPv6Address
 from typing import Final
 
 from halfopen.model import SECOND, Stage
@@ -22,6 +23,12 @@ def printable(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
     )
+
+
+def address_and_port(high: int, low: int, port: int) -> str:
+    """One end of a connection, its address in two halves (`model`)."""
+    address = IPv6Address(high << 64 | low)
+    return f"{address.ipv4_mapped}:{port}" if address.ipv4_mapped else f"[{address}]:{port}"
 
 
 def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:

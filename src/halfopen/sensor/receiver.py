@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from halfopen.sensor.spool import Spooled
+
+EXPECTED: Final = "halfopen-expected-sequence"
+"""Header of a 409: the sequence to go on with."""
 
 
 class Fate(Enum):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from halfopen.errors import UsageError
-from halfopen.sensor.receiver import Fate, Outcome
+from halfopen.sensor.receiver import EXPECTED, Fate, Outcome
 from halfopen.sensor.spool import Spooled
 
 API: Final = "/client/v4"
@@ -25,7 +25,6 @@ PATIENCE: Final = 90.0
 _CONNECT: Final = 10.0  # s for a connection
 _LONGEST_WAIT: Final = 3600.0
 _LONGEST_TOKEN: Final = 1 << 12
-_EXPECTED: Final = "halfopen-expected-sequence"
 
 _log: Final = logging.getLogger("halfopen.sensor")
 
@@ -108,7 +107,7 @@ class Remote:
             said = f"{self.name} answers, but it is no server of Halfopen"
         if status == 409:
             with suppress(KeyError, ValueError):
-                return Outcome(Fate.EXPECTED, _words(answer), int(answer.headers[_EXPECTED]))
+                return Outcome(Fate.EXPECTED, _words(answer), int(answer.headers[EXPECTED]))
         if status == 413:
             return Outcome(Fate.LARGE, said, status=status)
         if status in (408, 429) or status >= 500:

@@ -15,13 +15,11 @@ from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call, Route, answered
 from halfopen.errors import Fault, ForbiddenError, LeaseError, Rejected, StoreError, UnavailableError
 from halfopen.model import SENSOR_NAME
+from halfopen.sensor.receiver import EXPECTED
 from halfopen.server.door import Door
 from halfopen.server.stream import AHEAD, MOST_BYTES, rows_of
 from halfopen.store.committer import Batch
 from halfopen.store.counters import COUNTERS
-
-EXPECTED: Final = "halfopen-expected-sequence"
-"""Header of a 409: the sequence to go on with."""
 
 _CONFLICT: Final = 1009
 _PATIENCE: Final = 60.0

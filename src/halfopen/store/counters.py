@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from halfopen.model import STAGES
+
 COUNTERS: Final = {
     "received": "packets that the operating system meant to hand on, those that were lost among them",
     "packets": "packets that were looked at",
@@ -21,5 +23,5 @@ COUNTERS: Final = {
 }
 """Each counter and what it counts, packets or connections."""
 
-DECIDED: Final = ("no_match", "post_syn", "post_ack", "post_psh", "later_in_flow")
+DECIDED: Final = tuple(stage.name for stage in STAGES)
 """The counters that together are all connections with a stage."""

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from ipaddress import ip_address
 from typing import Final
 
 from halfopen.model import Flag, Stage
@@ -132,7 +131,7 @@ class Middlebox:
                 self._forward(header, frame[_ETHERNET:])
 
     def _forward(self, header: Seen, packet: bytes) -> None:
-        fate = self._fates.get(str(ip_address(header.dst[0])), FATES[0])
+        fate = self._fates.get(header.dst[0], FATES[0])
         passing = self._passing.setdefault((header.src, header.dst), _Passing())
         if header.flags & Flag.SYN and passing.depth > Depth.SYN:  # the port is used again
             passing = self._passing[header.src, header.dst] = _Passing()

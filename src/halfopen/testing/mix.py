@@ -15,7 +15,7 @@ from halfopen.model import STAGES
 from halfopen.testing.middlebox import FATES, Fate, Middlebox, address_of
 from halfopen.testing.namespaces import Namespace
 from halfopen.testing.payloads import client_hello
-from halfopen.testing.play import free_bind, reset
+from halfopen.testing.play import reset, socket_of
 from halfopen.testing.testbed import CLIENT_NETS, TestBed
 
 PORT: Final = 443
@@ -121,12 +121,9 @@ class _Server(asyncio.Protocol):
 
 
 def _socket(namespace: Namespace, host: str, port: int = 0) -> socket.socket:
-    with namespace.entered():
-        made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    made = socket_of(namespace, host)
     made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if host == "::":
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    free_bind(made)
     made.bind((host, port))
     return made

@@ -35,7 +35,6 @@ class Play:
         self._kept: list[
             socket.socket
         ] = []  # open until the play is over, lest a lost reference ends a connection
-        self._family = socket.AF_INET6 if ":" in client else socket.AF_INET
 
     def frames(self, *, near: bool = False) -> list[Frame]:
         """What has been recorded of this scenario, at the server or on the client's side of the middlebox."""
@@ -171,10 +170,7 @@ class Play:
                 self.bed.element(self.bed.middle, action, name, self.server[0])
 
     def _socket(self, namespace: Namespace, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        with namespace.entered():
-            made = socket.socket(self._family, kind)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        free_bind(made)
+        made = socket_of(namespace, self.client, kind)
         self._kept.append(made)
         return made
 
@@ -209,6 +205,15 @@ def _set(end: socket.socket, options: dict[str, int]) -> None:
             end.setsockopt(socket.IPPROTO_TCP, number, value)
         except OSError as error:
             raise MissingError(f"this kernel does not know the socket option {name.upper()}") from error
+
+
+def socket_of(namespace: Namespace, address: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    """A socket of a host for addresses like this one, also those that no interface has."""
+    with namespace.entered():
+        made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    free_bind(made)
+    return made
 
 
 def free_bind(end: socket.socket) -> None:

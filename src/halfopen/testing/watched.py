@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from halfopen.radar.windows import stamp
+from halfopen.store.query import QUARTER
 from halfopen.testing.namespaces import MissingError
 from halfopen.testing.testbed import TestBed
 
@@ -31,7 +33,6 @@ NAME: Final = "watched"
 _WATCHES: Final = "sample: "
 """What a sensor says once it watches."""
 
-_QUARTER: Final = 900
 _PATIENCE: Final = 60.0
 _COMMAND: Final = (sys.executable, "-m", "halfopen")
 _AHEAD: Final = (
@@ -142,9 +143,9 @@ class Watched:
 
     def window(self) -> dict[str, str]:
         """The quarters of an hour since this began, as a question says it."""
-        begin = self._begun - self._begun % _QUARTER
-        end = int(time.time()) // _QUARTER * _QUARTER + _QUARTER
-        return {"dateStart": _stamp(begin), "dateEnd": _stamp(end)}
+        begin = self._begun - self._begun % QUARTER
+        end = int(time.time()) // QUARTER * QUARTER + QUARTER
+        return {"dateStart": stamp(begin), "dateEnd": stamp(end)}
 
     def ask(self, path: str, **parameters: str) -> Any:
         """The `result` of a question below ``/radar/tcp_resets_timeouts``."""
@@ -180,7 +181,3 @@ class Watched:
             if process.poll() is not None or time.monotonic() > end:
                 raise MissingError(f"it does not begin: {self.log(log)}")
             time.sleep(0.1)
-
-
-def _stamp(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

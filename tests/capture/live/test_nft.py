@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import time
 from collections import defaultdict
@@ -19,11 +18,12 @@ from halfopen.capture.live.wire import Losses
 from halfopen.errors import UsageError
 from halfopen.model import PACKETS_KEPT, Flag
 from halfopen.testing import packets
-from halfopen.testing.namespaces import MissingError, Namespace
+from halfopen.testing.namespaces import Namespace
 from halfopen.testing.packets import RST, SYN, End
-from halfopen.testing.play import LINGER_RESET, free_bind, receive
+from halfopen.testing.play import LINGER_RESET, receive, socket_of
 from halfopen.testing.recorder import seen
 from halfopen.testing.testbed import TestBed
+from tests.beds import bed_of
 
 Require = Callable[[bool, str], None]
 Net = IPv4Network | IPv6Network
@@ -38,12 +38,8 @@ BEGINS_OR_ENDS = Flag.SYN | Flag.FIN | Flag.RST
 
 @pytest.fixture
 def bed(require: Require) -> Iterator[TestBed]:
-    require(bool(shutil.which("ip") and shutil.which("nft")), "iproute2 and nftables")
-    try:
-        with TestBed() as made:
-            yield made
-    except MissingError as missing:
-        require(False, str(missing))
+    with bed_of(require) as made:
+        yield made
 
 
 class Watched:
@@ -92,10 +88,7 @@ class Watched:
 
 def end(namespace: Namespace, address: str, port: int = 0) -> socket.socket:
     """A socket of one host of the bed."""
-    with namespace.entered():
-        made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    free_bind(made)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made = socket_of(namespace, address)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     made.settimeout(10)
     made.bind((address, port))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.capture.live.devices import ANY
+from halfopen.capture.live import ANY
 from halfopen.capture.live.program import WITH_DATA
 from halfopen.model import FIRST_BYTES, Counter, Flag, Trait
 from halfopen.sampling import WHOLE, Sampling

@@ -9,9 +9,6 @@ from typing import Final
 
 from halfopen.capture.live.netlink import NETLINK_ROUTE, Netlink, attributes
 
-ANY: Final = "any"
-"""Stands for all interfaces, each packet taken where it is seen first (`doubles`)."""
-
 _GETLINK: Final = 18
 _GROUP_LINK: Final = 1
 _NAME, _LOWER, _MASTER, _INFO, _ELSEWHERE = (

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from halfopen.capture.bytes import file16, file32, u16
 from halfopen.capture.frames import parse_packet
 from halfopen.capture.links import ETHERNET, beneath_tags, network_layer
-from halfopen.capture.live.devices import ANY, ARPHRD_LOOPBACK, Device, Devices, doubles
+from halfopen.capture.live import ANY
+from halfopen.capture.live.devices import ARPHRD_LOOPBACK, Device, Devices, doubles
 from halfopen.capture.live.packet_socket import BLOCK, PacketSocket
 from halfopen.capture.live.program import ALL_PORTS, program
 from halfopen.capture.live.wire import Losses

@@ -438,10 +438,12 @@ def test_an_edge_that_is_revoked_is_none_any_more(tmp_path: Path, far: bool) -> 
         edge = asyncio.create_task(whole_life(held))
         await until(lambda: held.colo == "ams01")
         await asyncio.to_thread(here.edges.revoke, "ams-1")
-        with pytest.raises(OverError, match="edge ams-1 was revoked"):
-            async with asyncio.timeout(20):
-                await edge
-        await close(reached)
+        try:
+            with pytest.raises(OverError, match="edge ams-1 was revoked"):
+                async with asyncio.timeout(20):
+                    await edge
+        finally:
+            await close(reached)
 
     with installed(tmp_path / "data", far) as (here, reach):
         asyncio.run(whole(here, reach()))

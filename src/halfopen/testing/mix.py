@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from typing import Final, cast
 
 from halfopen.model import STAGES
-from halfopen.testing.middlebox import FATES, Fate, Middlebox, address_of
+from halfopen.testing.middlebox import FATES, Depth, Fate, Middlebox, address_of
 from halfopen.testing.namespaces import Namespace
 from halfopen.testing.payloads import client_hello
 from halfopen.testing.play import reset, socket_of
@@ -23,7 +23,10 @@ TOGETHER: Final = 100
 """Connections open at once."""
 
 _PATIENCE: Final = 0.5
-"""Seconds that a client waits for an answer before it gives up."""
+"""Seconds that a client waits for an answer that never comes before it gives up."""
+
+_LONG: Final = 10.0
+"""Seconds that it waits for one that is to come: a machine may be busy."""
 
 _ANSWER: Final = b"answered"
 
@@ -77,7 +80,7 @@ class Mix:
             net = ip_network(self._random.choice([net for net in CLIENT_NETS if (":" in net) == ipv6]))
             host = str(net[self._random.randrange(1, min(net.num_addresses - 1, 1 << 32))])
             self.truth[fate] += 1
-            await _visit(_socket(self._bed.client, host), address_of(fate, ipv6=ipv6))
+            await _visit(_socket(self._bed.client, host), address_of(fate, ipv6=ipv6), fate.depth)
 
 
 @contextmanager
@@ -91,14 +94,14 @@ def mix(bed: TestBed) -> Iterator[Mix]:
             made.close()
 
 
-async def _visit(client: socket.socket, server: str) -> None:
-    """Connect, ask twice, and leave; or give up with a RST."""
+async def _visit(client: socket.socket, server: str, cut: Depth | None) -> None:
+    """Connect, ask twice, and leave; or, where it is `cut`, give up with a RST."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(5):
             await loop.sock_connect(client, (server, PORT))
-        for words in (client_hello("cut.example"), b"and again"):
-            async with asyncio.timeout(_PATIENCE):
+        for depth, words in ((Depth.DATA, client_hello("cut.example")), (Depth.MORE_DATA, b"and again")):
+            async with asyncio.timeout(_LONG if cut is None or depth < cut else _PATIENCE):
                 await loop.sock_sendall(client, words)
                 await loop.sock_recv(client, len(_ANSWER))
         client.close()

@@ -199,7 +199,7 @@ class EdgeRoutes:
 
     def heartbeat(self, call: Call) -> Answer:
         """A longer lease, for the connections to close."""
-        with _current():
+        with self._current(call):
             return answered(ToClose(self._registry.heartbeat(self._session(call), call.given.connections)))
 
     def register(self, call: Call) -> Answer:
@@ -212,7 +212,7 @@ class EdgeRoutes:
             )
             for each in call.given.registrations
         ]  # fmt: skip
-        with _current():
+        with self._current(call):
             told = self._registry.register(session, asked)
         return answered(
             [
@@ -225,32 +225,32 @@ class EdgeRoutes:
 
     def depart(self, call: Call) -> Answer:
         """Forget connections, or let them be pending."""
-        with _current():
+        with self._current(call):
             self._registry.unregister(self._session(call), call.given.connections, call.given.lost)
         return answered(None)
 
     def report(self, call: Call) -> Answer:
         """Keep what a connector says."""
         given: Report = call.given
-        with _current():
+        with self._current(call):
             self._desk.report(self._session(call), given.connection, given.applied, given.configuration)
         return answered(None)
 
     def news(self, call: Call) -> Answer:
         """News, at once or when there is some."""
         until = time.monotonic() + call.number("wait", 0)
-        with _current():
+        with self._current(call):
             found = self._registry.news(self._session(call), call.number("routing", -1), until)
         return answered(NewsResult(found.close, found.routing))
 
     def routing(self, call: Call) -> Answer:
         """What an edge routes and pushes by."""
-        with _current():
+        with self._current(call):
             return answered(self._desk.routing(self._session(call), call.number("since", -1)))
 
     def configurations(self, call: Call) -> Answer:
         """What to push to the connectors of some tunnels."""
-        with _current():
+        with self._current(call):
             return answered(self._desk.configurations(self._session(call), call.given.tunnels))
 
     def _edge(self, call: Call) -> Edge:
@@ -259,6 +259,15 @@ class EdgeRoutes:
         if edge is None:
             raise ForbiddenError
         return edge
+
+    @contextmanager
+    def _current(self, call: Call) -> Iterator[None]:
+        """Tell an edge that its session is over, or that it was revoked meanwhile."""
+        try:
+            yield
+        except SessionError:
+            self._edge(call)
+            raise ConflictError(1001, "session: over; accepted is the one that was begun last") from None
 
     def _session(self, call: Call) -> Session:
         return Session(self._edge(call).id, call.path["session_id"])
@@ -273,14 +282,3 @@ def _route(
         method, path, handler, summary, result, EDGE, service=Service("Edges"), parameters=parameters,
         path_parameters=known, tags=("Edges",), body=body, longest_body=_LONGEST_BODY if body is Held else None, waits=_WAIT in parameters,
     )  # fmt: skip
-
-
-@contextmanager
-def _current() -> Iterator[None]:
-    """Tell an edge that its session is over."""
-    try:
-        yield
-    except SessionError:
-        raise ConflictError(
-            1001, "session: over; accepted is one that was begun last, by an edge that is not revoked"
-        ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib.metadata import version
 
 from starlette.requests import Request
@@ -13,7 +12,7 @@ from halfopen.accounts import Accounts
 from halfopen.api.application import Api
 from halfopen.dashboard.assets import Assets
 from halfopen.dashboard.connections import connection_pages
-from halfopen.dashboard.events import Events, Version
+from halfopen.dashboard.events import Events
 from halfopen.dashboard.pages import Pages
 from halfopen.dashboard.pictures import picture_routes
 from halfopen.dashboard.rendering import Templates
@@ -23,8 +22,8 @@ from halfopen.dashboard.sign_in import SignIn
 from halfopen.dashboard.visits import Visits
 
 
-def dashboard_routes(api: Api, accounts: Accounts, versions: Mapping[str, Version]) -> list[BaseRoute]:
-    """The pages, for who signs in with a token of these accounts. `versions` are looked at while somebody looks at a page."""
+def dashboard_routes(api: Api, accounts: Accounts, events: Events) -> list[BaseRoute]:
+    """The pages, for who signs in with a token of these accounts; they are told of `events`."""
     assets = Assets({"figures.js": (version("vl-convert-python"), _figures)})
     templates, visits = Templates(assets), Visits(accounts, api.verifying, api)
     pages = Pages(templates, visits)
@@ -35,7 +34,7 @@ def dashboard_routes(api: Api, accounts: Accounts, versions: Mapping[str, Versio
         *reset_routes(pages),
         *connection_pages(pages),
         *picture_routes(visits),
-        Events(versions).route(visits),
+        events.route(visits),
     ]
 
 

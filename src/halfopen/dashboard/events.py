@@ -30,11 +30,17 @@ class _Listener:
 
     def __init__(self) -> None:
         self.due: set[str] = set()
+        self.over = False
         self.woken = asyncio.Event()
 
-    def tell(self, *names: str) -> None:
-        """Tell of these, and wake it."""
-        self.due.update(names)
+    def tell(self, name: str) -> None:
+        """Tell of something that has changed."""
+        self.due.add(name)
+        self.woken.set()
+
+    def end(self) -> None:
+        """Tell nothing any more."""
+        self.over = True
         self.woken.set()
 
 
@@ -55,7 +61,7 @@ class Events:
         """Let nobody listen any more: a server that is to stop waits for its answers."""
         self._over = True
         for each in self._listeners:
-            each.tell()
+            each.end()
 
     async def _heard(self, visit: Visit) -> Response:
         if self._over or len(self._listeners) >= _MOST:
@@ -73,7 +79,7 @@ class Events:
             self._watch = asyncio.create_task(self._look())
         try:
             yield "retry: 3000\n\n"
-            while not self._over:
+            while not listener.over:
                 try:
                     async with asyncio.timeout(_COMMENT):
                         await listener.woken.wait()

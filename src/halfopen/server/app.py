@@ -25,6 +25,7 @@ from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.config import accounts_url
+from halfopen.dashboard.dashboard import dashboard_routes
 from halfopen.log import begin_log, begin_plain_log
 from halfopen.places.countries import country_name
 from halfopen.radar.annotation_list import annotation_routes
@@ -87,6 +88,14 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
             notes.all(), [*now.gaps(*always), *now.overlaps(*always), *now.losses(*always)]
         )
 
+    async def dataset_version() -> str:
+        return await to_thread.run_sync(
+            lambda: store.dataset.still(lambda snapshot: snapshot.state().version)
+        )
+
+    async def tunnels_version() -> str:
+        return await to_thread.run_sync(here.tunnels.version)
+
     upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)
     metrics = Metrics(vitals, upkeep, *beside)
@@ -105,11 +114,12 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         routes,
         here.accounts,
         missing=vitals.missing,
-        beside=[
+        beside=lambda api: [
             Page("/openapi.json", JSONResponse(described), methods=["GET"]),
             Page("/docs", document_page(described), methods=["GET"]),
             Page("/annotations", annotations),
             metrics.page(),
+            *dashboard_routes(api, here.accounts, {"dataset": dataset_version, "tunnels": tunnels_version}),
         ],
         observe=metrics.observe,
         lifespan=lifespan,

@@ -16,15 +16,14 @@ import pytest
 
 from halfopen.accounts import Accounts, TokenRecord
 from halfopen.dashboard.visits import FORM_TOKEN
-from halfopen.model import SECOND
-from halfopen.testing.conversation import START, Conversation, framed
-from halfopen.testing.payloads import client_hello, http_request
-from halfopen.testing.pcap import pcap
+from halfopen.store.committer import Batch
+from halfopen.store.store import Store
 from tests.dataset.conftest import DEMO, PLACES, ran
 from tests.serving import running
+from tests.store.rows import row, table
 
-NAMES: Final = ("<script>alert(1)</script>.example", '"><img src=x onerror=alert(2)>')
-"""What strangers asked for who came to port 8444: a name of TLS, and a host of HTTP."""
+NAME: Final = '"><script>alert(1)</script>'
+"""What a connection to port 8444 asked for."""
 
 PATIENCE: Final = 60.0  # s
 NAVIGATING: Final = {"accept": "text/html,application/xhtml+xml"}
@@ -106,9 +105,8 @@ EDGE: Final = ("--edge-listen", "127.0.0.1:0", "--visitors", "127.0.0.1:0")
 @contextmanager
 def serving(data: Path, *options: str) -> Iterator[Site]:
     """A server of the demo's connections; it believes the proxies of this machine."""
-    strange = data.parent / "strange.pcap"
-    strange.write_bytes(_strange_bytes())
-    ran("ingest", "--data", data, "--places", PLACES, DEMO, strange, "--shift-end", "now")
+    ran("ingest", "--data", data, "--places", PLACES, DEMO, "--shift-end", "now")
+    _commit_strange(data)
     with running(data, "--places", str(PLACES), "--trusted-proxy", "127.0.0.1/32", *options) as url:
         connectors = ""
         if "--edge" in options:
@@ -117,21 +115,13 @@ def serving(data: Path, *options: str) -> Iterator[Site]:
         yield Site(url, data, connectors)
 
 
-def _strange_bytes() -> bytes:
-    """A capture of two connections with odd names."""
-    said = (client_hello(NAMES[0]), http_request(NAMES[1]))
-    ends = [(f"192.0.2.{77 + index}", 4077) for index in range(len(said))]
-    return pcap(
-        framed(
-            *(
-                Conversation(end, ("203.0.113.200", 8444), start=START + index * SECOND)
-                .open()
-                .data(data)
-                .rst()
-                for index, (end, data) in enumerate(zip(ends, said, strict=True))
-            )
-        )
-    )
+def _commit_strange(data: Path) -> None:
+    """A connection with an odd name: what a sensor delivered that read no names, but made them up."""
+    odd = row(int(time.time()) - 3600, server_port=8444, trigger_kind="sni", trigger=NAME)
+    with closing(Store(data / "store", create=True, threads=1)) as store:
+        committer = store.committer()
+        committer.commit([Batch("odd", "one", 1, int(time.time()), table([odd]))])
+        committer.follow()
 
 
 def wait(true: Callable[[], bool], what: str) -> None:

@@ -24,7 +24,8 @@ from halfopen.dashboard.visits import Visits
 
 def dashboard_routes(api: Api, accounts: Accounts, events: Events) -> list[BaseRoute]:
     """The pages, for who signs in with a token of these accounts; they are told of `events`."""
-    assets = Assets({"figures.js": (version("vl-convert-python"), _figures)})
+    made = f"{version('halfopen')}-{version('vl-convert-python')}"
+    assets = Assets({"figures.js": (made, _script), "figures.css": (made, _style)})
     templates, visits = Templates(assets), Visits(accounts, api.verifying, api)
     pages = Pages(templates, visits)
     return [
@@ -42,7 +43,13 @@ async def _first(_: Request) -> RedirectResponse:
     return RedirectResponse(FIRST, 303)
 
 
-def _figures() -> bytes:
+def _script() -> bytes:
     from halfopen import figures
 
     return figures.bundle().encode()
+
+
+def _style() -> bytes:
+    from halfopen import figures
+
+    return figures.style().encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 from starlette.requests import Request
@@ -12,7 +12,9 @@ from starlette.routing import BaseRoute, Route
 from halfopen.accounts import Accounts
 from halfopen.api.application import Api
 from halfopen.dashboard.assets import Assets
+from halfopen.dashboard.configuring import configuration_routes
 from halfopen.dashboard.connections import connection_pages
+from halfopen.dashboard.deeds import deed_routes
 from halfopen.dashboard.events import Events, Version
 from halfopen.dashboard.pages import Pages
 from halfopen.dashboard.pictures import picture_routes
@@ -20,11 +22,17 @@ from halfopen.dashboard.rendering import Templates
 from halfopen.dashboard.resets import PATH as FIRST
 from halfopen.dashboard.resets import reset_routes
 from halfopen.dashboard.sign_in import SignIn
+from halfopen.dashboard.tunnel import tunnel_routes
+from halfopen.dashboard.tunnels import tunnel_list_routes
 from halfopen.dashboard.visits import Visits
+from halfopen.edge.connecting import Way
 
 
-def dashboard_routes(api: Api, accounts: Accounts, versions: Mapping[str, Version]) -> list[BaseRoute]:
-    """The pages, for who signs in with a token of these accounts. `versions` are looked at while somebody looks at a page."""
+def dashboard_routes(
+    api: Api, accounts: Accounts, versions: Mapping[str, Version], way: Callable[[], Way | None]
+) -> list[BaseRoute]:
+    """The pages, for who signs in with a token of these accounts. `versions` are looked at while somebody looks at a page; `way` is
+    how connectors come to the edge of this server, None where it is none."""
     assets = Assets({"figures.js": (version("vl-convert-python"), _figures)})
     templates, visits = Templates(assets), Visits(accounts, api.verifying, api)
     pages = Pages(templates, visits)
@@ -35,6 +43,10 @@ def dashboard_routes(api: Api, accounts: Accounts, versions: Mapping[str, Versio
         *reset_routes(pages),
         *connection_pages(pages),
         *picture_routes(visits),
+        *tunnel_list_routes(pages),
+        *tunnel_routes(pages, way),
+        *deed_routes(pages),
+        *configuration_routes(pages),
         Events(versions).route(visits),
     ]
 

@@ -56,7 +56,8 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     """The application of the data directory and the store that the environment names; upkeep `every` so many s. Its metrics tell also
     what is counted `beside` it.
 
-    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by.
+    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by; `state.way` is to be set to the
+    `Way` of connectors where an edge runs beside it.
     """
     begin_log()
     begin_plain_log("halfopen.access")
@@ -119,13 +120,19 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
             Page("/docs", document_page(described), methods=["GET"]),
             Page("/annotations", annotations),
             metrics.page(),
-            *dashboard_routes(api, here.accounts, {"dataset": dataset_version, "tunnels": tunnels_version}),
+            *dashboard_routes(
+                api,
+                here.accounts,
+                {"dataset": dataset_version, "tunnels": tunnels_version},
+                lambda: made.state.way,
+            ),
         ],
         observe=metrics.observe,
         lifespan=lifespan,
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
     made.state.installation, made.state.vitals = here, vitals  # for who runs beside it
+    made.state.way = None  # to the edge that runs beside it, if one does
     return made
 
 

@@ -112,12 +112,20 @@ function live() {
   addEventListener("pagehide", () => source.close());
 }
 
-/* Something hidden until it is asked for, and copied. */
-function reveal(button) {
-  button.addEventListener("click", () => {
-    const target = document.getElementById(button.getAttribute("aria-controls"));
-    target.hidden = !target.hidden;
-    button.setAttribute("aria-expanded", String(!target.hidden));
+/* A text is copied; where the browser does not let a page do so, it is selected. */
+function copying(button) {
+  const text = document.getElementById(button.dataset.copy);
+  const label = button.textContent;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    if (navigator.clipboard) {
+      await navigator.clipboard.writeText(text.textContent);
+      button.textContent = "Copied";
+    } else {
+      getSelection().selectAllChildren(text);
+      button.textContent = "Selected: copy it with Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = label; }, 4000);
   });
 }
 
@@ -125,7 +133,7 @@ document.addEventListener("DOMContentLoaded", () => {
   themeButton();
   document.querySelectorAll("[data-suggest]").forEach(suggest);
   document.querySelectorAll("form[method=get]").forEach(withoutEmpty);
-  document.querySelectorAll("[data-reveal]").forEach(reveal);
+  document.querySelectorAll("[data-copy]").forEach(copying);
   drawAll();
   live();
 });

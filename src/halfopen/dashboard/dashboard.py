@@ -33,7 +33,8 @@ def dashboard_routes(
 ) -> list[BaseRoute]:
     """The pages, for who signs in with a token of these accounts. `versions` are looked at while somebody looks at a page; `way` is
     how connectors come to the edge of this server, None where it is none."""
-    assets = Assets({"figures.js": (version("vl-convert-python"), _figures)})
+    made = f"{version('halfopen')}-{version('vl-convert-python')}"
+    assets = Assets({"figures.js": (made, _script), "figures.css": (made, _style)})
     templates, visits = Templates(assets), Visits(accounts, api.verifying, api)
     pages = Pages(templates, visits)
     return [
@@ -55,7 +56,13 @@ async def _first(_: Request) -> RedirectResponse:
     return RedirectResponse(FIRST, 303)
 
 
-def _figures() -> bytes:
+def _script() -> bytes:
     from halfopen import figures
 
     return figures.bundle().encode()
+
+
+def _style() -> bytes:
+    from halfopen import figures
+
+    return figures.style().encode()

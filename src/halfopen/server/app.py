@@ -28,6 +28,7 @@ from halfopen.config import accounts_url
 from halfopen.dashboard.dashboard import dashboard_routes
 from halfopen.log import begin_log, begin_plain_log
 from halfopen.places.countries import country_name
+from halfopen.radar.affected import affected_routes
 from halfopen.radar.annotation_list import annotation_routes
 from halfopen.radar.answers import Surroundings
 from halfopen.radar.atlas import Atlas
@@ -71,6 +72,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     routes = [
         *identity_routes(here.accounts),
         *radar_routes(store.dataset, around),
+        *affected_routes(store.dataset, around),
         *annotation_routes(store.dataset, notes.all, around),
         *connection_routes(store.dataset),
         *network_routes(store.dataset, atlas),
@@ -138,7 +140,9 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
 
 def _surroundings(notes: Notes, atlas: Atlas, base_url: str) -> Surroundings:
     told = [note.annotation for note in notes.all()]
-    return Surroundings(told, f"{base_url}/annotations", partial(_name_of, atlas), atlas.version)
+    return Surroundings(
+        told, f"{base_url}/annotations", partial(_name_of, atlas), partial(_country_of, atlas), atlas.version
+    )
 
 
 def _name_of(atlas: Atlas, by: Dimension, code: str) -> str:
@@ -146,3 +150,8 @@ def _name_of(atlas: Atlas, by: Dimension, code: str) -> str:
         return country_name(code)
     network = atlas.networks().get(int(code)) if by is Dimension.asn else None
     return network.name if network else ""
+
+
+def _country_of(atlas: Atlas, asn: str) -> str:
+    network = atlas.networks().get(int(asn))
+    return network.country if network else ""

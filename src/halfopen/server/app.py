@@ -43,6 +43,8 @@ from halfopen.server.batches import batch_routes
 from halfopen.server.document_page import document_page
 from halfopen.server.door import Door
 from halfopen.server.metrics import Metrics
+from halfopen.server.sensors import sensor_routes
+from halfopen.server.storage import store_routes
 from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
 from halfopen.store.query import Dimension
@@ -67,6 +69,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     notes = Notes(data)
     atlas = Atlas(json.loads(os.environ.get(PLACES, "[]")))
     around = partial(_surroundings, notes, atlas)
+    upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     routes = [
         *identity_routes(here.accounts),
         *radar_routes(store.dataset, around),
@@ -77,6 +80,8 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         *location_routes(store.dataset),
         *search_routes(store.dataset, atlas),
         *batch_routes(door),
+        *sensor_routes(store),
+        *store_routes(store, upkeep),
         *TunnelRoutes(here.accounts, here.tunnels, here.configurations, here.hostnames, here.vault).table(),
         *EdgeRoutes(here.edges, here.registry, here.desk).table(),
     ]
@@ -89,7 +94,6 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
             notes.all(), [*now.gaps(*always), *now.overlaps(*always), *now.losses(*always)]
         )
 
-    upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)
     metrics = Metrics(vitals, upkeep, *beside)
 

@@ -268,8 +268,7 @@ def _list(here: Installation, _: Namespace) -> None:
     rows = [("Name", "Place", "Enrolled", "State")]
     here.registry.sweep()
     for each in here.edges.all():
-        state = "revoked" if each.revoked is not None else "away" if each.alive is None else "there"
-        rows.append((each.name, each.colo, minute(each.created), state))
+        rows.append((each.name, each.colo, minute(each.created), each.state))
     print("\n".join(columns(rows)))
 
 

@@ -44,6 +44,8 @@ from halfopen.server.batches import batch_routes
 from halfopen.server.document_page import document_page
 from halfopen.server.door import Door
 from halfopen.server.metrics import Metrics
+from halfopen.server.sensors import sensor_routes
+from halfopen.server.storage import store_routes
 from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
 from halfopen.store.query import Dimension
@@ -69,6 +71,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     notes = Notes(data)
     atlas = Atlas(json.loads(os.environ.get(PLACES, "[]")))
     around = partial(_surroundings, notes, atlas)
+    upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     routes = [
         *identity_routes(here.accounts),
         *radar_routes(store.dataset, around),
@@ -79,6 +82,8 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         *location_routes(store.dataset),
         *search_routes(store.dataset, atlas),
         *batch_routes(door),
+        *sensor_routes(store),
+        *store_routes(store, upkeep),
         *TunnelRoutes(here.accounts, here.tunnels, here.configurations, here.hostnames, here.vault).table(),
         *EdgeRoutes(here.edges, here.registry, here.desk).table(),
     ]
@@ -99,7 +104,6 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     async def tunnels_version() -> str:
         return await to_thread.run_sync(here.tunnels.version)
 
-    upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)
     metrics = Metrics(vitals, upkeep, *beside)
 

@@ -16,7 +16,8 @@ from halfopen.errors import UsageError
 
 if TYPE_CHECKING:
     from halfopen.accounts import TokenRecord
-    from halfopen.edge.running import Places, RunningEdge
+    from halfopen.edge.connecting import Way
+    from halfopen.edge.running import Places
     from halfopen.edge.visitors.certificates import Certificates
     from halfopen.tunnels.installation import Installation
 
@@ -232,11 +233,10 @@ def _key(text: str, server: str) -> str:
     return text
 
 
-def tell(edge: RunningEdge) -> None:
+def tell(places: Places, way: Way) -> None:
     """Say where an edge listens, and how connectors of this machine connect."""
     from halfopen.edge.door import spoken
 
-    places, way = edge.places, edge.way
     connectors, visitors = map(spoken, (places.connectors, places.visitors))
     over_tls = f" and https://{spoken(places.tls)}" if places.tls else ""
     print(f"connectors: {connectors}, visitors: http://{visitors}{over_tls}")

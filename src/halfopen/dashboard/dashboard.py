@@ -16,6 +16,7 @@ from halfopen.dashboard.configuring import configuration_routes
 from halfopen.dashboard.connections import connection_pages
 from halfopen.dashboard.deeds import deed_routes
 from halfopen.dashboard.events import Events, Version
+from halfopen.dashboard.health import health_routes
 from halfopen.dashboard.pages import Pages
 from halfopen.dashboard.pictures import picture_routes
 from halfopen.dashboard.rendering import Templates
@@ -48,6 +49,7 @@ def dashboard_routes(
         *tunnel_routes(pages, way),
         *deed_routes(pages),
         *configuration_routes(pages),
+        *health_routes(pages),
         Events(versions).route(visits),
     ]
 

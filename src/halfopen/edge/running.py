@@ -152,15 +152,15 @@ async def run(
     places: Places,
     certificates: Certificates | None,
     metrics: EdgeMetrics,
-    listening: Callable[[RunningEdge], None],
+    listening: Callable[[Places, Way], None],
 ) -> None:
     """Be an edge until SIGTERM or SIGINT, a second one of which ends it at once.
 
-    `listening` is called once it listens. UsageError where it cannot, OverError where this may not be the edge (any more).
+    `listening` is told where it listens once it does, and how connectors come. UsageError where it cannot, OverError where this may not be the edge (any more).
     """
     edge = await RunningEdge.begin(registry, trust, places, certificates, metrics)
     stop = told_to_stop()
-    listening(edge)
+    listening(edge.places, edge.way)
     await edge.serve(stop)
 
 

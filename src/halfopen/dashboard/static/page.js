@@ -67,7 +67,7 @@ function withoutEmpty(form) {
 }
 
 /* What has changed on the server is shown without loading the page again. */
-async function renew() {
+async function renew(changed) {
   const answer = await fetch(location.href, {headers: {accept: "text/html"}});
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -87,28 +87,33 @@ async function renew() {
     if (focused) document.getElementById(focused)?.focus();
     await drawAll(part);
   }
-  document.getElementById("told").textContent = `Updated at ${new Date().toISOString().slice(11, 19)} UTC.`;
+  if (changed) document.getElementById("told").textContent = `Updated at ${new Date().toISOString().slice(11, 19)} UTC.`;
 }
 
 function live() {
   const wanted = document.body.dataset.live.split(" ").filter(Boolean);
   if (!wanted.length) return;
   let due = false;
+  let changed = false;  // or only looked at again, as numbers grow and ages do: nobody is told of it
   let running = false;
-  const run = async () => {
+  const run = async (event) => {
     due = true;
+    changed ||= event instanceof MessageEvent;
     if (running || document.hidden) return;
     running = true;
     while (due) {
-      due = false;
-      try { await renew(); } catch (error) { if (!(error instanceof TypeError)) throw error; }  // the server is away
+      const tell = changed;
+      due = changed = false;
+      try { await renew(tell); } catch (error) { if (!(error instanceof TypeError)) throw error; }  // the server is away
       await new Promise((done) => setTimeout(done, 1000));
     }
     running = false;
   };
   const source = new EventSource("/events");
   for (const name of wanted) source.addEventListener(name, run);
-  document.addEventListener("visibilitychange", () => { if (due) run(); });
+  const every = Number(document.body.dataset.every);
+  if (every) setInterval(run, every * 1000);
+  document.addEventListener("visibilitychange", (event) => { if (due) run(event); });
   addEventListener("pagehide", () => source.close());
 }
 

@@ -61,7 +61,7 @@ def words(html: str) -> str:
 @contextmanager
 def site(data: Path, *options: str) -> Iterator[tuple[str, Server]]:
     """A server, by its URL, and as an administrator of the API sees it."""
-    data.mkdir(mode=0o700)
+    data.mkdir(mode=0o700, exist_ok=True)
     database = Database(data, None)
     with database.accounts() as accounts:
         token, _ = accounts.create_token(["admin"])

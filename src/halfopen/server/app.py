@@ -44,6 +44,8 @@ from halfopen.server.batches import batch_routes
 from halfopen.server.document_page import document_page
 from halfopen.server.door import Door
 from halfopen.server.metrics import Metrics
+from halfopen.server.sensors import sensor_routes
+from halfopen.server.storage import store_routes
 from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
 from halfopen.store.query import Dimension
@@ -57,7 +59,8 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     """The application of the data directory and the store that the environment names; upkeep `every` so many s. Its metrics tell also
     what is counted `beside` it.
 
-    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by.
+    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by; `state.way` is to be set to the
+    `Way` of connectors where an edge runs beside it.
     """
     begin_log()
     begin_plain_log("halfopen.access")
@@ -68,6 +71,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     notes = Notes(data)
     atlas = Atlas(json.loads(os.environ.get(PLACES, "[]")))
     around = partial(_surroundings, notes, atlas)
+    upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     routes = [
         *identity_routes(here.accounts),
         *radar_routes(store.dataset, around),
@@ -78,6 +82,8 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         *location_routes(store.dataset),
         *search_routes(store.dataset, atlas),
         *batch_routes(door),
+        *sensor_routes(store),
+        *store_routes(store, upkeep),
         *TunnelRoutes(here.accounts, here.tunnels, here.configurations, here.hostnames, here.vault).table(),
         *EdgeRoutes(here.edges, here.registry, here.desk).table(),
     ]
@@ -98,7 +104,6 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     async def tunnels_version() -> str:
         return await to_thread.run_sync(here.tunnels.version)
 
-    upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)
     metrics = Metrics(vitals, upkeep, *beside)
 
@@ -121,13 +126,19 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
             Page("/docs", document_page(described), methods=["GET"]),
             Page("/annotations", annotations),
             metrics.page(),
-            *dashboard_routes(api, here.accounts, {"dataset": dataset_version, "tunnels": tunnels_version}),
+            *dashboard_routes(
+                api,
+                here.accounts,
+                {"dataset": dataset_version, "tunnels": tunnels_version},
+                lambda: made.state.way,
+            ),
         ],
         observe=metrics.observe,
         lifespan=lifespan,
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
     made.state.installation, made.state.vitals = here, vitals  # for who runs beside it
+    made.state.way = None  # to the edge that runs beside it, if one does
     return made
 
 

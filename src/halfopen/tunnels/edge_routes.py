@@ -14,13 +14,14 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from halfopen.accounts.permissions import EDGE
+from halfopen.accounts.permissions import ADMINISTRATION, EDGE
 from halfopen.api.errors import Answer, Service
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import NULL, Call, Route, answered
+from halfopen.api.shapes import Time
 from halfopen.errors import ConflictError, ForbiddenError
 from halfopen.tunnels.desk import Desk, Pushed, RoutingResult
-from halfopen.tunnels.edges import Edge, Edges
+from halfopen.tunnels.edges import Edge, Edges, EdgeState, Holds
 from halfopen.tunnels.registrations import (
     LONGEST_WORD,
     MOST_CONNECTIONS,
@@ -30,6 +31,7 @@ from halfopen.tunnels.registrations import (
 )
 from halfopen.tunnels.registry import HEARTBEAT, LEASE, Registry
 from halfopen.tunnels.sessions import Session, SessionError
+from halfopen.tunnels.shapes import moment
 from halfopen.tunnels.vault import MOST_SECRET_BYTES
 
 LONGEST_WAIT: Final = 60
@@ -158,6 +160,20 @@ class OfTunnels(msgspec.Struct, frozen=True):
     tunnels: Annotated[frozenset[Id], msgspec.Meta(max_length=MOST)]
 
 
+class EdgeResult(msgspec.Struct, frozen=True):
+    """An edge as `halfopen edge list` shows it: since when its `state` is that, when it was last heard of, and how many live
+    connections it holds, of how many tunnels."""
+
+    name: str
+    colo: str
+    state: EdgeState
+    since: Time
+    enrolled: Time
+    last_heard: Time | None
+    connections: int
+    tunnels: int
+
+
 class EdgeRoutes:
     """The handlers of edges, and the table of their routes."""
 
@@ -165,7 +181,12 @@ class EdgeRoutes:
         self._edges, self._registry, self._desk = edges, registry, desk
 
     def table(self) -> Iterator[Route]:
-        """Every route of edges."""
+        """Every route of edges, and the list of them. It is for administrators: edges are the installation's, and hold connections of
+        all accounts."""
+        yield Route(
+            "GET", "/edges", self.list, "The edges of the installation", list[EdgeResult], ADMINISTRATION,
+            service=Service("Edges"), tags=("Edges",),
+        )  # fmt: skip
         yield _route("POST", _EDGE, self.begin, "Begin a session", SessionResult)
         yield _route("POST", f"{_HERE}/heartbeat", self.heartbeat, "Say what is held", ToClose, Held)
         yield _route(
@@ -190,6 +211,14 @@ class EdgeRoutes:
             dict[str, Pushed],
             OfTunnels,
         )
+
+    def list(self, call: Call) -> Answer:
+        """Every edge, revoked ones too; not for those who may see one account only."""
+        if call.principal.account is not None:
+            raise ForbiddenError
+        self._registry.sweep()
+        holds = self._edges.holds()
+        return answered([_told(each, holds.get(each.id, Holds())) for each in self._edges.all()])
 
     def begin(self, call: Call) -> Answer:
         """A session for an edge's new process."""
@@ -271,6 +300,19 @@ class EdgeRoutes:
 
     def _session(self, call: Call) -> Session:
         return Session(self._edge(call).id, call.path["session_id"])
+
+
+def _told(edge: Edge, holds: Holds) -> EdgeResult:
+    return EdgeResult(
+        edge.name,
+        edge.colo,
+        edge.state,
+        moment(edge.since),
+        moment(edge.created),
+        None if edge.heard is None else moment(edge.heard),
+        holds.connections,
+        holds.tunnels,
+    )
 
 
 def _route(

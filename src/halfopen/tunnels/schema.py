@@ -67,6 +67,8 @@ EDGES: Final = Table(
     Column("revoked", BigInteger),
     Column("session", String(32)),  # of the process that speaks for it now
     Column("alive", BigInteger),  # until when its lease runs; null, when what it held has been let go
+    Column("begun", BigInteger),  # when that process, or the last one, began
+    Column("heard", BigInteger),  # when it was last heard of
 )
 
 CONNECTORS: Final = Table(

@@ -30,7 +30,7 @@ help:
 	@echo 'make lint      format, lint, types, import layers'
 	@echo 'make bench     speed and memory, beside other tools where they are installed'
 	@echo 'make docs      write the generated pages of docs/'
-	@echo 'make clients   bring what the tests of the official clients need (Node.js for the TypeScript SDK)'
+	@echo 'make clients   bring what the tests of the official clients and of the pages need (Node.js for the TypeScript SDK and axe-core)'
 	@echo 'make captures  make the captures of captures/ again (root on Linux)'
 	@echo 'make recordings  record what cloudflared says again (root on Linux, HALFOPEN_CLOUDFLARED)'
 	@echo 'make clean     remove the environment'
@@ -70,9 +70,10 @@ recordings: .venv/.dev
 clients:
 	@$(PYTHON) scripts/sdk_tests.py
 	@npm ci --prefix tests/typescript --no-audit --no-fund --loglevel error
+	@npm ci --prefix tests/dashboard --no-audit --no-fund --loglevel error
 
 clean:
-	rm -rf .venv .tools tests/typescript/node_modules $(DEMO_DATA) $(DEMO_DATA).key .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools tests/typescript/node_modules tests/dashboard/node_modules $(DEMO_DATA) $(DEMO_DATA).key .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 
 $(UV): uv.lock scripts/bootstrap.py
 	@$(PYTHON) scripts/bootstrap.py

@@ -85,8 +85,8 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         *batch_routes(door),
         *sensor_routes(store),
         *store_routes(store, upkeep),
-        *TunnelRoutes(here.accounts, here.tunnels, here.configurations, here.hostnames, here.vault).table(),
-        *EdgeRoutes(here.edges, here.registry, here.desk).table(),
+        *TunnelRoutes(here).table(),
+        *EdgeRoutes(here.edges, here.registry, here.desk, here.traffic).table(),
     ]
     described = document(routes, version("halfopen"))
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from halfopen.cli import options
 from halfopen.cli.deeds import deed, installation, minute
 from halfopen.cli.text import columns
+from halfopen.config import EDGE_KEY
 from halfopen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from halfopen.edge.running import Places
     from halfopen.edge.visitors.certificates import Certificates
     from halfopen.tunnels.installation import Installation
-
-KEY: Final = "HALFOPEN_EDGE_KEY"
-"""Environment variable: the key of an edge that reports to a server elsewhere."""
 
 CONNECTORS: Final = "127.0.0.1", 7844
 VISITORS: Final = "127.0.0.1", 8080
@@ -44,7 +42,7 @@ def add(verbs: Any) -> None:
     add_listeners(edge, "--listen")
     edge.add_argument(
         "--registry", metavar="URL", type=_server,
-        help=f"the server to report to, such as https://api.example; the edge's key is taken from {KEY} (default: the database of "
+        help=f"the server to report to, such as https://api.example; the edge's key is taken from {EDGE_KEY} (default: the database of "
         "the data directory)",
     )  # fmt: skip
     edge.add_argument(
@@ -217,7 +215,7 @@ def _run(args: Namespace) -> int:
     if args.metrics is not None:
         options.expose(metrics.registry, *args.metrics)
     if args.registry:
-        be(FarRegistry(args.registry, colo(args), _key(os.environ.get(KEY, ""), args.registry)))
+        be(FarRegistry(args.registry, colo(args), _key(os.environ.get(EDGE_KEY, ""), args.registry)))
     else:
         with installation(args) as here:
             be(OwnRegistry.of(here, colo(args)))
@@ -225,11 +223,11 @@ def _run(args: Namespace) -> int:
 
 
 def _key(text: str, server: str) -> str:
-    accepted = f"the key that `halfopen edge enrol` printed, in {KEY}"
+    accepted = f"the key that `halfopen edge enrol` printed, in {EDGE_KEY}"
     if not text:
         raise UsageError("--registry", f"{server} without a key", accepted)
     if not (text.isascii() and text.isprintable() and " " not in text):
-        raise UsageError(KEY, "a text with other characters than a key has", accepted)
+        raise UsageError(EDGE_KEY, "a text with other characters than a key has", accepted)
     return text
 
 

@@ -32,6 +32,7 @@ from halfopen.cli import (
     store,
     token,
     tunnel,
+    up,
     zone,
 )
 from halfopen.cli.settings import Settings, without_defaults
@@ -95,7 +96,7 @@ def parser() -> ArgumentParser:
     top.add_argument("--version", action="version", version=f"halfopen {__version__}")
     verbs = top.add_subparsers(metavar="VERB", required=True)
     for verb in (
-        classify, explain, signatures, places, ingest, annotate, export, store, sense, serve, token,
+        up, classify, explain, signatures, places, ingest, annotate, export, store, sense, serve, token,
         account, zone, tunnel, edge, login,
     ):  # fmt: skip
         verb.add(verbs)

@@ -24,7 +24,7 @@ from halfopen.errors import UsageError
 FILE: Final = "halfopen.toml"
 """Name of the settings file in the data directory."""
 
-RUNNING: Final = ("serve", "edge", "sense")
+RUNNING: Final = ("up", "serve", "edge", "sense")
 """The verbs that run on, each with a section of the file."""
 
 PREFIX: Final = "HALFOPEN_"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from halfopen.cli.text import printable
+from halfopen.cli.text import counted, printable
 from halfopen.config import default_data
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ class Board:
     def _held(self) -> str:
         if self._found.new:
             return "new"
-        rows, tunnels = self._found.connections, self._found.tunnels
-        return f"{rows:,} connections, {tunnels:,} tunnel{'' if tunnels == 1 else 's'}"
+        return f"{counted(self._found.connections, 'connection')}, {counted(self._found.tunnels, 'tunnel')}"
 
     def _print(self, *lines: str | Text | tuple[str, str]) -> None:
         for each in lines:

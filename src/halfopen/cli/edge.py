@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from halfopen.cli import options
-from halfopen.cli.deeds import deed, installation, minute
-from halfopen.cli.text import columns
+from halfopen.cli.deeds import deed, installation, moment
+from halfopen.cli.tables import add_json, show
 from halfopen.config import EDGE_KEY
 from halfopen.errors import UsageError
 
@@ -83,7 +83,15 @@ def add(verbs: Any) -> None:
         metavar="NAME",
         help="the place that clients are told, such as ams01 (default: the name, or what it was)",
     )
-    deed(deeds, "list", _list, "show the edges", "Every edge: its name, place, age, and whether it is there.")
+    add_json(
+        deed(
+            deeds,
+            "list",
+            _list,
+            "show the edges",
+            "Every edge: its name, place, age, and whether it is there.",
+        )
+    )
     revoke = deed(
         deeds, "revoke", _revoke, "let an edge report no more",
         "Make the key of an edge useless. What is connected to it counts as lost from now on.",
@@ -272,13 +280,13 @@ def _enrol(here: Installation, args: Namespace) -> None:
     )
 
 
-def _list(here: Installation, _: Namespace) -> None:
-    rows = [("Name", "Place", "Enrolled", "State")]
+def _list(here: Installation, args: Namespace) -> None:
+    rows = []
     here.registry.sweep()
     for each in here.edges.all():
         state = "revoked" if each.revoked is not None else "away" if each.alive is None else "there"
-        rows.append((each.name, each.colo, minute(each.created), state))
-    print("\n".join(columns(rows)))
+        rows.append((each.name, each.colo, moment(each.created), state))
+    show(args, ("Name", "Place", "Enrolled", "State"), rows)
 
 
 def _revoke(here: Installation, args: Namespace) -> None:

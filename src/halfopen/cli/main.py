@@ -20,6 +20,8 @@ from halfopen.cli import (
     account,
     annotate,
     classify,
+    completion,
+    doctor,
     edge,
     explain,
     export,
@@ -97,7 +99,7 @@ def parser() -> ArgumentParser:
     verbs = top.add_subparsers(metavar="VERB", required=True)
     for verb in (
         up, classify, explain, signatures, places, ingest, annotate, export, store, sense, serve, token,
-        account, zone, tunnel, edge, login,
+        account, zone, tunnel, edge, login, doctor, completion,
     ):  # fmt: skip
         verb.add(verbs)
     set_ = [each for each in _below(top) if any(action.dest == "config" for action in each._actions)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -24,8 +25,12 @@ def pages() -> list[Path]:
 
 
 def script(name: str) -> dict[str, Any]:
-    """What a file of scripts/ defines."""
-    return runpy.run_path(str(ROOT / "scripts" / name))
+    """What a file of scripts/ defines; it may import its neighbours, as when it is run."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        return runpy.run_path(str(ROOT / "scripts" / name))
+    finally:
+        sys.path.pop(0)
 
 
 def code(page: Path, language: str) -> list[str]:

@@ -55,7 +55,8 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     """The application of the data directory and the store that the environment names; upkeep `every` so many s. Its metrics tell also
     what is counted `beside` it.
 
-    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by.
+    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by,
+    `state.document` the OpenAPI document.
     """
     begin_log()
     begin_plain_log("halfopen.access")
@@ -116,6 +117,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
     made.state.installation, made.state.vitals = here, vitals  # for who runs beside it
+    made.state.document = described  # for who writes pages of it
     return made
 
 

@@ -21,7 +21,7 @@ def modules() -> Iterator[tuple[Path, str]]:
 
 def pages() -> list[Path]:
     """Every page written for readers."""
-    return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
+    return [page for folder in (ROOT, DOCS, ROOT / "packaging") for page in sorted(folder.glob("*.md"))]
 
 
 def script(name: str) -> dict[str, Any]:

@@ -27,7 +27,9 @@ def with_contents(app: Sphinx, name: str, source: list[str]) -> None:
         pages = re.findall(r"\((\S+)\.md\)", entries)
         source[0] += "\n".join(["\n```{toctree}", ":hidden:", f":caption: {heading}", "", *pages, "```\n"])
     rest = ["README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG", "SECURITY"]
-    source[0] += "\n".join(["\n```{toctree}", ":hidden:", ":caption: The project", "", *(f"/{each}" for each in rest)])
+    source[0] += "\n".join(
+        ["\n```{toctree}", ":hidden:", ":caption: The project", "", *(f"/{each}" for each in rest)]
+    )
     source[0] += "\n/packaging/README\n/captures/places/README\n```\n"
 
 

@@ -102,9 +102,7 @@ def main(folder: Path) -> None:
     with resolving(printed.out.splitlines(), ("127.0.0.1", 53)), log.open("wb") as stream:
         for name in REGIONS:
             assert socket.gethostbyname(name) == "192.0.2.1"
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=home, env=environment, stdout=stream, stderr=stream
-        )
+        done = subprocess.run(["bash", "-c", script], cwd=home, env=environment, stdout=stream, stderr=stream)
     assert done.returncode == 0, log.read_text()
 
 

@@ -42,7 +42,9 @@ def main(folder: Path, started: str) -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     home, log, environment = place(folder)
     (home / "capture.pcap").write_bytes(capture_bytes(0))
-    whole = SHELL.replace("STARTED", started) + script(PAGE, LEFT_OUT, AFTER) + "\nkill $started; wait $started"
+    whole = (
+        SHELL.replace("STARTED", started) + script(PAGE, LEFT_OUT, AFTER) + "\nkill $started; wait $started"
+    )
     with log.open("wb") as stream:
         done = subprocess.run(["bash", "-c", whole], cwd=home, env=environment, stdout=stream, stderr=stream)
     assert done.returncode == 0, log.read_text()

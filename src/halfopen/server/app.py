@@ -61,7 +61,8 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     what is counted `beside` it.
 
     Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by, `state.events` what
-    its pages listen to, to be ended before the server is; `state.way` is to be set to the `Way` of connectors where an edge runs beside it.
+    its pages listen to, to be ended before the server is, `state.document` the OpenAPI document; `state.way` is to be set to the `Way` of
+    connectors where an edge runs beside it.
     """
     begin_log()
     begin_plain_log("halfopen.access")
@@ -134,8 +135,9 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         lifespan=lifespan,
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
-    # For who runs beside it.
+    # For who runs beside it, or writes pages of it.
     made.state.installation, made.state.vitals, made.state.events = here, vitals, events
+    made.state.document = described
     made.state.way = None  # to the edge that runs beside it, if one does
     return made
 

@@ -26,6 +26,7 @@ from halfopen.cli import (
     ingest,
     login,
     places,
+    plot,
     sense,
     serve,
     signatures,
@@ -80,7 +81,7 @@ def parser() -> ArgumentParser:
     top.add_argument("--version", action="version", version=f"halfopen {__version__}")
     verbs = top.add_subparsers(metavar="VERB", required=True)
     for verb in (
-        classify, explain, signatures, places, ingest, annotate, export, store, sense, serve, token,
+        classify, explain, plot, signatures, places, ingest, annotate, export, store, sense, serve, token,
         account, zone, tunnel, edge, login,
     ):  # fmt: skip
         verb.add(verbs)

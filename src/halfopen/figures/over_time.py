@@ -39,6 +39,9 @@ def stages_over_time(shares: Mapping[str, Any], counts: Mapping[str, Any]) -> al
     Buckets without connections are gaps.
     """
     (share,), (count,) = series_of(shares), series_of(counts)
+    # Asked for one after the other they may differ by the bucket that was closed in between.
+    both = set(share.times) & set(count.times)
+    share, count = share.at(both), count.at(both)
     whole = sum(map(count.total, range(len(count.times))))
     if not whole:
         return blank("No connections in this time.", _HEIGHT)

@@ -27,12 +27,11 @@ from halfopen.api.openapi import document
 from halfopen.config import accounts_url
 from halfopen.dashboard.dashboard import dashboard_routes
 from halfopen.log import begin_log, begin_plain_log
-from halfopen.places.countries import country_name
 from halfopen.radar.affected import affected_routes
 from halfopen.radar.annotation_list import annotation_routes
-from halfopen.radar.answers import Surroundings
 from halfopen.radar.atlas import Atlas
 from halfopen.radar.connections import connection_routes
+from halfopen.radar.installed import surroundings
 from halfopen.radar.locations import location_routes
 from halfopen.radar.networks import network_routes
 from halfopen.radar.notes import Notes
@@ -46,7 +45,6 @@ from halfopen.server.door import Door
 from halfopen.server.metrics import Metrics
 from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
-from halfopen.store.query import Dimension
 from halfopen.store.store import Store
 from halfopen.tunnels.edge_routes import EdgeRoutes
 from halfopen.tunnels.installation import Installation
@@ -67,7 +65,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     door = Door(store)
     notes = Notes(data)
     atlas = Atlas(json.loads(os.environ.get(PLACES, "[]")))
-    around = partial(_surroundings, notes, atlas)
+    around = partial(surroundings, notes, atlas)
     routes = [
         *identity_routes(here.accounts),
         *radar_routes(store.dataset, around),
@@ -129,22 +127,3 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     )
     made.state.installation, made.state.vitals = here, vitals  # for who runs beside it
     return made
-
-
-def _surroundings(notes: Notes, atlas: Atlas, base_url: str) -> Surroundings:
-    told = [note.annotation for note in notes.all()]
-    return Surroundings(
-        told, f"{base_url}/annotations", partial(_name_of, atlas), partial(_country_of, atlas), atlas.version
-    )
-
-
-def _name_of(atlas: Atlas, by: Dimension, code: str) -> str:
-    if by is Dimension.location:
-        return country_name(code)
-    network = atlas.networks().get(int(code)) if by is Dimension.asn else None
-    return network.name if network else ""
-
-
-def _country_of(atlas: Atlas, asn: str) -> str:
-    network = atlas.networks().get(int(asn))
-    return network.country if network else ""

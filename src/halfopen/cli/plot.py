@@ -110,6 +110,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _of_captures(args: Namespace) -> Any:
+    if args.figure == "comparison":
+        raise UsageError("FIGURE", args.figure, "beside captures, a figure that needs no time before")
     for option, given in (("--where", args.where), ("--data", args.data), ("--store", args.store)):
         if given:
             raise UsageError(option, "beside captures", "an option of the dataset")

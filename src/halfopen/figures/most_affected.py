@@ -9,7 +9,7 @@ import altair as alt
 
 from halfopen.figures.blank import blank
 from halfopen.figures.rows import WORDS, rows_of
-from halfopen.figures.theme import CUT_COLOUR, QUIET, TEXT
+from halfopen.figures.theme import CUT_COLOUR, QUIET, TEXT, finished
 
 _ROW: Final = 38
 """Height of a row (px): words, with the dot below them."""
@@ -37,7 +37,7 @@ def affected(rows: Sequence[Mapping[str, Any]]) -> alt.TopLevelMixin:
         domain=False,
     )  # fmt: skip
     opacity = alt.Opacity("opacity:Q", scale=None)
-    return alt.layer(
+    layers = alt.layer(
         base.mark_rule(style=QUIET, strokeWidth=3, strokeCap="round", yOffset=7).encode(
             x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q", opacity=opacity
         ),
@@ -50,11 +50,8 @@ def affected(rows: Sequence[Mapping[str, Any]]) -> alt.TopLevelMixin:
         base.mark_text(style=QUIET, align="right", dy=-9).encode(
             x=alt.value(alt.ExprRef("width")), text="told:N"
         ),
-    ).properties(
-        width="container",
-        height=_ROW * len(data),
-        title=alt.TitleParams(
-            "Most affected", subtitle=["Share of connections that were cut, with 95 % interval"]
-        ),
-        description=f"Shares of cut connections of {len(data)}; most affected: {shown[0].name}, {data[0]['told']}.",
     )
+    return finished(
+        layers, _ROW * len(data), "Most affected", ["Share of connections that were cut, with 95 % interval"],
+        f"Shares of cut connections of {len(data)}; most affected: {shown[0].name}, {data[0]['told']}.",
+    )  # fmt: skip

@@ -24,7 +24,7 @@ from halfopen.radar.affected import affected as ranking
 from halfopen.radar.answers import Surroundings, reply
 from halfopen.radar.parameters import Question, Series
 from halfopen.radar.vocabulary import Endpoint, Form, Format, Normalization
-from halfopen.radar.windows import INTERVALS, Interval, Window
+from halfopen.radar.windows import INTERVALS, MOST_BUCKETS, Interval, Window
 from halfopen.store.query import (
     Cells,
     Dimension,
@@ -58,21 +58,19 @@ class OfTable:
         """Shares and counts by stage over time, as `stages_over_time` takes them.
 
         `interval` is the length of a bucket: 1s, 10s, 1m, 15m, 1h, 1d or 1w; by default the shortest that makes no more than
-        90. Raises UsageError for another one.
+        90. Raises UsageError for another one, or one that makes more than 3,000.
         """
         if interval is not None and interval not in _INTERVALS:
             raise UsageError("interval", repr(interval), f"one of {', '.join(_INTERVALS)}")
         step = self._fitting if interval is None else _INTERVALS[interval]
+        if (self._table.last - self._table.first) // step.seconds >= MOST_BUCKETS:
+            raise UsageError("interval", interval, f"one that makes at most {MOST_BUCKETS:,} buckets")
         endpoint, upto_last = Endpoint(Form.timeseries_groups), Window(self._table.first, self._table.last)
         shares, counts = (
             self._answer(endpoint, step, each, upto_last)
             for each in (Normalization.PERCENTAGE, Normalization.RAW_VALUES)
         )
         return shares, counts
-
-    def both(self) -> dict[str, Any]:
-        """Nothing: a table knows no time before. Raises UsageError."""
-        raise UsageError("comparison", "of captures", "a figure of the dataset, which knows a time before")
 
     def signatures(self) -> dict[str, Any]:
         """The share of each signature, as the figure `signatures` takes it."""

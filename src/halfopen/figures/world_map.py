@@ -12,7 +12,7 @@ import altair as alt
 
 from halfopen.figures.blank import blank
 from halfopen.figures.rows import WORDS, Row, rows_of
-from halfopen.figures.theme import BACKGROUND, FAINT
+from halfopen.figures.theme import BACKGROUND, FAINT, finished
 from halfopen.places.countries import COUNTRIES
 
 _HEIGHT: Final = 440
@@ -49,34 +49,24 @@ def world(rows: Sequence[Mapping[str, Any]]) -> alt.TopLevelMixin:
     outlines = alt.InlineData(_outlines(), format=alt.TopoDataFormat(feature="countries", type="topojson"))
     ground = alt.Chart(outlines).mark_geoshape(style=FAINT, strokeWidth=0.6)
     worst = max(known, key=lambda row: row.low)
-    return (
-        alt.layer(
-            ground,
-            ground.mark_geoshape(style=BACKGROUND, strokeWidth=0.6)
-            .transform_lookup(
-                lookup="id", from_=alt.LookupData(alt.InlineData(data), key="code", fields=list(_SHOWN))
-            )
-            .transform_filter("isValid(datum.share)")
-            .encode(color=colour, opacity=opacity, tooltip=words),
-            alt.Chart(alt.InlineData([row for row in data if row["code"] not in outlined]))
-            .mark_circle(size=70, style=BACKGROUND, strokeWidth=1)
-            .encode(
-                longitude="longitude:Q", latitude="latitude:Q", color=colour, opacity=opacity, tooltip=words
-            ),
+    layers = alt.layer(
+        ground,
+        ground.mark_geoshape(style=BACKGROUND, strokeWidth=0.6)
+        .transform_lookup(
+            lookup="id", from_=alt.LookupData(alt.InlineData(data), key="code", fields=list(_SHOWN))
         )
-        .project(type="naturalEarth1")
-        .properties(
-            width="container",
-            height=_HEIGHT,
-            title=alt.TitleParams("Where connections were cut", subtitle=[_subtitle(known)]),
-            usermeta={"ratio": _RATIO},
-            description=f"Map of {len(known)} countries by share of cut connections; most affected: {worst.name}.",
-        )
+        .transform_filter("isValid(datum.share)")
+        .encode(color=colour, opacity=opacity, tooltip=words),
+        alt.Chart(alt.InlineData([row for row in data if row["code"] not in outlined]))
+        .mark_circle(size=70, style=BACKGROUND, strokeWidth=1)
+        .encode(longitude="longitude:Q", latitude="latitude:Q", color=colour, opacity=opacity, tooltip=words),
     )
-
-
-def _subtitle(known: Sequence[Row]) -> str:
-    return "Grey: no connections" + ("; pale: too few to be sure" if any(row.wide for row in known) else "")
+    pale = "; pale: too few to be sure" if any(row.wide for row in known) else ""
+    return finished(
+        layers.project(type="naturalEarth1"), _HEIGHT, "Where connections were cut", [f"Grey: no connections{pale}"],
+        f"Map of {len(known)} countries by share of cut connections; most affected: {worst.name}.",
+        usermeta={"ratio": _RATIO},
+    )  # fmt: skip
 
 
 def _drawn(row: Row) -> dict[str, Any]:

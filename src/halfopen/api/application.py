@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, cast
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -60,6 +60,9 @@ from halfopen.errors import (
 PREFIX: Final = "/client/v4"
 """Where the API lies; the end of the base URL that clients are given."""
 
+SIGNED_IN: Final = "halfopen.principal"
+"""Key of a scope that this process makes for itself: the principal who asks, known already."""
+
 _WAITERS: Final = 256  # threads for answers that wait
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # PostgreSQL keeps no such text; bare it is no JSON
 _POLLS: Final = 1024  # and for those to edges, which wait most of the time
@@ -72,25 +75,21 @@ def application(
     verifier: Verifier,
     limits: Limits | None = None,
     missing: Callable[[], Sequence[str]] = tuple,
-    beside: Sequence[BaseRoute] = (),
+    beside: Callable[[Api], Sequence[BaseRoute]] = lambda _: (),
     observe: Observer | None = None,
     lifespan: Lifespan[Starlette] | None = None,
     proxies: Sequence[Network] = (),
 ) -> Starlette:
     """The application of a table of routes.
 
-    `missing` names what the server still waits for beside its accounts, nothing where it is ready (/readyz). `beside` are Starlette's own routes
-    outside of the API: pages, metrics. `observe` is told of each request that is over; `lifespan` is entered before the first
+    `missing` names what the server still waits for beside its accounts, nothing where it is ready (/readyz). `beside` makes Starlette's own routes
+    outside of the API: pages, which may ask it, and metrics. `observe` is told of each request that is over; `lifespan` is entered before the first
     request and left after the last. `proxies` are the networks of reverse proxies that are believed.
     """
     limits = limits or Limits()
-    verifying = Verifying(verifier, limits.patience)
+    api = Api(routes, Verifying(verifier, limits.patience), limits)
     app = Starlette(
-        routes=[
-            *health(missing, verifying.answers),
-            *beside,
-            Mount(PREFIX, app=Api(routes, verifying, limits)),
-        ],
+        routes=[*health(missing, api.verifying.answers), *beside(api), Mount(PREFIX, app=api)],
         middleware=[Middleware(TrustedProxies, trusted=proxies), Middleware(AccessLog, observe=observe)],
         exception_handlers={404: _outside, 405: _outside},
         lifespan=lifespan,
@@ -112,7 +111,7 @@ class Api:
 
     def __init__(self, routes: Sequence[Route], verifying: Verifying, limits: Limits) -> None:
         self._table = Table(routes)
-        self._verifying = verifying
+        self.verifying = verifying
         self._limits = limits
         self._addresses = Buckets(limits.address, "address")
         self._principals = Buckets(limits.principal, "default")
@@ -170,7 +169,7 @@ class Api:
             raise ForbiddenError
         account = None
         if (named := match.path.get("account_id")) is not None:
-            account = await self._verifying.ask(lambda verifier: verifier.account(principal, named))
+            account = await self.verifying.ask(lambda verifier: verifier.account(principal, named))
             if account is None:
                 raise ForbiddenError
         query = read_query(request.scope["query_string"], self._limits.fields)
@@ -194,9 +193,11 @@ class Api:
                 return await to_thread.run_sync(_checked, route, call, limiter=self._polls)
 
     async def _principal(self, request: Request, match: Match) -> Principal:
+        if (known := request.scope.get(SIGNED_IN)) is not None:
+            return cast(Principal, known)
         given = credentials(request.scope["headers"])
         verifying = match.route is not None and match.route.verifies
-        return await self._verifying.ask(lambda verifier: authenticated(given, verifier, verifying))
+        return await self.verifying.ask(lambda verifier: authenticated(given, verifier, verifying))
 
     @asynccontextmanager
     async def _turn(self, route: Route, principal: Principal) -> AsyncIterator[None]:

@@ -25,8 +25,10 @@ from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.config import accounts_url
+from halfopen.dashboard.dashboard import dashboard_routes
 from halfopen.log import begin_log, begin_plain_log
 from halfopen.places.countries import country_name
+from halfopen.radar.affected import affected_routes
 from halfopen.radar.annotation_list import annotation_routes
 from halfopen.radar.answers import Surroundings
 from halfopen.radar.atlas import Atlas
@@ -70,6 +72,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     routes = [
         *identity_routes(here.accounts),
         *radar_routes(store.dataset, around),
+        *affected_routes(store.dataset, around),
         *annotation_routes(store.dataset, notes.all, around),
         *connection_routes(store.dataset),
         *network_routes(store.dataset, atlas),
@@ -87,6 +90,14 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         return annotation_page(
             notes.all(), [*now.gaps(*always), *now.overlaps(*always), *now.losses(*always)]
         )
+
+    async def dataset_version() -> str:
+        return await to_thread.run_sync(
+            lambda: store.dataset.still(lambda snapshot: snapshot.state().version)
+        )
+
+    async def tunnels_version() -> str:
+        return await to_thread.run_sync(here.tunnels.version)
 
     upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     vitals = Vitals(store)
@@ -106,11 +117,12 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         routes,
         here.accounts,
         missing=vitals.missing,
-        beside=[
+        beside=lambda api: [
             Page("/openapi.json", JSONResponse(described), methods=["GET"]),
             Page("/docs", document_page(described), methods=["GET"]),
             Page("/annotations", annotations),
             metrics.page(),
+            *dashboard_routes(api, here.accounts, {"dataset": dataset_version, "tunnels": tunnels_version}),
         ],
         observe=metrics.observe,
         lifespan=lifespan,
@@ -123,7 +135,9 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
 
 def _surroundings(notes: Notes, atlas: Atlas, base_url: str) -> Surroundings:
     told = [note.annotation for note in notes.all()]
-    return Surroundings(told, f"{base_url}/annotations", partial(_name_of, atlas), atlas.version)
+    return Surroundings(
+        told, f"{base_url}/annotations", partial(_name_of, atlas), partial(_country_of, atlas), atlas.version
+    )
 
 
 def _name_of(atlas: Atlas, by: Dimension, code: str) -> str:
@@ -131,3 +145,8 @@ def _name_of(atlas: Atlas, by: Dimension, code: str) -> str:
         return country_name(code)
     network = atlas.networks().get(int(code)) if by is Dimension.asn else None
     return network.name if network else ""
+
+
+def _country_of(atlas: Atlas, asn: str) -> str:
+    network = atlas.networks().get(int(asn))
+    return network.country if network else ""

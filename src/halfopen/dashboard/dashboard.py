@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import version
 
 from starlette.requests import Request
@@ -15,7 +15,7 @@ from halfopen.dashboard.assets import Assets
 from halfopen.dashboard.configuring import configuration_routes
 from halfopen.dashboard.connections import connection_pages
 from halfopen.dashboard.deeds import deed_routes
-from halfopen.dashboard.events import Events, Version
+from halfopen.dashboard.events import Events
 from halfopen.dashboard.health import health_routes
 from halfopen.dashboard.pages import Pages
 from halfopen.dashboard.pictures import picture_routes
@@ -30,10 +30,10 @@ from halfopen.edge.connecting import Way
 
 
 def dashboard_routes(
-    api: Api, accounts: Accounts, versions: Mapping[str, Version], way: Callable[[], Way | None]
+    api: Api, accounts: Accounts, events: Events, way: Callable[[], Way | None]
 ) -> list[BaseRoute]:
-    """The pages, for who signs in with a token of these accounts. `versions` are looked at while somebody looks at a page; `way` is
-    how connectors come to the edge of this server, None where it is none."""
+    """The pages, for who signs in with a token of these accounts; they are told of `events`. `way` is how connectors come to the edge
+    of this server, None where it is none."""
     made = f"{version('halfopen')}-{version('vl-convert-python')}"
     assets = Assets({"figures.js": (made, _script), "figures.css": (made, _style)})
     templates, visits = Templates(assets), Visits(accounts, api.verifying, api)
@@ -50,7 +50,7 @@ def dashboard_routes(
         *deed_routes(pages),
         *configuration_routes(pages),
         *health_routes(pages),
-        Events(versions).route(visits),
+        events.route(visits),
     ]
 
 

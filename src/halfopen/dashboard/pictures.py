@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -13,7 +14,10 @@ from halfopen.dashboard.rendering import HEADERS
 from halfopen.dashboard.views import RESETS, VIEWS, View
 from halfopen.dashboard.visits import Visit, Visits
 
-_PICTURES: Final = {"png": "image/png", "svg": "image/svg+xml"}
+if TYPE_CHECKING:
+    from halfopen.figures.drawing import Kind
+
+_PICTURES: Final[dict[Kind, str]] = {"png": "image/png", "svg": "image/svg+xml"}
 
 
 def picture_routes(visits: Visits) -> list[Route]:
@@ -33,23 +37,37 @@ async def _figure(visit: Visit) -> Response:
     if faults := [fault for each in told for fault in each.faults]:
         return JSONResponse({"faults": faults}, max(each.status for each in told), dict(HEADERS))
     dark = visit.request.query_params.get("theme") == "dark"
-    return await to_thread.run_sync(_drawn, view, name, kind, [each.result for each in told], dark)
-
-
-def _drawn(view: View, name: str, kind: str, results: list[object], dark: bool) -> Response:
-    from halfopen import figures
-
-    spec = figures.themed(view.drawn(results), dark)
+    spec = await to_thread.run_sync(_specification, view, [each.result for each in told], dark)
     if kind == "json":
         return JSONResponse(spec, headers=dict(HEADERS))
-    headers = dict(HEADERS) | {"content-disposition": f'attachment; filename="halfopen-{name}.{kind}"'}
-    return Response(figures.picture(spec, kind), headers=headers, media_type=_PICTURES[kind])
+    drawn = await to_thread.run_sync(_picture, spec, kind, limiter=_pens())
+    return Response(drawn, headers=_kept_as(name, kind), media_type=_PICTURES[kind])
+
+
+def _specification(view: View, results: list[object], dark: bool) -> dict[str, Any]:
+    from halfopen import figures
+
+    return figures.themed(view.drawn(results), dark)
+
+
+def _picture(spec: dict[str, Any], kind: Kind) -> bytes:
+    from halfopen import figures
+
+    return figures.picture(spec, kind)
+
+
+@cache
+def _pens() -> CapacityLimiter:
+    """Pictures drawn at once: each takes a process and its memory."""
+    return CapacityLimiter(2)
+
+
+def _kept_as(name: str, kind: str) -> dict[str, str]:
+    return dict(HEADERS) | {"content-disposition": f'attachment; filename="halfopen-{name}.{kind}"'}
 
 
 async def _csv(visit: Visit, name: str, view: View, asked: Asked) -> Response:
     first = view.questions[0]
     told = await visit.api.get(f"{RESETS}/{first.path}", [*first.query(asked), ("format", "CSV")])
-    headers = dict(HEADERS) | {"content-disposition": f'attachment; filename="halfopen-{name}.csv"'}
-    return Response(
-        told.body, told.status, headers if told.good else dict(HEADERS), media_type=told.content_type
-    )
+    headers = _kept_as(name, "csv") if told.good else dict(HEADERS)
+    return Response(told.body, told.status, headers, media_type=told.content_type)

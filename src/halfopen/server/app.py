@@ -26,6 +26,7 @@ from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.config import accounts_url
 from halfopen.dashboard.dashboard import dashboard_routes
+from halfopen.dashboard.events import Events
 from halfopen.log import begin_log, begin_plain_log
 from halfopen.places.countries import country_name
 from halfopen.radar.affected import affected_routes
@@ -59,8 +60,9 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     """The application of the data directory and the store that the environment names; upkeep `every` so many s. Its metrics tell also
     what is counted `beside` it.
 
-    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by; `state.way` is to be set to the
-    `Way` of connectors where an edge runs beside it.
+    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by, `state.events` what
+    its pages listen to, to be ended before the server is, `state.document` the OpenAPI document; `state.way` is to be set to the `Way` of
+    connectors where an edge runs beside it.
     """
     begin_log()
     begin_plain_log("halfopen.access")
@@ -84,8 +86,8 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         *batch_routes(door),
         *sensor_routes(store),
         *store_routes(store, upkeep),
-        *TunnelRoutes(here.accounts, here.tunnels, here.configurations, here.hostnames, here.vault).table(),
-        *EdgeRoutes(here.edges, here.registry, here.desk).table(),
+        *TunnelRoutes(here).table(),
+        *EdgeRoutes(here.edges, here.registry, here.desk, here.traffic).table(),
     ]
     described = document(routes, version("halfopen"))
 
@@ -104,6 +106,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     async def tunnels_version() -> str:
         return await to_thread.run_sync(here.tunnels.version)
 
+    events = Events({"dataset": dataset_version, "tunnels": tunnels_version})
     vitals = Vitals(store)
     metrics = Metrics(vitals, upkeep, *beside)
 
@@ -126,18 +129,15 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
             Page("/docs", document_page(described), methods=["GET"]),
             Page("/annotations", annotations),
             metrics.page(),
-            *dashboard_routes(
-                api,
-                here.accounts,
-                {"dataset": dataset_version, "tunnels": tunnels_version},
-                lambda: made.state.way,
-            ),
+            *dashboard_routes(api, here.accounts, events, lambda: made.state.way),
         ],
         observe=metrics.observe,
         lifespan=lifespan,
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
-    made.state.installation, made.state.vitals = here, vitals  # for who runs beside it
+    # For who runs beside it, or writes pages of it.
+    made.state.installation, made.state.vitals, made.state.events = here, vitals, events
+    made.state.document = described
     made.state.way = None  # to the edge that runs beside it, if one does
     return made
 

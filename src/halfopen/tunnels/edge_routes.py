@@ -32,6 +32,7 @@ from halfopen.tunnels.registrations import (
 from halfopen.tunnels.registry import HEARTBEAT, LEASE, Registry
 from halfopen.tunnels.sessions import Session, SessionError
 from halfopen.tunnels.shapes import moment
+from halfopen.tunnels.traffic import Passed, Traffic
 from halfopen.tunnels.vault import MOST_SECRET_BYTES
 
 LONGEST_WAIT: Final = 60
@@ -147,6 +148,12 @@ class Report(msgspec.Struct, frozen=True):
     configuration: dict[str, Any] | None = None
 
 
+class TrafficReport(msgspec.Struct, frozen=True):
+    """What has passed since the session began, of those hostnames for which it changed."""
+
+    passed: Annotated[tuple[Passed, ...], msgspec.Meta(max_length=MOST)]
+
+
 class NewsResult(msgspec.Struct, frozen=True):
     """What an edge has to act on: see `registry.News`."""
 
@@ -177,8 +184,8 @@ class EdgeResult(msgspec.Struct, frozen=True):
 class EdgeRoutes:
     """The handlers of edges, and the table of their routes."""
 
-    def __init__(self, edges: Edges, registry: Registry, desk: Desk) -> None:
-        self._edges, self._registry, self._desk = edges, registry, desk
+    def __init__(self, edges: Edges, registry: Registry, desk: Desk, traffic: Traffic) -> None:
+        self._edges, self._registry, self._desk, self._traffic = edges, registry, desk, traffic
 
     def table(self) -> Iterator[Route]:
         """Every route of edges, and the list of them. It is for administrators: edges are the installation's, and hold connections of
@@ -199,6 +206,7 @@ class EdgeRoutes:
         )
         yield _route("POST", f"{_HERE}/departures", self.depart, "Say what is held no more", NULL, Departures)
         yield _route("POST", f"{_HERE}/reports", self.report, "Tell what a connector says", NULL, Report)
+        yield _route("POST", f"{_HERE}/traffic", self.traffic, "Tell what has passed", NULL, TrafficReport)
         yield _route("GET", f"{_HERE}/news", self.news, "Wait for news", NewsResult, None, _ROUTING, _WAIT)
         yield _route(
             "GET", f"{_HERE}/routing", self.routing, "Where hostnames lead", RoutingResult, None, _SINCE
@@ -263,6 +271,12 @@ class EdgeRoutes:
         given: Report = call.given
         with self._current(call):
             self._desk.report(self._session(call), given.connection, given.applied, given.configuration)
+        return answered(None)
+
+    def traffic(self, call: Call) -> Answer:
+        """Keep what has passed to hostnames."""
+        with self._current(call):
+            self._traffic.report(self._session(call), call.given.passed)
         return answered(None)
 
     def news(self, call: Call) -> Answer:

@@ -20,7 +20,7 @@ from halfopen.dashboard.views import RESETS, VIEWS, View
 from halfopen.dashboard.visits import Visit, Visits
 
 if TYPE_CHECKING:
-    from halfopen.figures.drawing import Kind
+    from halfopen.figures.pictures import Kind
 
 _KEPT: Final[Cache[bytes, bytes]] = Cache(16 << 20, len)
 """Specifications by what they were made of: to make one takes a tenth of a second and more."""

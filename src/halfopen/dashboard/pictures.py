@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from anyio import CapacityLimiter, to_thread
@@ -19,13 +19,10 @@ from halfopen.dashboard.rendering import HEADERS
 from halfopen.dashboard.views import RESETS, VIEWS, View
 from halfopen.dashboard.visits import Visit, Visits
 
-if TYPE_CHECKING:
-    from halfopen.figures.pictures import Kind
-
 _KEPT: Final[Cache[bytes, bytes]] = Cache(16 << 20, len)
 """Specifications by what they were made of: to make one takes a tenth of a second and more."""
 
-_PICTURES: Final[dict[Kind, str]] = {"png": "image/png", "svg": "image/svg+xml"}
+_PICTURES: Final[dict[str, str]] = {"png": "image/png", "svg": "image/svg+xml"}
 
 
 def picture_routes(visits: Visits) -> list[Route]:
@@ -63,7 +60,7 @@ def _specification(view: View, told: Sequence[Told], dark: bool) -> bytes:
     return msgspec.json.encode(figures.themed(view.drawn([each.result for each in told]), dark))
 
 
-def _picture(view: View, told: Sequence[Told], dark: bool, kind: Kind) -> bytes:
+def _picture(view: View, told: Sequence[Told], dark: bool, kind: str) -> bytes:
     from halfopen import figures
 
     return figures.picture(figures.themed(view.drawn([each.result for each in told]), dark), kind)

@@ -72,6 +72,7 @@ def serve(
 
     async def whole() -> None:
         edge = await begin(made.state.installation, metrics) if begin is not None else None
+        made.state.way = edge and edge.way
         await _served(server, edge, _tell(address, port, listening), made.state.vitals, made.state.events)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -22,7 +22,7 @@ def incoming(
     batches: Iterator[Judged], privacy: Privacy, *, weight: float = 1.0, shift: int = 0
 ) -> Iterator[Any]:
     """Record batches of the columns of `store.schema.INCOMING`, their text dictionary-encoded, from decided
-    connections in arrays of their own, all moved by `shift` ns."""
+    connections with their packets in arrays of their own, all moved by `shift` ns."""
     for judged in _gathered(batches):
         yield _rows(judged, privacy, weight, shift)
 

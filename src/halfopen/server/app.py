@@ -25,13 +25,14 @@ from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.config import accounts_url
+from halfopen.dashboard.dashboard import dashboard_routes
+from halfopen.dashboard.events import Events
 from halfopen.log import begin_log, begin_plain_log
-from halfopen.places.countries import country_name
 from halfopen.radar.affected import affected_routes
 from halfopen.radar.annotation_list import annotation_routes
-from halfopen.radar.answers import Surroundings
 from halfopen.radar.atlas import Atlas
 from halfopen.radar.connections import connection_routes
+from halfopen.radar.installed import surroundings
 from halfopen.radar.locations import location_routes
 from halfopen.radar.networks import network_routes
 from halfopen.radar.notes import Notes
@@ -47,7 +48,6 @@ from halfopen.server.sensors import sensor_routes
 from halfopen.server.storage import store_routes
 from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
-from halfopen.store.query import Dimension
 from halfopen.store.store import Store
 from halfopen.tunnels.edge_routes import EdgeRoutes
 from halfopen.tunnels.installation import Installation
@@ -58,7 +58,9 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     """The application of the data directory and the store that the environment names; upkeep `every` so many s. Its metrics tell also
     what is counted `beside` it.
 
-    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by.
+    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by, `state.events` what
+    its pages listen to, to be ended before the server is, `state.document` the OpenAPI document; `state.way` is to be set to the `Way` of
+    connectors where an edge runs beside it.
     """
     begin_log()
     begin_plain_log("halfopen.access")
@@ -68,7 +70,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     door = Door(store)
     notes = Notes(data)
     atlas = Atlas(json.loads(os.environ.get(PLACES, "[]")))
-    around = partial(_surroundings, notes, atlas)
+    around = partial(surroundings, notes, atlas)
     upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     routes = [
         *identity_routes(here.accounts),
@@ -94,6 +96,15 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
             notes.all(), [*now.gaps(*always), *now.overlaps(*always), *now.losses(*always)]
         )
 
+    async def dataset_version() -> str:
+        return await to_thread.run_sync(
+            lambda: store.dataset.still(lambda snapshot: snapshot.state().version)
+        )
+
+    async def tunnels_version() -> str:
+        return await to_thread.run_sync(here.tunnels.version)
+
+    events = Events({"dataset": dataset_version, "tunnels": tunnels_version})
     vitals = Vitals(store)
     metrics = Metrics(vitals, upkeep, *beside)
 
@@ -111,34 +122,19 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         routes,
         here.accounts,
         missing=vitals.missing,
-        beside=[
+        beside=lambda api: [
             Page("/openapi.json", JSONResponse(described), methods=["GET"]),
             Page("/docs", document_page(described), methods=["GET"]),
             Page("/annotations", annotations),
             metrics.page(),
+            *dashboard_routes(api, here.accounts, events, lambda: made.state.way),
         ],
         observe=metrics.observe,
         lifespan=lifespan,
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
-    made.state.installation, made.state.vitals = here, vitals  # for who runs beside it
+    # For who runs beside it, or writes pages of it.
+    made.state.installation, made.state.vitals, made.state.events = here, vitals, events
+    made.state.document = described
+    made.state.way = None  # to the edge that runs beside it, if one does
     return made
-
-
-def _surroundings(notes: Notes, atlas: Atlas, base_url: str) -> Surroundings:
-    told = [note.annotation for note in notes.all()]
-    return Surroundings(
-        told, f"{base_url}/annotations", partial(_name_of, atlas), partial(_country_of, atlas), atlas.version
-    )
-
-
-def _name_of(atlas: Atlas, by: Dimension, code: str) -> str:
-    if by is Dimension.location:
-        return country_name(code)
-    network = atlas.networks().get(int(code)) if by is Dimension.asn else None
-    return network.name if network else ""
-
-
-def _country_of(atlas: Atlas, asn: str) -> str:
-    network = atlas.networks().get(int(asn))
-    return network.country if network else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -198,6 +199,26 @@ class Tunnels:
         return RunToken(account, identifier, self._vault.unseal(identifier, row.secret))
 
     # --- what is connected
+
+    def version(self) -> str:
+        """A text that is another one once a tunnel, its configuration or what is connected has changed, for who looks on."""
+        self._registry.sweep()
+        with self._database.reading() as connection:
+            told = [
+                connection.execute(asked).all()
+                for asked in (
+                    select(TUNNELS.c.id, TUNNELS.c.name, TUNNELS.c.deleted, TUNNELS.c.configured).order_by(
+                        TUNNELS.c.id
+                    ),
+                    select(CONNECTORS.c.id, CONNECTORS.c.config_version).order_by(
+                        CONNECTORS.c.id, CONNECTORS.c.tunnel_id
+                    ),
+                    select(CONNECTIONS.c.id, CONNECTIONS.c.lost, CONNECTIONS.c.dead).order_by(
+                        CONNECTIONS.c.id
+                    ),
+                )
+            ]
+        return sha256(repr(told).encode()).hexdigest()
 
     def connectors(self, account: str, identifier: str) -> list[Connector]:
         """What is connected to a tunnel, by connector, the one that came first first."""

@@ -91,7 +91,7 @@ def application(
     app = Starlette(
         routes=[*health(missing, api.verifying.answers), *beside(api), Mount(PREFIX, app=api)],
         middleware=[Middleware(TrustedProxies, trusted=proxies), Middleware(AccessLog, observe=observe)],
-        exception_handlers={404: _outside, 405: _outside},
+        exception_handlers={404: _outside, 405: _outside, DatabaseError: _away},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -115,6 +115,7 @@ class Api:
         self._limits = limits
         self._addresses = Buckets(limits.address, "address")
         self._principals = Buckets(limits.principal, "default")
+        self._pages = Buckets(limits.pages, "pages")
         self._edges = Buckets(limits.edge, "edge")
         self._waiters = CapacityLimiter(_WAITERS)
         self._polls = CapacityLimiter(_POLLS)
@@ -140,13 +141,7 @@ class Api:
             if isinstance(error, TokenError | CredentialsError):
                 seen(scope).refused = error.reason
         except DatabaseError as error:
-            FAULTS.error("request %s: %s", seen(scope).request_id, error)
-            away = (
-                "the key of tunnels' secrets"
-                if isinstance(error, KeyFileError)
-                else "the database of accounts"
-            )
-            answer = answer_to(UnavailableError(away), progress.service)
+            answer = answer_to(_unavailable(scope, error), progress.service)
         except Exception:
             FAULTS.exception("request %s", seen(scope).request_id)
             answer = answer_to(FailureError(seen(scope).request_id), progress.service)
@@ -161,8 +156,7 @@ class Api:
         route = match.route
         if route is not None:
             progress.service = route.service  # not before: its way of telling errors would give it away
-        buckets = self._principals if principal.edge is None else self._edges
-        self._take(buckets, str(principal), progress)
+        self._take(self._of(request, principal), str(principal), progress)
         if route is None:
             raise MethodError(match.methods) if match.methods else RouteError(path)
         if not principal.may(route.opened_by):
@@ -191,6 +185,11 @@ class Api:
                 return await to_thread.run_sync(_checked, route, call, limiter=self._waiters)
             with self._poll(principal.edge, progress):
                 return await to_thread.run_sync(_checked, route, call, limiter=self._polls)
+
+    def _of(self, request: Request, principal: Principal) -> Buckets:
+        if SIGNED_IN in request.scope:
+            return self._pages
+        return self._principals if principal.edge is None else self._edges
 
     async def _principal(self, request: Request, match: Match) -> Principal:
         if (known := request.scope.get(SIGNED_IN)) is not None:
@@ -291,9 +290,21 @@ def _response(request: Request, answer: Answer, more: Mapping[str, str]) -> Resp
     return response
 
 
+def _unavailable(scope: Scope, error: DatabaseError) -> UnavailableError:
+    FAULTS.error("request %s: %s", seen(scope).request_id, error)
+    key = isinstance(error, KeyFileError)
+    return UnavailableError("the key of tunnels' secrets" if key else "the database of accounts")
+
+
 async def _outside(request: Request, error: Exception) -> Response:
     """What is not there, outside of the API: told in the same envelope."""
     allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
     fault: RequestError = MethodError(allowed.split(", ")) if allowed else RouteError(request.url.path)
     headers = {**_HEADERS, "content-type": CONTENT_TYPE} | ({"allow": allowed} if allowed else {})
     return Response(failure(fault.faults), fault.status, headers)
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    """The database that a page outside of the API needs does not answer."""
+    fault = _unavailable(request.scope, cast(DatabaseError, error))
+    return Response(failure(fault.faults), fault.status, {**_HEADERS, "content-type": CONTENT_TYPE})

@@ -13,7 +13,7 @@ from halfopen.dashboard.asked import Asked
 from halfopen.dashboard.pages import Pages
 from halfopen.dashboard.views import RESETS
 from halfopen.dashboard.visits import Visit
-from halfopen.dashboard.words import SIGNATURE_WORDS, STAGE_WORDS, TAG_WORDS
+from halfopen.dashboard.words import EVIDENCE_WORDS, SIGNATURE_WORDS, STAGE_WORDS, TAG_WORDS
 
 PATH: Final = "/connections"
 
@@ -70,4 +70,9 @@ def _is(row: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
 
 
 def _words() -> dict[str, Any]:
-    return {"stage_words": STAGE_WORDS, "signature_words": SIGNATURE_WORDS, "tag_words": TAG_WORDS}
+    return {
+        "evidence_words": EVIDENCE_WORDS,
+        "stage_words": STAGE_WORDS,
+        "signature_words": SIGNATURE_WORDS,
+        "tag_words": TAG_WORDS,
+    }

@@ -50,7 +50,7 @@ class Pages:
         here = visit.request.url.path
         common = {
             "places": PLACES,
-            "here": next((path for path in PLACES if here.startswith(path)), here),
+            "here": next((path for path in PLACES if here.startswith(path)), "/"),
             "form_token": visit.form_token,
             "form_field": FORM_TOKEN,
             "principal": visit.principal,

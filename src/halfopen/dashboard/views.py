@@ -50,8 +50,11 @@ class View:
 
 
 def rows_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a list of the most affected."""
-    return next(value for name, value in result.items() if name != "meta")
+    """The rows of a list of the most affected, their numbers as such."""
+    return [
+        {**row, **{name: float(row[name]) for name in ("connections", "cut", "share", "low", "high")}}
+        for row in result["affected"]
+    ]
 
 
 def _asking(*fixed: tuple[str, str]) -> Callable[[Asked], Query]:

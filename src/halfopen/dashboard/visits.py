@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from anyio import fail_after
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
@@ -118,9 +118,8 @@ def cookie_name(request: Request) -> str:
 
 def local(target: str) -> str:
     """A path of this server to go on with; the first page where it leads elsewhere."""
-    parts = urlsplit(target)
-    safe = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc
-    return target if safe and target.isprintable() else "/"
+    safe = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
+    return target if safe else "/"
 
 
 def from_here(request: Request) -> bool:
@@ -146,5 +145,5 @@ async def read_form(request: Request) -> dict[str, str]:
                 if len(whole) > _LONGEST_FORM:
                     raise RefusedError(f"This form is longer than {_LONGEST_FORM:,} bytes.")
         return dict(parse_qsl(whole.decode(), keep_blank_values=True, max_num_fields=200))
-    except (TimeoutError, ValueError):
+    except (TimeoutError, ValueError, ClientDisconnect):
         raise RefusedError("This form cannot be read.") from None

@@ -13,6 +13,7 @@ from halfopen.model import STAGES, Stage
 from halfopen.places.countries import country_name
 from halfopen.radar.windows import stamp
 from halfopen.store.query import QUARTER
+from halfopen.store.schema import EVIDENCE
 
 STAGE_WORDS: Final[Mapping[str, str]] = {
     Stage.post_syn.name: "cut after the SYN",
@@ -24,6 +25,7 @@ STAGE_WORDS: Final[Mapping[str, str]] = {
 """Each stage in words, in the order in which they are shown."""
 
 SIGNATURE_WORDS: Final[Mapping[str, str]] = {each.id: each.words for each in SIGNATURES}
+EVIDENCE_WORDS: Final[Mapping[str, str]] = {column.name: column.words for column in EVIDENCE}
 TAG_WORDS: Final[Mapping[str, str]] = {tag.name: words for tag, words in TAGS.items()}
 
 CUT: Final = tuple(stage.name for stage in STAGES if stage is not Stage.no_match)

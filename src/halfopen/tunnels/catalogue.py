@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halfopen.accounts.records import add_account
@@ -23,7 +23,7 @@ from halfopen.errors import ConflictError, MissingError, RefusedError, UsageErro
 from halfopen.tunnels import leading, rows
 from halfopen.tunnels.records import HEALTHY, Connector, Link, Status, Tunnel
 from halfopen.tunnels.registry import Registry
-from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, TUNNELS
+from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, TRAFFIC, TUNNELS
 from halfopen.tunnels.vault import RunToken, Vault, new_secret
 
 CLOSED_WITHIN: Final = 5.0
@@ -183,6 +183,7 @@ class Tunnels:
             rows.settle(connection, [identifier], now)
             if leading.leave(connection, identifier, now):
                 rows.reroute(connection)
+            connection.execute(delete(TRAFFIC).where(TRAFFIC.c.tunnel_id == identifier))
             gone = update(TUNNELS).where(TUNNELS.c.id == identifier).values(deleted=now).returning(TUNNELS)
             row = connection.execute(gone).one()
             self._database.tell(connection)

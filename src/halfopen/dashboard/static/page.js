@@ -67,7 +67,7 @@ function withoutEmpty(form) {
 }
 
 /* What has changed on the server is shown without loading the page again. */
-async function renew() {
+async function renew(changed) {
   const answer = await fetch(location.href, {headers: {accept: "text/html"}});
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -87,37 +87,50 @@ async function renew() {
     if (focused) document.getElementById(focused)?.focus();
     await drawAll(part);
   }
-  document.getElementById("told").textContent = `Updated at ${new Date().toISOString().slice(11, 19)} UTC.`;
+  if (changed) document.getElementById("told").textContent = `Updated at ${new Date().toISOString().slice(11, 19)} UTC.`;
 }
 
 function live() {
   const wanted = document.body.dataset.live.split(" ").filter(Boolean);
   if (!wanted.length) return;
   let due = false;
+  let changed = false;  // or only looked at again, as numbers grow and ages do: nobody is told of it
   let running = false;
-  const run = async () => {
+  const run = async (event) => {
     due = true;
+    changed ||= event instanceof MessageEvent;
     if (running || document.hidden) return;
     running = true;
     while (due) {
-      due = false;
-      try { await renew(); } catch (error) { if (!(error instanceof TypeError)) throw error; }  // the server is away
+      const tell = changed;
+      due = changed = false;
+      try { await renew(tell); } catch (error) { if (!(error instanceof TypeError)) throw error; }  // the server is away
       await new Promise((done) => setTimeout(done, 1000));
     }
     running = false;
   };
   const source = new EventSource("/events");
   for (const name of wanted) source.addEventListener(name, run);
-  document.addEventListener("visibilitychange", () => { if (due) run(); });
+  const every = Number(document.body.dataset.every);
+  if (every) setInterval(run, every * 1000);
+  document.addEventListener("visibilitychange", (event) => { if (due) run(event); });
   addEventListener("pagehide", () => source.close());
 }
 
-/* Something hidden until it is asked for, and copied. */
-function reveal(button) {
-  button.addEventListener("click", () => {
-    const target = document.getElementById(button.getAttribute("aria-controls"));
-    target.hidden = !target.hidden;
-    button.setAttribute("aria-expanded", String(!target.hidden));
+/* A text is copied; where the browser does not let a page do so, it is selected. */
+function copying(button) {
+  const text = document.getElementById(button.dataset.copy);
+  const label = button.textContent;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    if (navigator.clipboard) {
+      await navigator.clipboard.writeText(text.textContent);
+      button.textContent = "Copied";
+    } else {
+      getSelection().selectAllChildren(text);
+      button.textContent = "Selected: copy it with Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = label; }, 4000);
   });
 }
 
@@ -125,7 +138,7 @@ document.addEventListener("DOMContentLoaded", () => {
   themeButton();
   document.querySelectorAll("[data-suggest]").forEach(suggest);
   document.querySelectorAll("form[method=get]").forEach(withoutEmpty);
-  document.querySelectorAll("[data-reveal]").forEach(reveal);
+  document.querySelectorAll("[data-copy]").forEach(copying);
   drawAll();
   live();
 });

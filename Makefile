@@ -29,8 +29,8 @@ help:
 	@echo 'make test      the whole test suite'
 	@echo 'make lint      format, lint, types, import layers'
 	@echo 'make bench     speed and memory, beside other tools where they are installed'
-	@echo 'make docs      write the generated pages of docs/'
-	@echo 'make clients   bring what the tests of the official clients need (Node.js for the TypeScript SDK)'
+	@echo 'make docs      write the generated pages of docs/, and a site of all of them (docs/_build)'
+	@echo 'make clients   bring what the tests of the official clients and of the pages need (Node.js for the TypeScript SDK and axe-core)'
 	@echo 'make captures  make the captures of captures/ again (root on Linux)'
 	@echo 'make recordings  record what cloudflared says again (root on Linux, HALFOPEN_CLOUDFLARED)'
 	@echo 'make clean     remove the environment'
@@ -51,14 +51,16 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	MYPYPATH=benchmarks:captures:. $(BIN)/mypy scripts benchmarks captures
+	MYPYPATH=benchmarks:captures:scripts:. $(BIN)/mypy scripts benchmarks captures
 	$(BIN)/lint-imports
 
 bench: .venv/.dev
 	PYTHONPATH=. $(BIN)/python benchmarks/run.py $(ARGS)
 
-docs: .venv/.runtime
+docs: .venv/.dev
 	$(BIN)/python scripts/make_docs.py
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs . docs/_build
+	@echo 'docs/_build/docs/index.html'
 
 captures: .venv/.dev
 	$(BIN)/python captures/make.py $(ARGS)
@@ -70,9 +72,10 @@ recordings: .venv/.dev
 clients:
 	@$(PYTHON) scripts/sdk_tests.py
 	@npm ci --prefix tests/typescript --no-audit --no-fund --loglevel error
+	@npm ci --prefix tests/dashboard --no-audit --no-fund --loglevel error
 
 clean:
-	rm -rf .venv .tools tests/typescript/node_modules $(DEMO_DATA) $(DEMO_DATA).key .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools docs/_build tests/typescript/node_modules tests/dashboard/node_modules $(DEMO_DATA) $(DEMO_DATA).key .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 
 $(UV): uv.lock scripts/bootstrap.py
 	@$(PYTHON) scripts/bootstrap.py

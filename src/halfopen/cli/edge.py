@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from halfopen.errors import UsageError
 
 if TYPE_CHECKING:
     from halfopen.accounts import TokenRecord
+    from halfopen.edge.connecting import Way
     from halfopen.edge.running import Places
     from halfopen.edge.visitors.certificates import Certificates
     from halfopen.tunnels.installation import Installation
@@ -218,7 +218,7 @@ def _run(args: Namespace) -> int:
 
     def be(registry: Any) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(registry, trust, places, certificates, metrics, partial(tell, data / FOLDER)))
+            runner.run(run(registry, trust, places, certificates, metrics, tell))
 
     if args.metrics is not None:
         options.expose(metrics.registry, *args.metrics)
@@ -239,28 +239,18 @@ def _key(text: str, server: str) -> str:
     return text
 
 
-def tell(folder: Path, places: Places) -> None:
+def tell(places: Places, way: Way) -> None:
     """Say where an edge listens, and how connectors of this machine connect."""
-    from ipaddress import ip_address
-
     from halfopen.edge.door import spoken
-    from halfopen.edge.trust import AUTHORITY
 
     connectors, visitors = map(spoken, (places.connectors, places.visitors))
     over_tls = f" and https://{spoken(places.tls)}" if places.tls else ""
     print(f"connectors: {connectors}, visitors: http://{visitors}{over_tls}")
-    host, port = places.connectors
-    anywhere = ip_address(host).is_unspecified
-    reached = f"ADDRESS:{port}" if anywhere else connectors
-    edges = " ".join([f"--edge {reached}"] * 4)  # as many connections as places
-    of_address = ", ADDRESS one of this machine's" if anywhere else ""
+    of_address = ", ADDRESS one of this machine's" if way.anywhere else ""
     print(f"Connect a tunnel (its token: halfopen tunnel token NAME{of_address}) by QUIC with:")
-    print(f"  cloudflared tunnel --cacert {folder / AUTHORITY} {edges} run --token TOKEN")
+    print(f"  {way.command('TOKEN')}")
     print("or, where UDP does not get through, by HTTP/2:")
-    print(
-        f"  cloudflared tunnel --cacert {folder / AUTHORITY} {edges} --protocol http2 run --token TOKEN",
-        flush=True,
-    )
+    print(f"  {way.command('TOKEN', 'http2')}", flush=True)
 
 
 def _enrol(here: Installation, args: Namespace) -> None:
@@ -284,8 +274,7 @@ def _list(here: Installation, args: Namespace) -> None:
     rows = []
     here.registry.sweep()
     for each in here.edges.all():
-        state = "revoked" if each.revoked is not None else "away" if each.alive is None else "there"
-        rows.append((each.name, each.colo, moment(each.created), state))
+        rows.append((each.name, each.colo, moment(each.created), each.state))
     show(args, ("Name", "Place", "Enrolled", "State"), rows)
 
 

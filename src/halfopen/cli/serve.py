@@ -100,7 +100,7 @@ async def _begin_edge(args: Namespace, folder: Path, here: Installation, metrics
     begun = await RunningEdge.begin(
         OwnRegistry.of(here, edge.colo(args)), Trust(folder), places, certificates, metrics
     )
-    edge.tell(folder, begun.places)
+    edge.tell(begun.places, begun.way)
     return begun
 
 

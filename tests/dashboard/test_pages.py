@@ -37,7 +37,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Route]]:
         made: list[BaseRoute] = []
 
         def beside(api: Api) -> list[BaseRoute]:
-            made.extend(dashboard_routes(api, accounts, Events({})))
+            made.extend(dashboard_routes(api, accounts, Events({}), lambda: None))
             return made
 
         application([], accounts, beside=beside)
@@ -188,7 +188,9 @@ def test_a_database_that_is_away_is_said_so(tmp_path: Path, monkeypatch: pytest.
             return [page, await client.post("/sign-in", data={"token": "x" * 40})]
 
     with closing(Accounts.open(tmp_path)) as accounts:
-        app = application([], accounts, beside=lambda api: dashboard_routes(api, accounts, Events({})))
+        app = application(
+            [], accounts, beside=lambda api: dashboard_routes(api, accounts, Events({}), lambda: None)
+        )
         for answer in anyio.run(ask, app):
             assert answer.status_code == 503
             assert answer.json()["errors"][0]["message"] == "the database of accounts is not available"

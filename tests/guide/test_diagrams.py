@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
@@ -26,7 +26,7 @@ LONG: Final = 2000
 def played(scene: Any) -> Conversation:
     """What arrived of the scene from the client: that alone is judged."""
     made = Conversation(("192.0.2.10", 40000), ("203.0.113.200", 443))
-    seen = {
+    seen: dict[str, Callable[[], object]] = {
         "SYN": made.syn, "ACK": made.ack, "RST": made.rst, "FIN": made.fin,
         "data, pushed": lambda: made.data(HELLO), "more data, pushed": lambda: made.data(b"more"),
     }  # fmt: skip

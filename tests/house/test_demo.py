@@ -68,7 +68,10 @@ def read_until(screen: int, words: bytes) -> str:
     said, until = b"", time.monotonic() + 300
     while words not in said:
         assert time.monotonic() < until, said
-        said += os.read(screen, 4096)
+        try:
+            said += os.read(screen, 4096)
+        except OSError:  # nobody writes to it any more
+            raise AssertionError(said.decode()) from None
     return said.decode()
 
 

@@ -55,7 +55,7 @@ async def _page(
     seen: dict[str, Any] = {
         "classes": sorted({status for each in traffic.result for status in each["statuses"]}),
         "where": where, "tunnel": tunnel | told_of(tunnel["connections"]), "account": account.result, "standing": STANDING,
-        "clients": [each | told_of(each["conns"]) for each in clients.result], "configuration": latest,
+        "clients": sorted((each | told_of(each["conns"]) for each in clients.result), key=lambda each: not each["live"]), "configuration": latest,
         "rules": rules, "hostnames": _hostnames(traffic.result, [rule.hostname for rule in rules if rule.hostname not in ("", "*")]), "done": DONE.get(query.get("done", "")),
         "may_change": may_change(visit), "commands": _commands(way, token.result if token and token.good else _PLACEHOLDER),
         "way": way, "shown": shown, "typed": tunnel["name"] if typed is None else typed,

@@ -121,8 +121,8 @@ def test_every_legend_has_its_label_in_the_answer() -> None:
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", ()):
             for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
-                kept = re.findall(r"by \(([^)]*)\)", target["expr"])
-                assert all(label in group for group in kept), target
+                groups = re.findall(r"by \(([^)]*)\)", target["expr"])
+                assert all(label in group for group in groups), target
 
 
 def test_the_dashboard_holds_together() -> None:
@@ -179,7 +179,7 @@ def test_the_daily_sums_go_into_postgresql(
                 cwd=tmp_path, check=True, env=os.environ,
             )  # fmt: skip
         with psycopg.connect(url) as connection:
-            found = connection.execute("SELECT stage, sum(connections) FROM days GROUP BY stage").fetchall()
-    counts: dict[int, int] = dict(found)
-    assert counts[0] == 807, "as the README has them"
-    assert sum(counts.values()) == 1290
+            by_stage = "SELECT stage, sum(connections) FROM days GROUP BY stage"
+            found: dict[int, float] = dict(connection.execute(by_stage).fetchall())
+    assert found[0] == 807, "as the README has them"
+    assert sum(found.values()) == 1290

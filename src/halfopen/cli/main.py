@@ -28,6 +28,7 @@ from halfopen.cli import (
     ingest,
     login,
     places,
+    plot,
     sense,
     serve,
     signatures,
@@ -98,7 +99,7 @@ def parser() -> ArgumentParser:
     top.add_argument("--version", action="version", version=f"halfopen {__version__}")
     verbs = top.add_subparsers(metavar="VERB", required=True)
     for verb in (
-        up, classify, explain, signatures, places, ingest, annotate, export, store, sense, serve, token,
+        up, classify, explain, plot, signatures, places, ingest, annotate, export, store, sense, serve, token,
         account, zone, tunnel, edge, login, doctor, completion,
     ):  # fmt: skip
         verb.add(verbs)

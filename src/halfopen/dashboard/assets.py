@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -20,6 +21,7 @@ _TYPES: Final = {
     "svg": "image/svg+xml",
 }
 _HEADERS: Final = {
+    "vary": "accept-encoding",
     "cache-control": "public, max-age=31536000, immutable",
     "x-content-type-options": "nosniff",
 }
@@ -37,13 +39,13 @@ class Assets:
                 each.name, urlsafe_b64encode(sha256(content).digest())[:12].decode(), partial(bytes, content)
             )
         for name, (version, make) in made.items():
-            self._add(name, version, cache(make))
+            self._add(name, version, make)
 
     def _add(self, name: str, version: str, read: Callable[[], bytes]) -> None:
         stem, _, kind = name.rpartition(".")
         file = f"{stem}-{version}.{kind}"
         self._paths[name] = f"/static/{file}"
-        self._read[file] = read
+        self._read[file] = cache(lambda: gzip.compress(read()))
 
     def path(self, name: str) -> str:
         """Where a browser finds an asset."""
@@ -58,4 +60,7 @@ class Assets:
         if (read := self._read.get(file)) is None:
             return Response("there is no such file", 404, media_type="text/plain")
         content = await to_thread.run_sync(read)
-        return Response(content, headers=dict(_HEADERS), media_type=_TYPES[file.rpartition(".")[2]])
+        headers = {**_HEADERS, "content-encoding": "gzip"}
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            content, headers = gzip.decompress(content), dict(_HEADERS)
+        return Response(content, headers=headers, media_type=_TYPES[file.rpartition(".")[2]])

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from halfopen.figures.most_affected import affected as affected
     from halfopen.figures.now_and_before import comparison as comparison
+    from halfopen.figures.of_dataset import OfDataset as OfDataset
+    from halfopen.figures.of_table import OfTable as OfTable
     from halfopen.figures.over_time import stages_over_time as stages_over_time
     from halfopen.figures.patterns import signatures as signatures
     from halfopen.figures.pictures import bundle as bundle
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from halfopen.figures.world_map import world as world
 
 _MODULES: Final = {
+    "OfDataset": "of_dataset", "OfTable": "of_table",
     "affected": "most_affected", "comparison": "now_and_before", "stages_over_time": "over_time", "page": "pictures",
     "picture": "pictures", "bundle": "pictures", "style": "pictures", "signatures": "patterns", "themed": "theme",
     "world": "world_map",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import altair as alt
 
-from halfopen.figures.theme import QUIET
+from halfopen.figures.theme import QUIET, finished
 
 
-def blank(words: str, height: int) -> alt.Chart:
+def blank(words: str, height: int) -> alt.TopLevelMixin:
     """A few words in the middle of an empty place `height` px high."""
-    chart: alt.Chart = (
+    chart = (
         alt.Chart(alt.InlineData([{"words": words}]))
         .mark_text(style=QUIET, fontSize=13)
         .encode(text="words:N")
-        .properties(width="container", height=height, description=words)
     )
-    return chart
+    return finished(chart, height, "", [], words)

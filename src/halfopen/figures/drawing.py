@@ -9,9 +9,7 @@ import json
 import resource
 import sys
 from importlib.resources import files
-from typing import Final, Literal
-
-Kind = Literal["png", "svg"]
+from typing import Final
 
 VEGA_LITE: Final = "6.4"
 """The version that Altair writes for."""
@@ -38,10 +36,12 @@ def main() -> None:
             made = vl_convert.vegalite_to_svg(
                 json.load(sys.stdin), vl_version=VEGA_LITE, allowed_base_urls=[]
             ).encode()
-        case _:
+        case "png":
             made = vl_convert.vegalite_to_png(
                 json.load(sys.stdin), vl_version=VEGA_LITE, scale=_SCALE, allowed_base_urls=[]
             )
+        case other:
+            sys.exit(f"{other} is not png, svg or script")
     sys.stdout.buffer.write(made)
 
 

@@ -11,7 +11,7 @@ from halfopen.figures.blank import blank
 from halfopen.figures.series import Series, doubt, percent, second, series_of, spoken_step, spoken_time, step
 from halfopen.figures.stages import COLOURS, CUT, WORDS
 from halfopen.figures.strips import MILLI, Strip, hover, stepped, time_axis
-from halfopen.figures.theme import RULE, TEXT
+from halfopen.figures.theme import RULE, TEXT, finished
 from halfopen.model import STAGES, Stage
 
 _STRIP: Final = 64
@@ -41,19 +41,12 @@ def comparison(shares: Mapping[str, Any]) -> alt.TopLevelMixin:
         layers += _strip(now, moved, stage, place * (_STRIP + _BETWEEN), seconds, x)
     rows = _rows(times, now, moved, shift, seconds)
     fields = ["title", *(WORDS[stage] for stage in STAGES), "before"]
-    lines = [f"Shares in each {spoken_step(seconds)}, UTC; line: before", doubt(shares)]
-    figure: alt.LayerChart = (
-        alt.layer(*layers, hover(rows, fields, x, height))
-        .resolve_scale(y="independent")
-        .properties(
-            width="container",
-            height=height,
-            title=alt.TitleParams("Now and before", subtitle=[line for line in lines if line]),
-            description=f"Shares of cut connections by stage from {spoken_time(begins[0], seconds)}, beside those "
-            f"from {spoken_time(begins[1], seconds)} UTC.",
-        )
-    )
-    return figure
+    figure = alt.layer(*layers, hover(rows, fields, x, height)).resolve_scale(y="independent")
+    return finished(
+        figure, height, "Now and before", [f"Shares per {spoken_step(seconds)}, UTC; line: before", doubt(shares)],
+        f"Shares of cut connections by stage from {spoken_time(begins[0], seconds)}, beside those from "
+        f"{spoken_time(begins[1], seconds)} UTC.",
+    )  # fmt: skip
 
 
 def _strip(

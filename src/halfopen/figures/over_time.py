@@ -21,7 +21,7 @@ from halfopen.figures.series import (
 )
 from halfopen.figures.stages import COLOURS, CUT, WORDS
 from halfopen.figures.strips import MILLI, Strip, hover, stepped, time_axis
-from halfopen.figures.theme import QUIET
+from halfopen.figures.theme import QUIET, finished
 from halfopen.model import STAGES, Stage
 
 _HEIGHT: Final = 336
@@ -39,6 +39,9 @@ def stages_over_time(shares: Mapping[str, Any], counts: Mapping[str, Any]) -> al
     Buckets without connections are gaps.
     """
     (share,), (count,) = series_of(shares), series_of(counts)
+    # Asked for one after the other they may differ by the bucket that was closed in between.
+    both = set(share.times) & set(count.times)
+    share, count = share.at(both), count.at(both)
     whole = sum(map(count.total, range(len(count.times))))
     if not whole:
         return blank("No connections in this time.", _HEIGHT)
@@ -48,26 +51,16 @@ def stages_over_time(shares: Mapping[str, Any], counts: Mapping[str, Any]) -> al
     happened = told(shares, start, end)
     cut = whole - sum(count.groups[Stage.no_match.name])
     headline = f"{percent(100 * cut / whole)} of {counted(whole)} connections were cut"
-    figure: alt.LayerChart = (
-        alt.layer(
-            _areas(share, seconds, x),
-            *_counts(count, seconds, x),
-            hover(_bucket_rows(share, count, seconds, happened), _fields(happened), x, _HEIGHT),
-            *told_layers(happened, x, (_SHARES[1] + 4, _SHARES[1] + 10), _HEIGHT),
-        )
-        .resolve_scale(y="independent")
-        .properties(
-            width="container",
-            height=_HEIGHT,
-            title=alt.TitleParams(headline, subtitle=_subtitle(seconds, doubt(shares))),
-            description=f"{headline}, from {spoken_time(start, seconds)} to {spoken_time(end, seconds)} UTC.",
-        )
-    )
-    return figure
-
-
-def _subtitle(seconds: int, doubts: str) -> list[str]:
-    return [f"Shares by stage in each {spoken_step(seconds)}, UTC", *([doubts] if doubts else [])]
+    layers = alt.layer(
+        _areas(share, seconds, x),
+        *_counts(count, seconds, x),
+        hover(_bucket_rows(share, count, seconds, happened), _fields(happened), x, _HEIGHT),
+        *told_layers(happened, x, (_SHARES[1] + 4, _SHARES[1] + 10), _HEIGHT),
+    ).resolve_scale(y="independent")
+    return finished(
+        layers, _HEIGHT, headline, [f"Shares by stage per {spoken_step(seconds)}, UTC", doubt(shares)],
+        f"{headline}, from {spoken_time(start, seconds)} to {spoken_time(end, seconds)} UTC.",
+    )  # fmt: skip
 
 
 def _areas(share: Series, seconds: int, x: alt.X) -> alt.Chart:
@@ -112,7 +105,7 @@ def _counts(count: Series, seconds: int, x: alt.X) -> list[alt.Chart]:
         {"time": count.times[place], "count": count.total(place), "run": str(run)}
         for place, run in count.runs(seconds)
     ]
-    words = alt.Chart(alt.InlineData([{"words": f"connections in each {spoken_step(seconds)}"}]))
+    words = alt.Chart(alt.InlineData([{"words": f"connections per {spoken_step(seconds)}"}]))
     return [
         alt.Chart(alt.InlineData(stepped(rows, seconds)))
         .mark_area(interpolate="step-after", style=QUIET, opacity=0.6)

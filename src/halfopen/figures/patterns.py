@@ -11,7 +11,7 @@ from halfopen.connections.rules import SIGNATURES
 from halfopen.figures.blank import blank
 from halfopen.figures.series import doubt, percent
 from halfopen.figures.stages import COLOURS, CUT, WORDS
-from halfopen.figures.theme import QUIET, TEXT
+from halfopen.figures.theme import QUIET, TEXT, finished
 
 _ROW: Final = 42
 """Height of a row (px): words, with the bar below them."""
@@ -48,16 +48,15 @@ def signatures(shares: Mapping[str, Any]) -> alt.TopLevelMixin:
         legend=alt.Legend(orient="top", columns=alt.ExprRef("width < 480 ? 2 : 4")),
     )
     rest = 100 - sum(known.values())
-    subtitle = [f"{percent(rest)} of connections show none of them.", doubt(shares)]
-    return alt.layer(
+    layers = alt.layer(
         base.mark_text(style=TEXT, align="left", dy=-9, limit=alt.ExprRef("width")).encode(
             x=alt.value(0), text="words:N"
         ),
         base.mark_bar(height=10, yOffset=8, cornerRadiusEnd=2).encode(x=x, color=colour),
         base.mark_text(style=QUIET, align="left", dx=6, dy=8).encode(x=x, text="told:N"),
-    ).properties(
-        width="container",
-        height=_ROW * len(rows),
-        title=alt.TitleParams("How connections were cut", subtitle=[line for line in subtitle if line]),
-        description=f"Shares of {len(rows)} signatures; most common: {shown[0][0].words}, {percent(shown[0][1])}.",
     )
+    return finished(
+        layers, _ROW * len(rows), "How connections were cut",
+        [f"{percent(rest)} of connections show none of these", doubt(shares)],
+        f"Shares of {len(rows)} signatures; most common: {shown[0][0].words}, {percent(shown[0][1])}.",
+    )  # fmt: skip

@@ -12,7 +12,6 @@ from importlib.resources import files
 from typing import Any, Final
 
 from halfopen.errors import HalfopenError
-from halfopen.figures.drawing import Kind
 
 PATIENCE: Final = 60.0
 """Seconds that a picture may take."""
@@ -37,8 +36,8 @@ body {{ max-width: 1200px; margin: 0 auto; padding: 1rem; background: {backgroun
 """
 
 
-def picture(spec: Mapping[str, Any], kind: Kind) -> bytes:
-    """A specification that `themed` made as a PNG or an SVG, 960 px wide, on the colour of its page.
+def picture(spec: Mapping[str, Any], kind: str) -> bytes:
+    """A specification that `themed` made as a picture, ``png`` or ``svg``, 960 px wide, on the colour of its page.
 
     It is drawn by a process of its own, which takes a second or two. Raises HalfopenError where that fails.
     """

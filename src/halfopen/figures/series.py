@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -34,6 +34,12 @@ class Series:
     name: str
     times: Sequence[int]
     groups: Mapping[str, Sequence[float]]
+
+    def at(self, times: Collection[int]) -> Series:
+        """The same without other buckets than these."""
+        places = [place for place, time in enumerate(self.times) if time in times]
+        groups = {group: [values[place] for place in places] for group, values in self.groups.items()}
+        return Series(self.name, [self.times[place] for place in places], groups)
 
     def total(self, place: int) -> float:
         """What one bucket holds; nothing where nobody connected."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -34,6 +35,25 @@ _DARK: Final = {
     "text": "#e6edf3", "quiet": "#9aa4af", "faint": "#2b313a", "line": "#343b45", "page": "#0d1117",
     "ramp": ["#4a2f20", "#93481a", "#e2701a", "#ffc79a"],
 }  # fmt: skip
+
+
+def finished(
+    chart: altair.LayerChart | altair.FacetChart | altair.Chart,
+    height: int,
+    title: str,
+    subtitle: Sequence[str],
+    description: str,
+    **more: Any,
+) -> altair.TopLevelMixin:
+    """The chart as a figure: as wide as its place and `height` px high, with its words, light until `themed` says otherwise.
+
+    Empty lines of the subtitle are left out.
+    """
+    words = {"text": title, "subtitle": [line for line in subtitle if line]}
+    made: altair.TopLevelMixin = chart.properties(
+        width="container", height=height, title=words, description=description, **more
+    ).configure(**_config(dark=False))
+    return made
 
 
 def themed(chart: altair.TopLevelMixin, dark: bool) -> dict[str, Any]:

@@ -28,12 +28,11 @@ from halfopen.config import accounts_url
 from halfopen.dashboard.dashboard import dashboard_routes
 from halfopen.dashboard.events import Events
 from halfopen.log import begin_log, begin_plain_log
-from halfopen.places.countries import country_name
 from halfopen.radar.affected import affected_routes
 from halfopen.radar.annotation_list import annotation_routes
-from halfopen.radar.answers import Surroundings
 from halfopen.radar.atlas import Atlas
 from halfopen.radar.connections import connection_routes
+from halfopen.radar.installed import surroundings
 from halfopen.radar.locations import location_routes
 from halfopen.radar.networks import network_routes
 from halfopen.radar.notes import Notes
@@ -49,7 +48,6 @@ from halfopen.server.sensors import sensor_routes
 from halfopen.server.storage import store_routes
 from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
-from halfopen.store.query import Dimension
 from halfopen.store.store import Store
 from halfopen.tunnels.edge_routes import EdgeRoutes
 from halfopen.tunnels.installation import Installation
@@ -72,7 +70,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     door = Door(store)
     notes = Notes(data)
     atlas = Atlas(json.loads(os.environ.get(PLACES, "[]")))
-    around = partial(_surroundings, notes, atlas)
+    around = partial(surroundings, notes, atlas)
     upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     routes = [
         *identity_routes(here.accounts),
@@ -140,22 +138,3 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     made.state.document = described
     made.state.way = None  # to the edge that runs beside it, if one does
     return made
-
-
-def _surroundings(notes: Notes, atlas: Atlas, base_url: str) -> Surroundings:
-    told = [note.annotation for note in notes.all()]
-    return Surroundings(
-        told, f"{base_url}/annotations", partial(_name_of, atlas), partial(_country_of, atlas), atlas.version
-    )
-
-
-def _name_of(atlas: Atlas, by: Dimension, code: str) -> str:
-    if by is Dimension.location:
-        return country_name(code)
-    network = atlas.networks().get(int(code)) if by is Dimension.asn else None
-    return network.name if network else ""
-
-
-def _country_of(atlas: Atlas, asn: str) -> str:
-    network = atlas.networks().get(int(asn))
-    return network.country if network else ""

@@ -5,8 +5,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/uv
 
-DEMO_DATA := .demo
-
 # Behind a company's own certificate authority the system's certificates are the right ones.
 export UV_SYSTEM_CERTS := 1
 export UV_PYTHON_DOWNLOADS := never
@@ -23,20 +21,20 @@ PYTEST := $(BIN)/pytest -rs -n 2 --dist worksteal
 .PHONY: help demo demo-tunnel demo-live test lint bench docs captures recordings clients clean
 
 help:
-	@echo 'make demo      how the connections of the example capture died, and their dataset served'
+	@echo 'make demo      how the connections of the example capture died, then the dashboard, filled, with a tunnel that works'
 	@echo 'make demo-tunnel  a tunnel from its beginning to its end, on this machine'
 	@echo 'make demo-live  connections cut by a middlebox, a sensor that watches them, and the answer beside the truth (root on Linux)'
 	@echo 'make test      the whole test suite'
 	@echo 'make lint      format, lint, types, import layers'
 	@echo 'make bench     speed and memory, beside other tools where they are installed'
-	@echo 'make docs      write the generated pages of docs/'
-	@echo 'make clients   bring what the tests of the official clients need (Node.js for the TypeScript SDK)'
+	@echo 'make docs      write the generated pages of docs/, and a site of all of them (docs/_build)'
+	@echo 'make clients   bring what the tests of the official clients and of the pages need (Node.js for the TypeScript SDK and axe-core)'
 	@echo 'make captures  make the captures of captures/ again (root on Linux)'
 	@echo 'make recordings  record what cloudflared says again (root on Linux, HALFOPEN_CLOUDFLARED)'
 	@echo 'make clean     remove the environment'
 
 demo: .venv/.runtime
-	@$(BIN)/python scripts/demo.py $(DEMO_DATA)
+	@$(BIN)/python scripts/demo.py
 
 demo-tunnel: .venv/.runtime
 	@$(BIN)/python scripts/demo_tunnel.py
@@ -51,14 +49,16 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	MYPYPATH=benchmarks:captures:. $(BIN)/mypy scripts benchmarks captures
+	MYPYPATH=benchmarks:captures:scripts:. $(BIN)/mypy scripts benchmarks captures
 	$(BIN)/lint-imports
 
 bench: .venv/.dev
 	PYTHONPATH=. $(BIN)/python benchmarks/run.py $(ARGS)
 
-docs: .venv/.runtime
+docs: .venv/.dev
 	$(BIN)/python scripts/make_docs.py
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs . docs/_build
+	@echo 'docs/_build/docs/index.html'
 
 captures: .venv/.dev
 	$(BIN)/python captures/make.py $(ARGS)
@@ -70,9 +70,10 @@ recordings: .venv/.dev
 clients:
 	@$(PYTHON) scripts/sdk_tests.py
 	@npm ci --prefix tests/typescript --no-audit --no-fund --loglevel error
+	@npm ci --prefix tests/dashboard --no-audit --no-fund --loglevel error
 
 clean:
-	rm -rf .venv .tools tests/typescript/node_modules $(DEMO_DATA) $(DEMO_DATA).key .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools docs/_build tests/typescript/node_modules tests/dashboard/node_modules .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 
 $(UV): uv.lock scripts/bootstrap.py
 	@$(PYTHON) scripts/bootstrap.py

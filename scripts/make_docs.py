@@ -1,13 +1,18 @@
-"""Writes what is generated of the pages, each part from what defines it: command line, rules, columns, the demo."""
+"""Writes what is generated of the pages and their pictures, each part from what defines it: command line, rules, columns, routes, the demo."""
 
 from __future__ import annotations
 
 from argparse import SUPPRESS, Action, ArgumentParser, _SubParsersAction
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import chdir, redirect_stdout
+from functools import partial
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Final
+
+import diagrams
+import grafana
+from api_reference import document, reference, table
 
 from halfopen.cli import main as command
 from halfopen.cli.text import STAGE_WORDS
@@ -156,6 +161,11 @@ def sensors() -> str:
     return ended("sensors.md", lines)
 
 
+def api() -> str:
+    """The page of the API, its end from the document that a server serves."""
+    return ended("api.md", reference(document()))
+
+
 def ended(name: str, lines: Iterable[str]) -> str:
     """A page that is written by hand, but for its end."""
     written, _, _ = (DOCS / name).read_text().partition(FROM_HERE)
@@ -174,23 +184,16 @@ def readme() -> str:
     return f"{before}{DEMO}\n```\n{shown}\n...\n```\n{after}"
 
 
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """Lines of a Markdown table, none where there are no rows."""
-    body = [line(cell.replace("|", r"\|") for cell in row) for row in rows]
-    return [line(head), line("---" for _ in head), *body, ""] if body else []
-
-
-def line(cells: Iterable[str]) -> str:
-    """One row of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
-
-
 PAGES: Final[dict[Path, Callable[[], str]]] = {
     ROOT / "README.md": readme,
     DOCS / "cli-reference.md": cli_reference,
     DOCS / "signatures.md": signatures,
     DOCS / "tables.md": tables,
     DOCS / "sensors.md": sensors,
+    DOCS / "api.md": api,
+    ROOT / "packaging" / "grafana" / "halfopen.json": grafana.dashboard,
+    DOCS / "diagrams" / "tunnel.svg": diagrams.tunnel,
+    **{DOCS / "diagrams" / f"{name}.svg": partial(diagrams.stage, name) for name in diagrams.SCENES},
 }
 
 

@@ -15,6 +15,9 @@ argument, because it holds a password and arguments can be seen by everybody on 
 KEY_FILE: Final = "HALFOPEN_KEY_FILE"
 """Environment variable: the file with the key of tunnels' secrets, where several machines share a database."""
 
+EDGE_KEY: Final = "HALFOPEN_EDGE_KEY"
+"""Environment variable: the key of an edge that reports to a server elsewhere."""
+
 
 def default_data() -> Path:
     """The data directory of this user: ``$XDG_DATA_HOME/halfopen``, else ``~/.local/share/halfopen``."""

@@ -124,7 +124,7 @@ def test_a_token_of_a_database_that_cannot_be_written_is_still_good(database: Da
             connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
     with database.accounts() as accounts:
         if not database.url:
-            with accounts._database._engine.connect() as connection:
+            with accounts.database._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA query_only = ON")
                 connection.rollback()
         assert isinstance(accounts.verify(token), Principal)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from halfopen.cli.edge import tell
+from halfopen.edge.connecting import Way
 from halfopen.edge.running import Places
 from tests.cli.conftest import Ran
 
@@ -61,7 +62,7 @@ def test_options_of_an_edge_are_for_a_server_that_is_one(
 def test_the_command_for_connectors_leads_to_the_edge(
     listens: str, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell(Path("edge"), Places((listens, 7844), ("127.0.0.1", 8080)))
+    tell(Places((listens, 7844), ("127.0.0.1", 8080)), Way((listens, 7844), Path("ca.pem")))
     out = capsys.readouterr().out
     assert out.count(told) == 8
     assert ("ADDRESS one of this machine's" in out) is ("ADDRESS:" in told)

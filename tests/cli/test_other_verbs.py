@@ -22,7 +22,7 @@ Run = Callable[..., Ran]
 
 def test_the_rules_are_printed_whole(halfopen: Run) -> None:
     table = halfopen("signatures").out
-    rules = json.loads(halfopen("signatures", "--format", "json").out)
+    rules = json.loads(halfopen("signatures", "--json").out)
     assert rules["rules_version"] == RULES_VERSION
     assert [rule["id"] for rule in rules["signatures"]] == [rule.id for rule in SIGNATURES]
     for rule in SIGNATURES:

@@ -39,7 +39,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def told(data: Path, *pairs: tuple[str, str], path: str = "summary", span: tuple[int, int] = SPAN) -> Any:
     """The first series of an answer from the store in a data directory."""
     window = [("dateStart", _iso(span[0])), ("dateEnd", _iso(span[1]))]
-    around = Surroundings((), "", lambda *_: "", "")
+    around = Surroundings((), "", lambda *_: "", str, "")
     with closing(Store(data / "store")) as store:
         made = answer(ENDPOINTS[path], [*window, *pairs], store.dataset.now(), around, span[1] + 400 * DAY)
     assert made.result is not None

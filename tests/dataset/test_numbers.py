@@ -143,6 +143,27 @@ def test_other_dimensions_count_alike(installation: Installation, dimension: str
     assert result["summary_0"] == {key: str(count) for key, count in expected.items()}
 
 
+@pytest.mark.parametrize(("path", "dimension"), [("ases", "asn"), ("locations", "location")])
+def test_what_is_affected_most(installation: Installation, path: str, dimension: str) -> None:
+    result = installation.get(f"affected/{path}", ("limit", "200"), *absolute(BEGIN, BEGIN + 7 * DAY))
+    start, end = window_of(result)
+    rows = [row for row in installation.connections if start <= row.start < end]
+    stages: dict[Any, dict[str, int]] = {}
+    for row in rows:
+        if code := getattr(row, dimension):
+            stages.setdefault(code, dict.fromkeys(STAGES, 0))[row.stage] += 1
+    assert {
+        row["code"]: {name: int(count) for name, count in row["stages"].items()} for row in result["affected"]
+    } == stages
+    lows = [Decimal(row["low"]) for row in result["affected"]]
+    assert lows == sorted(lows, reverse=True)
+    assert max(lows) > 0
+    for row in result["affected"]:
+        cut = sum(stages[row["code"]].values()) - stages[row["code"]]["no_match"]
+        assert (int(row["cut"]), int(row["connections"])) == (cut, sum(stages[row["code"]].values()))
+        assert abs(100 * cut / int(row["connections"]) - float(row["share"])) < 1e-6
+
+
 @pytest.mark.parametrize(("span", "level"), [(("dateRange", "7d"), 2), (("location", "JP"), 1)])
 def test_how_far_the_shares_can_be_trusted(
     installation: Installation, span: tuple[str, str], level: int

@@ -59,16 +59,8 @@ def commands() -> list[str]:
     return [each + then for each, then in zip(found, waits, strict=True)]
 
 
-def main(folder: Path) -> None:
-    (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
-    for command in (
-        "ip link set lo up",
-        "ip address add 192.0.2.1/32 dev lo",
-        "ip address add 192.0.2.2/32 dev lo",
-        "ip address add 192.0.2.3/32 dev lo",
-        f"mount --bind {folder}/resolv.conf /etc/resolv.conf",
-    ):
-        subprocess.run(command.split(), check=True)
+def place(folder: Path) -> tuple[Path, Path, dict[str, str]]:
+    """A home with a file to be served, a log, and the environment in which the programs of pages are these, and their home is that."""
     programs = folder / "bin"
     programs.mkdir()
     cloudflared = os.environ.get("HALFOPEN_CLOUDFLARED") or shutil.which("cloudflared")
@@ -82,14 +74,27 @@ def main(folder: Path) -> None:
     home, log = folder / "home", folder / "log"
     home.mkdir()
     (home / "hello.txt").touch()
+    own = {
+        "HOME": str(home), "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "LOG": str(log),
+        "NO_AUTOUPDATE": "true", "TUNNEL_METRICS": "127.0.0.1:0", "XDG_DATA_HOME": str(home / ".local" / "share"),
+    }  # fmt: skip
+    return home, log, os.environ | own
+
+
+def main(folder: Path) -> None:
+    (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
+    for command in (
+        "ip link set lo up",
+        "ip address add 192.0.2.1/32 dev lo",
+        "ip address add 192.0.2.2/32 dev lo",
+        "ip address add 192.0.2.3/32 dev lo",
+        f"mount --bind {folder}/resolv.conf /etc/resolv.conf",
+    ):
+        subprocess.run(command.split(), check=True)
+    home, log, environment = place(folder)
     live = home / "live" / "example.com"
     live.parent.mkdir()
     write(live / "fullchain.pem", live / "privkey.pem", "*.example.com")
-    own = {
-        "HOME": str(home), "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "LOG": str(log),
-        "NO_AUTOUPDATE": "true", "TUNNEL_METRICS": "127.0.0.1:0",
-    }  # fmt: skip
-    own |= {"XDG_DATA_HOME": str(home / ".local" / "share")}
     script = "\n".join([SHELL, "set -x", *commands()])
     for theirs, ours in (HERE | {"/etc/letsencrypt/live": str(live.parent)}).items():
         script = script.replace(theirs, ours)
@@ -97,9 +102,7 @@ def main(folder: Path) -> None:
     with resolving(printed.out.splitlines(), ("127.0.0.1", 53)), log.open("wb") as stream:
         for name in REGIONS:
             assert socket.gethostbyname(name) == "192.0.2.1"
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=home, env=os.environ | own, stdout=stream, stderr=stream
-        )
+        done = subprocess.run(["bash", "-c", script], cwd=home, env=environment, stdout=stream, stderr=stream)
     assert done.returncode == 0, log.read_text()
 
 

@@ -17,6 +17,7 @@ from halfopen.edge.registry import AWAY, AwayError
 from halfopen.tunnels.desk import Pushed, RoutingResult
 from halfopen.tunnels.edge_routes import NewsResult
 from halfopen.tunnels.registrations import Refused, Registered, Registration
+from halfopen.tunnels.traffic import Passed
 from halfopen.tunnelwire.configuration import Applied, NotApplied
 from halfopen.tunnelwire.exchange import Request
 
@@ -51,6 +52,9 @@ class Told:
         if self.away:
             raise AwayError("away")
         self.reports.append({"applied": applied, "configuration": configuration})
+
+    async def traffic(self, passed: Sequence[Passed]) -> None:
+        pass
 
     async def news(self, routing: int) -> NewsResult:
         await asyncio.sleep(0.01 if routing < 0 else 60)

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -150,6 +151,47 @@ def test_edges_of_one_registry_and_what_each_server_tells_of_them(place: Place, 
                 link.close()
 
         asyncio.run(asyncio.wait_for(scene(), 40))
+
+
+def test_what_passed_is_told_by_each_edge_to_its_end(place: Place, tmp_path: Path) -> None:
+    tunnel, token = place.tunnel("blog")
+    place.here.edges.enrol("bru-1", "bru01")
+    key, _ = place.here.accounts.create_token([EDGE_REPORT], edge="bru-1")
+    ports = "--visitors", "127.0.0.1:0"
+    serve = "serve", "--port", free_port(), "--edge", "--edge-listen", "127.0.0.1:0", *ports
+    with ExitStack() as open_:
+        ams = open_.enter_context(started(tmp_path / "ams.log", place.data, *serve))
+        far = started(
+            tmp_path / "bru.log", tmp_path / "bru", "edge", "--colo", "bru-1", "--listen", "127.0.0.1:0", *ports,
+            "--registry", f"http://127.0.0.1:{serve[2]}", environment={"HALFOPEN_EDGE_KEY": key},
+        )  # fmt: skip
+        bru = open_.enter_context(far)
+        said: Counter[str] = Counter()
+
+        async def visit(edge: Process, times: int) -> None:
+            link = await edge.connector(token, hello).connect(0)
+            await link.outcome
+            async with httpx.AsyncClient(headers={"Host": HOST}, timeout=30) as client:
+                answers: Counter[int] = Counter()
+                while answers[200] < times:
+                    answers[(await client.post(f"http://{edge.visitors}/", content=b"abc")).status_code] += 1
+                    await asyncio.sleep(0.01)
+            link.close()
+            said.update({f"{status // 100}xx": count for status, count in answers.items() if status != 404})
+
+        async def scene() -> None:
+            await visit(ams, 3)
+            await visit(bru, 2)
+
+        asyncio.run(asyncio.wait_for(scene(), 60))
+        for each in (bru, ams):
+            each.process.terminate()
+            assert each.process.wait(60) == 0
+    (told,) = place.here.traffic.of(tunnel.id)
+    assert (told.hostname, told.sums.statuses) == (HOST, said)
+    assert said["2xx"] == 5
+    assert (told.sums.bytes_in, told.sums.seconds > 0) == (3 * told.sums.requests, True)
+    assert told.sums.bytes_out >= 5 * len(b"hello")
 
 
 def _let_the_lease_end(data: Path, edge: str) -> None:

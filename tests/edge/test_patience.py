@@ -8,11 +8,13 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from halfopen import descriptors
 from halfopen.edge import running
+from halfopen.edge.connecting import Way
 from halfopen.edge.visitors import arrival, connection, http1
 from halfopen.tunnelwire.exchange import Answered, End
 from tests.edge.playing import HOST, Client, Connector, edge, leave, play, run, until
@@ -244,7 +246,10 @@ def test_who_is_not_done_when_the_edge_ends_is_told(
                 client.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
                 await connector.next()
             places = running.Places(address, address)
-            await running.RunningEdge(connector, connector, visitors, places, None)._drain(asyncio.Event())
+            way = Way(address, Path())
+            await running.RunningEdge(connector, connector, visitors, places, way, None)._drain(
+                asyncio.Event()
+            )
             for client in clients:
                 leave(client.writer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +21,16 @@ def modules() -> Iterator[tuple[Path, str]]:
 
 def pages() -> list[Path]:
     """Every page written for readers."""
-    return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
+    return [page for folder in (ROOT, DOCS, ROOT / "packaging") for page in sorted(folder.glob("*.md"))]
 
 
 def script(name: str) -> dict[str, Any]:
-    """What a file of scripts/ defines."""
-    return runpy.run_path(str(ROOT / "scripts" / name))
+    """What a file of scripts/ defines; it may import its neighbours, as when it is run."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        return runpy.run_path(str(ROOT / "scripts" / name))
+    finally:
+        sys.path.pop(0)
 
 
 def code(page: Path, language: str) -> list[str]:

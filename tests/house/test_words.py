@@ -7,7 +7,8 @@ from typing import Final
 
 from tests.house.project import ROOT, modules, pages
 
-VERDICTS: Final = re.compile(r"\b(attack(s|ed|er|ers)?|censored|tampered)\b", re.IGNORECASE)
+VERDICTS: Final = re.compile(r"\b(attack(s|ed|er|ers)?|censored(?! Planet\b)|tampered)\b", re.IGNORECASE)
+"""Censored Planet is the name of a project."""
 SAYING_SO: Final = {
     "README.md": "Not a detector of attacks or of censorship.",
     "docs/glossary.md": "no verdict here is called an attack, censored or tampered.",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from halfopen.radar.annotations import Annotation
 from halfopen.radar.answers import Answer, Surroundings, answer
 from halfopen.radar.vocabulary import ENDPOINTS
 from halfopen.radar.windows import time_of
-from halfopen.store.query import Cell, Cells, Choice, Dimension, Filters, Gap, Loss, Overlap, State
+from halfopen.store.query import Cell, Cells, Choice, Dimension, Filters, Gap, Groups, Loss, Overlap, State
 
 
 def at(text: str) -> int:
@@ -89,6 +93,20 @@ class Memory:
             for (bucket, key), weights in cells.items()
         )
 
+    def groups(self, filters: Filters, start: int, end: int, by: Dimension) -> Groups:
+        self.asked.append(filters)
+        found: dict[str, list[list[float]]] = {}
+        for one in self.seen:
+            if start <= one.time < end and passes(filters, one):
+                (key,) = one.keys(by)
+                found.setdefault(key, [[] for _ in STAGES])[STAGES.index(one.stage)].append(1 / one.rate)
+
+        def table(add: Callable[[list[float]], float]) -> NDArray[Any]:
+            return np.array([[add(each) for each in stages] for stages in found.values()]).reshape(-1, 5)
+
+        squares = table(lambda weights: sum(weight * weight for weight in weights))
+        return Groups(list(found), table(len).astype(np.int64), table(sum), squares)
+
     def state(self) -> State:
         return State(self.version, self.closed, self.updated)
 
@@ -109,7 +127,9 @@ def _bucket(time: int, step: int | None, start: int) -> int:
 
 
 def around(*annotations: Annotation) -> Surroundings:
-    return Surroundings(annotations, "https://radar.example/annotations", name_of, "1")
+    return Surroundings(
+        annotations, "https://radar.example/annotations", name_of, lambda asn: f"of {asn}", "1"
+    )
 
 
 def name_of(by: Dimension, code: str) -> str:

@@ -150,7 +150,7 @@ def test_the_dataset_of_this_machine(tmp_path: Path, spool: Spool) -> None:
         with delivering(spool, Local(store, "web-1")):
             for number in range(5):
                 put(spool, 10 * turn + number, since=int(time.time()) if not number else None)
-    assert not spool.waits
+            until(lambda: not spool.waits, 60)
     assert numbers_in(store) == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]
 
 

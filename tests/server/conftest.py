@@ -78,8 +78,8 @@ def serving(data: Path, *command: str) -> Iterator[Served]:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     env = os.environ | {
-        "HALFOPEN_DATA": str(data), "HALFOPEN_STORE": str(data / "store"),
-        "HALFOPEN_GRACE": "180", "HALFOPEN_KEEP_CONNECTIONS": str(30 * DAY), "HALFOPEN_KEEP_ROLLUPS": str(400 * DAY),
+        "HALFOPEN_SERVER_DATA": str(data), "HALFOPEN_SERVER_STORE": str(data / "store"),
+        "HALFOPEN_SERVER_GRACE": "180", "HALFOPEN_SERVER_KEEP_CONNECTIONS": str(30 * DAY), "HALFOPEN_SERVER_KEEP_ROLLUPS": str(400 * DAY),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
     }  # fmt: skip
     log = data / "log"

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from halfopen.model import STAGES
 from halfopen.store.committer import Batch
-from halfopen.store.query import QUARTER, Choice, Dimension, Filters
+from halfopen.store.query import QUARTER, Choice, Dimension, Filters, Groups
 from halfopen.store.store import Store
 from halfopen.store.upkeep import Upkeep
 from tests.store.rows import BEGIN, SPAN, Row, counted, row, table
@@ -64,7 +65,28 @@ def test_any_question_about_any_rows(
                 assert sorted(store.dataset.now().counts(filters, start, end, step, by)) == counted(
                     truth, filters, start, end, step, by
                 )
+                if by not in (Dimension.tag, Dimension.stage) and start < end:
+                    groups = store.dataset.now().groups(filters, start, end, by)
+                    assert sorted(of_groups(groups)) == sorted(by_stage(truth, filters, start, end, by))
         store.close()
+
+
+def of_groups(groups: Groups) -> Iterator[tuple[str, str, int, float, float]]:
+    """What each holds that is not nothing."""
+    for number, key in enumerate(groups.keys):
+        for column, stage in enumerate(STAGES):
+            if groups.connections[number, column]:
+                cell = (each[number, column] for each in (groups.connections, groups.weight, groups.squares))
+                yield key, stage.name, *map(float, cell)  # type: ignore[misc]
+
+
+def by_stage(
+    truth: list[tuple[str, Row]], filters: Filters, start: int, end: int, by: Dimension
+) -> Iterator[tuple[str, str, int, float, float]]:
+    for stage in STAGES:
+        rows = [(sensor, each) for sensor, each in truth if each["stage"] == stage]
+        for cell in counted(rows, filters, start, end, None, by):
+            yield cell.key, stage.name, cell.connections, cell.weight, cell.squares
 
 
 def test_on_any_place(store: Store) -> None:

@@ -144,3 +144,27 @@ def test_who_holds_connections_open_holds_up_nobody(server: Server) -> None:
                 )
             )
         assert server.ask("GET", "/accounts").status_code == 200
+
+
+def test_edges_are_told_with_how_they_stand(tenant: Server, edge: PlayedEdge) -> None:
+    """Of the installation as a whole, so to its administrators only."""
+    gone = tenant.edge()
+    tenant.revoke(gone.name)
+    for name in ("blog", "shop"):
+        token = tenant.ask("POST", tenant.tunnels, json={"name": name}).json()["result"]["token"]
+        edge.register(token, [0, 1, 2])
+    with tenant.database.accounts() as accounts:
+        administrator, _ = accounts.create_token(["admin"])
+        scoped, _ = accounts.create_token(["admin"], account=tenant.account)
+    for token in (tenant.token, scoped, edge.key):
+        assert tenant.ask("GET", "/edges", token).status_code == 403
+    told = {each["name"]: each for each in tenant.ask("GET", "/edges", administrator).json()["result"]}
+    here, there = told[edge.name], told[gone.name]
+    assert (here["state"], here["connections"], here["tunnels"]) == ("there", 6, 2)
+    assert here["enrolled"] < here["since"] <= here["last_heard"]
+    assert (there["state"], there["connections"], there["tunnels"]) == ("revoked", 0, 0)
+    assert there["since"] > there["last_heard"] >= there["enrolled"]
+    assert edge.heartbeat() == []
+    again = {each["name"]: each for each in tenant.ask("GET", "/edges", administrator).json()["result"]}
+    assert again[edge.name]["since"] == here["since"]
+    assert again[edge.name]["last_heard"] > here["last_heard"]

@@ -40,6 +40,7 @@ RADAR: Final = frozenset({USER_DETAILS_READ, USER_DETAILS_WRITE, RADAR_READ})
 CONNECTIONS: Final = frozenset({CONNECTIONS_READ})
 SENSOR: Final = frozenset({SENSOR_WRITE})
 EDGE: Final = frozenset({EDGE_REPORT})
+ADMINISTRATION: Final = frozenset({ADMIN})
 TUNNELS_WRITE: Final = frozenset(
     name for name in PERMISSIONS if name.startswith("Cloudflare") and name.endswith("Write")
 )

@@ -16,6 +16,7 @@ from halfopen.accounts import credentials
 from halfopen.accounts.permissions import ADMIN, EDGE_REPORT, PERMISSIONS, SENSOR_WRITE
 from halfopen.accounts.principal import Account, Principal, Refusal, TokenRecord, User
 from halfopen.accounts.schema import ACCOUNTS, INSTALLATION, MEMBERSHIPS, TOKENS, USERS
+from halfopen.accounts.sign_ins import SignIns
 from halfopen.database.database import Database
 from halfopen.errors import DatabaseError, UsageError
 from halfopen.model import SENSOR_NAME, SENSOR_NAMES
@@ -39,8 +40,9 @@ class Accounts:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._key = self._begun()
+        self.sign_ins = SignIns(self)
 
     @classmethod
     def open(cls, data: Path, url: str | None = None) -> Accounts:
@@ -49,11 +51,11 @@ class Accounts:
 
     def close(self) -> None:
         """Close the database."""
-        self._database.close()
+        self.database.close()
 
     def check(self) -> None:
         """Nothing, if the database answers."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             connection.execute(select(INSTALLATION.c.id))
 
     # --- users and accounts
@@ -69,14 +71,14 @@ class Accounts:
         if key is not None and not credentials.KEY.fullmatch(key):
             raise UsageError("key", "what was given", "32 to 80 characters of 0-9, A-Z, a-z, _ and -")
         key = key or credentials.new_secret()
-        with self._database.writing_alone() as connection:
+        with self.database.writing_alone() as connection:
             row = connection.execute(select(USERS).where(USERS.c.email == email)).first()
             if row is None:
                 user = User(credentials.new_identifier(), email, _moment(_now()))
                 _add_user(connection, user)
             else:
                 user = User(row.id, row.email, _moment(row.created))
-            digest = credentials.digest(key, self._key)
+            digest = self.digest(key)
             connection.execute(update(USERS).where(USERS.c.id == user.id).values(key_digest=digest))
         return user, key
 
@@ -87,7 +89,7 @@ class Accounts:
         identifier = identifier or credentials.new_identifier()
         if not credentials.IDENTIFIER.fullmatch(identifier):
             raise UsageError("account", identifier, "at most 32 characters of 0-9, A-Z, a-z, _ and -")
-        with self._database.writing_alone() as connection:
+        with self.database.writing_alone() as connection:
             try:
                 return add_account(connection, identifier, name)
             except IntegrityError:
@@ -95,19 +97,19 @@ class Accounts:
 
     def every_account(self) -> list[Account]:
         """Every account, oldest first."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             rows = connection.execute(select(ACCOUNTS).order_by(ACCOUNTS.c.created, ACCOUNTS.c.id)).all()
         return [Account(row.id, row.name, _moment(row.created)) for row in rows]
 
     def accounts(self, principal: Principal) -> list[Account]:
         """The accounts that a principal may see, oldest first."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             rows = connection.execute(_seen_by(principal)).all()
         return [Account(row.id, row.name, _moment(row.created)) for row in rows]
 
     def account(self, principal: Principal, identifier: str) -> Account | None:
         """An account by its identifier, None where there is none or this principal may not see it."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             row = connection.execute(_seen_by(principal).where(ACCOUNTS.c.id == identifier)).first()
         return Account(row.id, row.name, _moment(row.created)) if row else None
 
@@ -133,8 +135,8 @@ class Accounts:
         if ends is not None and _micros(ends) <= now:
             raise UsageError("expires", ends, "a time to come")
         token = credentials.new_secret()
-        whole = credentials.digest(token, self._key)
-        with self._database.writing() as connection:
+        whole = self.digest(token)
+        with self.database.writing() as connection:
             known = select(ACCOUNTS.c.id).where(ACCOUNTS.c.id == account)
             if account is not None and connection.execute(known).first() is None:
                 raise UsageError("account", account, "the identifier of an account")
@@ -160,13 +162,13 @@ class Accounts:
 
     def list_tokens(self) -> list[TokenRecord]:
         """Every token, oldest first, revoked ones too."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             rows = connection.execute(select(TOKENS).order_by(TOKENS.c.created, TOKENS.c.id)).all()
         return [_record(row) for row in rows]
 
     def revoke_token(self, identifier: str) -> None:
         """Make a token, by its id, useless from now on; UsageError where there is none."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             if connection.execute(select(TOKENS.c.id).where(TOKENS.c.id == identifier)).first() is None:
                 raise UsageError("token", identifier, "the id of a token (halfopen token list)")
             still = (TOKENS.c.id == identifier) & TOKENS.c.revoked.is_(None)
@@ -176,11 +178,15 @@ class Accounts:
 
     def verify(self, token: str) -> Principal | Refusal:
         """Whose token this is, or why it is not accepted."""
-        whole = credentials.digest(token, self._key)
-        with self._database.reading() as connection:
+        whole = self.digest(token)
+        with self.database.reading() as connection:
             row = connection.execute(_BY_LOOKUP, {"lookup": credentials.lookup(whole)}).first()
         if row is None or not credentials.same(row.digest, whole):
             return Refusal.unknown
+        return self.accepted(row)
+
+    def accepted(self, row: Row[Any]) -> Principal | Refusal:
+        """Whose the token of a row is, with its user's `email` and `user_created`, or why it is not accepted."""
         now = _now()
         if row.revoked is not None:
             return Refusal.revoked
@@ -198,10 +204,18 @@ class Accounts:
             expires=None if row.expires is None else _moment(row.expires),
         )
 
+    def digest(self, secret: str) -> bytes:
+        """What is kept of a secret."""
+        return credentials.digest(secret, self._key)
+
+    def now(self) -> int:
+        """Microseconds since 1970."""
+        return _now()
+
     def verify_key(self, email: str, key: str) -> Principal | Refusal:
         """Whose e-mail and key these are: a user with every permission but a sensor's."""
-        whole = credentials.digest(key, self._key)
-        with self._database.reading() as connection:
+        whole = self.digest(key)
+        with self.database.reading() as connection:
             row = connection.execute(select(USERS).where(USERS.c.email == email)).first()
         # A user who does not exist, or has no key, costs the same comparison.
         if (
@@ -216,7 +230,7 @@ class Accounts:
     def _note_use(self, identifier: str, now: int) -> None:
         seen = or_(TOKENS.c.used.is_(None), TOKENS.c.used + _USED_EVERY <= now)
         try:
-            with self._database.writing() as connection:
+            with self.database.writing() as connection:
                 connection.execute(update(TOKENS).where(TOKENS.c.id == identifier, seen).values(used=now))
         except DatabaseError:
             pass  # a full or read-only disk keeps nobody from asking
@@ -224,10 +238,10 @@ class Accounts:
     def _begun(self) -> bytes:
         """The key of the installation's digests; the first time it is made, with a first user and account."""
         wanted = select(INSTALLATION.c.digest_key)
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             key = connection.execute(wanted).scalar()
         if key is None:
-            with self._database.writing_alone() as connection:
+            with self.database.writing_alone() as connection:
                 key = connection.execute(wanted).scalar() or _begin(connection)
         return bytes(key)
 

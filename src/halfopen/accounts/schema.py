@@ -67,3 +67,13 @@ TOKENS: Final = Table(
     Column("used", BigInteger),
     Index("ix_tokens_lookup", "lookup", unique=True),
 )
+
+SIGN_INS: Final = Table(
+    "sign_ins",
+    METADATA,
+    Column("lookup", LargeBinary, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("token_id", String(32), ForeignKey("tokens.id", ondelete="CASCADE"), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+)

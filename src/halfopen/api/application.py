@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, cast
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -60,6 +60,9 @@ from halfopen.errors import (
 PREFIX: Final = "/client/v4"
 """Where the API lies; the end of the base URL that clients are given."""
 
+SIGNED_IN: Final = "halfopen.principal"
+"""Key of a scope that this process makes for itself: the principal who asks, known already."""
+
 _WAITERS: Final = 256  # threads for answers that wait
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # PostgreSQL keeps no such text; bare it is no JSON
 _POLLS: Final = 1024  # and for those to edges, which wait most of the time
@@ -72,27 +75,23 @@ def application(
     verifier: Verifier,
     limits: Limits | None = None,
     missing: Callable[[], Sequence[str]] = tuple,
-    beside: Sequence[BaseRoute] = (),
+    beside: Callable[[Api], Sequence[BaseRoute]] = lambda _: (),
     observe: Observer | None = None,
     lifespan: Lifespan[Starlette] | None = None,
     proxies: Sequence[Network] = (),
 ) -> Starlette:
     """The application of a table of routes.
 
-    `missing` names what the server still waits for beside its accounts, nothing where it is ready (/readyz). `beside` are Starlette's own routes
-    outside of the API: pages, metrics. `observe` is told of each request that is over; `lifespan` is entered before the first
+    `missing` names what the server still waits for beside its accounts, nothing where it is ready (/readyz). `beside` makes Starlette's own routes
+    outside of the API: pages, which may ask it, and metrics. `observe` is told of each request that is over; `lifespan` is entered before the first
     request and left after the last. `proxies` are the networks of reverse proxies that are believed.
     """
     limits = limits or Limits()
-    verifying = Verifying(verifier, limits.patience)
+    api = Api(routes, Verifying(verifier, limits.patience), limits)
     app = Starlette(
-        routes=[
-            *health(missing, verifying.answers),
-            *beside,
-            Mount(PREFIX, app=Api(routes, verifying, limits)),
-        ],
+        routes=[*health(missing, api.verifying.answers), *beside(api), Mount(PREFIX, app=api)],
         middleware=[Middleware(TrustedProxies, trusted=proxies), Middleware(AccessLog, observe=observe)],
-        exception_handlers={404: _outside, 405: _outside},
+        exception_handlers={404: _outside, 405: _outside, DatabaseError: _away},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -112,10 +111,11 @@ class Api:
 
     def __init__(self, routes: Sequence[Route], verifying: Verifying, limits: Limits) -> None:
         self._table = Table(routes)
-        self._verifying = verifying
+        self.verifying = verifying
         self._limits = limits
         self._addresses = Buckets(limits.address, "address")
         self._principals = Buckets(limits.principal, "default")
+        self._pages = Buckets(limits.pages, "pages")
         self._edges = Buckets(limits.edge, "edge")
         self._waiters = CapacityLimiter(_WAITERS)
         self._polls = CapacityLimiter(_POLLS)
@@ -141,13 +141,7 @@ class Api:
             if isinstance(error, TokenError | CredentialsError):
                 seen(scope).refused = error.reason
         except DatabaseError as error:
-            FAULTS.error("request %s: %s", seen(scope).request_id, error)
-            away = (
-                "the key of tunnels' secrets"
-                if isinstance(error, KeyFileError)
-                else "the database of accounts"
-            )
-            answer = answer_to(UnavailableError(away), progress.service)
+            answer = answer_to(_unavailable(scope, error), progress.service)
         except Exception:
             FAULTS.exception("request %s", seen(scope).request_id)
             answer = answer_to(FailureError(seen(scope).request_id), progress.service)
@@ -162,15 +156,14 @@ class Api:
         route = match.route
         if route is not None:
             progress.service = route.service  # not before: its way of telling errors would give it away
-        buckets = self._principals if principal.edge is None else self._edges
-        self._take(buckets, str(principal), progress)
+        self._take(self._of(request, principal), str(principal), progress)
         if route is None:
             raise MethodError(match.methods) if match.methods else RouteError(path)
         if not principal.may(route.opened_by):
             raise ForbiddenError
         account = None
         if (named := match.path.get("account_id")) is not None:
-            account = await self._verifying.ask(lambda verifier: verifier.account(principal, named))
+            account = await self.verifying.ask(lambda verifier: verifier.account(principal, named))
             if account is None:
                 raise ForbiddenError
         query = read_query(request.scope["query_string"], self._limits.fields)
@@ -193,10 +186,17 @@ class Api:
             with self._poll(principal.edge, progress):
                 return await to_thread.run_sync(_checked, route, call, limiter=self._polls)
 
+    def _of(self, request: Request, principal: Principal) -> Buckets:
+        if SIGNED_IN in request.scope:
+            return self._pages
+        return self._principals if principal.edge is None else self._edges
+
     async def _principal(self, request: Request, match: Match) -> Principal:
+        if (known := request.scope.get(SIGNED_IN)) is not None:
+            return cast(Principal, known)
         given = credentials(request.scope["headers"])
         verifying = match.route is not None and match.route.verifies
-        return await self._verifying.ask(lambda verifier: authenticated(given, verifier, verifying))
+        return await self.verifying.ask(lambda verifier: authenticated(given, verifier, verifying))
 
     @asynccontextmanager
     async def _turn(self, route: Route, principal: Principal) -> AsyncIterator[None]:
@@ -290,9 +290,21 @@ def _response(request: Request, answer: Answer, more: Mapping[str, str]) -> Resp
     return response
 
 
+def _unavailable(scope: Scope, error: DatabaseError) -> UnavailableError:
+    FAULTS.error("request %s: %s", seen(scope).request_id, error)
+    key = isinstance(error, KeyFileError)
+    return UnavailableError("the key of tunnels' secrets" if key else "the database of accounts")
+
+
 async def _outside(request: Request, error: Exception) -> Response:
     """What is not there, outside of the API: told in the same envelope."""
     allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
     fault: RequestError = MethodError(allowed.split(", ")) if allowed else RouteError(request.url.path)
     headers = {**_HEADERS, "content-type": CONTENT_TYPE} | ({"allow": allowed} if allowed else {})
     return Response(failure(fault.faults), fault.status, headers)
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    """The database that a page outside of the API needs does not answer."""
+    fault = _unavailable(request.scope, cast(DatabaseError, error))
+    return Response(failure(fault.faults), fault.status, {**_HEADERS, "content-type": CONTENT_TYPE})

@@ -25,11 +25,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server grants: rates per principal, edge and address; of a request the bytes of its target (path
-    and query), headers and body, and the number of fields of its query. A body has `body_grace` seconds to come, and one
-    more for each `body_pace` bytes that came; the database of accounts has `patience` seconds to answer."""
+    """What a server grants: rates per principal, the pages of one, edge and address; of a request the bytes of its target
+    (path and query), headers and body, and the number of fields of its query. A body has `body_grace` seconds to come, and
+    one more for each `body_pace` bytes that came; the database of accounts has `patience` seconds to answer."""
 
     principal: Rate = Rate(1200, 300)
+    pages: Rate = Rate(12_000, 300)  # one asks a dozen questions, and again whenever something changes
     edge: Rate = Rate(30_000, 300)  # it asks for everybody behind it
     address: Rate = Rate(200, 1)
     target: int = 16_384

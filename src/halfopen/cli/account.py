@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from halfopen.cli.deeds import deed, verb
-from halfopen.cli.text import columns, printable
+from halfopen.cli.tables import add_json, show
 
 if TYPE_CHECKING:
     from halfopen.tunnels.installation import Installation
@@ -27,17 +27,13 @@ def add(verbs: Any) -> None:
     create.add_argument(
         "--id", metavar="ID", help="its id, such as that of an account at Cloudflare (default: a new one)"
     )
-    deed(deeds, "list", _list, "show the accounts", "Every account: its id, name and age.")
+    add_json(deed(deeds, "list", _list, "show the accounts", "Every account: its id, name and age."))
 
 
 def _create(here: Installation, args: Namespace) -> None:
     print(here.accounts.create_account(args.name, args.id).id)
 
 
-def _list(here: Installation, _: Namespace) -> None:
-    rows = [("Id", "Name", "Created")]
-    rows += [
-        (each.id, printable(each.name), f"{each.created:%Y-%m-%d %H:%M}")
-        for each in here.accounts.every_account()
-    ]
-    print("\n".join(columns(rows)))
+def _list(here: Installation, args: Namespace) -> None:
+    rows = [(each.id, each.name, each.created) for each in here.accounts.every_account()]
+    show(args, ("Id", "Name", "Created"), rows)

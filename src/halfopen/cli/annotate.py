@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from halfopen.cli import options
-from halfopen.cli.text import columns, printable
+from halfopen.cli.tables import Cell, add_json, show
 from halfopen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("--link", metavar="URL", help="where more is told (default: the page /annotations)")
     verb.add_argument("--tag", metavar="WORD", action="append", help="a tag, may be repeated")
     verb.add_argument("--list", action="store_true", help="show the annotations with their ids")
+    add_json(verb)
     verb.add_argument("--remove", metavar="ID", help="remove the annotation with this id")
     options.add_data(verb)
     verb.set_defaults(run=run)
@@ -72,12 +73,14 @@ def run(args: Namespace) -> int:
         raise UsageError("annotate", "this", "one of: a text, --list, --remove ID")
     if args.text is None and any(told):
         raise UsageError("annotate", "an option of a new annotation", "a text beside it")
+    if args.json and not args.list:
+        raise UsageError("--json", "this", "beside --list")
     annotation = None if args.text is None else _annotation(args)
     notes = Notes(data_directory(args.data))
     if annotation is not None:
         print(notes.add(annotation).id)
     elif args.list:
-        _list(notes)
+        _list(notes, args)
     elif not notes.remove(args.remove):
         raise UsageError("--remove", args.remove, "an id that halfopen annotate --list shows")
     return 0
@@ -148,18 +151,19 @@ def _values(name: str, kind: Filter[Value], texts: Sequence[str] | None) -> tupl
     return tuple(found)
 
 
-def _list(notes: Notes) -> None:
+def _list(notes: Notes, args: Namespace) -> None:
     from halfopen.radar.windows import stamp
 
-    rows = [("Id", "From", "To", "Type", "Source", "Concerns", "Tags", "Text")]
+    rows: list[tuple[Cell, ...]] = []
     for note in notes.all():
         told = note.annotation
-        sensors = (f"sensor {printable(name)}" for name in told.sensors)
-        concerned = ", ".join([*told.locations, *(f"AS{asn}" for asn in told.asns), *sensors])
-        end = "-" if told.end is None else stamp(told.end)
-        tags = printable(", ".join(told.tags)) or "-"
-        words = printable(told.description)
+        sensors = (f"sensor {name}" for name in told.sensors)
+        concerned = [*told.locations, *(f"AS{asn}" for asn in told.asns), *sensors]
+        end = None if told.end is None else stamp(told.end)
         rows.append(
-            (note.id, stamp(told.start), end, told.event_type, told.data_source, concerned or "all", tags, words)
+            (
+                note.id, stamp(told.start), end, told.event_type, told.data_source, concerned or ["all"], told.tags,
+                told.description,
+            )
         )  # fmt: skip
-    print("\n".join(columns(rows)))
+    show(args, ("Id", "From", "To", "Type", "Source", "Concerns", "Tags", "Text"), rows)

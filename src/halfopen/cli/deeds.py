@@ -62,6 +62,6 @@ def account_of(here: Installation, given: str | None) -> str:
     return next(iter(known))
 
 
-def minute(micros: int | None) -> str:
-    """A time (microseconds since 1970) to the minute, in UTC."""
-    return "-" if micros is None else f"{datetime.fromtimestamp(micros // 1_000_000, UTC):%Y-%m-%d %H:%M}"
+def moment(micros: int) -> datetime:
+    """A time (microseconds since 1970)."""
+    return datetime.fromtimestamp(micros / 1_000_000, UTC)

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from halfopen.cli import options
-from halfopen.cli.deeds import deed, installation, minute
-from halfopen.cli.text import columns
+from halfopen.cli.deeds import deed, installation, moment
+from halfopen.cli.tables import add_json, show
+from halfopen.config import EDGE_KEY
 from halfopen.errors import UsageError
 
 if TYPE_CHECKING:
     from halfopen.accounts import TokenRecord
+    from halfopen.edge.connecting import Way
     from halfopen.edge.running import Places
     from halfopen.edge.visitors.certificates import Certificates
     from halfopen.tunnels.installation import Installation
-
-KEY: Final = "HALFOPEN_EDGE_KEY"
-"""Environment variable: the key of an edge that reports to a server elsewhere."""
 
 CONNECTORS: Final = "127.0.0.1", 7844
 VISITORS: Final = "127.0.0.1", 8080
@@ -44,7 +42,7 @@ def add(verbs: Any) -> None:
     add_listeners(edge, "--listen")
     edge.add_argument(
         "--registry", metavar="URL", type=_server,
-        help=f"the server to report to, such as https://api.example; the edge's key is taken from {KEY} (default: the database of "
+        help=f"the server to report to, such as https://api.example; the edge's key is taken from {EDGE_KEY} (default: the database of "
         "the data directory)",
     )  # fmt: skip
     edge.add_argument(
@@ -85,7 +83,15 @@ def add(verbs: Any) -> None:
         metavar="NAME",
         help="the place that clients are told, such as ams01 (default: the name, or what it was)",
     )
-    deed(deeds, "list", _list, "show the edges", "Every edge: its name, place, age, and whether it is there.")
+    add_json(
+        deed(
+            deeds,
+            "list",
+            _list,
+            "show the edges",
+            "Every edge: its name, place, age, and whether it is there.",
+        )
+    )
     revoke = deed(
         deeds, "revoke", _revoke, "let an edge report no more",
         "Make the key of an edge useless. What is connected to it counts as lost from now on.",
@@ -212,12 +218,12 @@ def _run(args: Namespace) -> int:
 
     def be(registry: Any) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(registry, trust, places, certificates, metrics, partial(tell, data / FOLDER)))
+            runner.run(run(registry, trust, places, certificates, metrics, tell))
 
     if args.metrics is not None:
         options.expose(metrics.registry, *args.metrics)
     if args.registry:
-        be(FarRegistry(args.registry, colo(args), _key(os.environ.get(KEY, ""), args.registry)))
+        be(FarRegistry(args.registry, colo(args), _key(os.environ.get(EDGE_KEY, ""), args.registry)))
     else:
         with installation(args) as here:
             be(OwnRegistry.of(here, colo(args)))
@@ -225,36 +231,26 @@ def _run(args: Namespace) -> int:
 
 
 def _key(text: str, server: str) -> str:
-    accepted = f"the key that `halfopen edge enrol` printed, in {KEY}"
+    accepted = f"the key that `halfopen edge enrol` printed, in {EDGE_KEY}"
     if not text:
         raise UsageError("--registry", f"{server} without a key", accepted)
     if not (text.isascii() and text.isprintable() and " " not in text):
-        raise UsageError(KEY, "a text with other characters than a key has", accepted)
+        raise UsageError(EDGE_KEY, "a text with other characters than a key has", accepted)
     return text
 
 
-def tell(folder: Path, places: Places) -> None:
+def tell(places: Places, way: Way) -> None:
     """Say where an edge listens, and how connectors of this machine connect."""
-    from ipaddress import ip_address
-
     from halfopen.edge.door import spoken
-    from halfopen.edge.trust import AUTHORITY
 
     connectors, visitors = map(spoken, (places.connectors, places.visitors))
     over_tls = f" and https://{spoken(places.tls)}" if places.tls else ""
     print(f"connectors: {connectors}, visitors: http://{visitors}{over_tls}")
-    host, port = places.connectors
-    anywhere = ip_address(host).is_unspecified
-    reached = f"ADDRESS:{port}" if anywhere else connectors
-    edges = " ".join([f"--edge {reached}"] * 4)  # as many connections as places
-    of_address = ", ADDRESS one of this machine's" if anywhere else ""
+    of_address = ", ADDRESS one of this machine's" if way.anywhere else ""
     print(f"Connect a tunnel (its token: halfopen tunnel token NAME{of_address}) by QUIC with:")
-    print(f"  cloudflared tunnel --cacert {folder / AUTHORITY} {edges} run --token TOKEN")
+    print(f"  {way.command('TOKEN')}")
     print("or, where UDP does not get through, by HTTP/2:")
-    print(
-        f"  cloudflared tunnel --cacert {folder / AUTHORITY} {edges} --protocol http2 run --token TOKEN",
-        flush=True,
-    )
+    print(f"  {way.command('TOKEN', 'http2')}", flush=True)
 
 
 def _enrol(here: Installation, args: Namespace) -> None:
@@ -274,13 +270,12 @@ def _enrol(here: Installation, args: Namespace) -> None:
     )
 
 
-def _list(here: Installation, _: Namespace) -> None:
-    rows = [("Name", "Place", "Enrolled", "State")]
+def _list(here: Installation, args: Namespace) -> None:
+    rows = []
     here.registry.sweep()
     for each in here.edges.all():
-        state = "revoked" if each.revoked is not None else "away" if each.alive is None else "there"
-        rows.append((each.name, each.colo, minute(each.created), state))
-    print("\n".join(columns(rows)))
+        rows.append((each.name, each.colo, moment(each.created), each.state))
+    show(args, ("Name", "Place", "Enrolled", "State"), rows)
 
 
 def _revoke(here: Installation, args: Namespace) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from argparse import ArgumentParser
-from collections.abc import Sequence
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -20,20 +20,25 @@ from halfopen.cli import (
     account,
     annotate,
     classify,
+    completion,
+    doctor,
     edge,
     explain,
     export,
     ingest,
     login,
     places,
+    plot,
     sense,
     serve,
     signatures,
     store,
     token,
     tunnel,
+    up,
     zone,
 )
+from halfopen.cli.settings import Settings, without_defaults
 from halfopen.cli.text import printable
 from halfopen.errors import HalfopenError, UsageError
 from halfopen.lean import without_pandas
@@ -47,13 +52,27 @@ READER_LEFT: Final = 141
 class _Parser(ArgumentParser):
     """Errors in one line; options may stand between the arguments of a verb."""
 
+    settings: Settings | None = None  # of a verb that works on an installation
     _plain = False  # whether arguments are to be read as argparse does by itself
+    _filling = False
 
     def add_subparsers(self, **settings: Any) -> Any:
         self._plain = True  # what follows the verb is for the verb's own parser
         return super().add_subparsers(**settings)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self.settings is None or self._filling:
+            return self._parse(args, namespace)
+        self._filling = True  # reading takes several turns
+        try:
+            with without_defaults(self.settings.of(self)):
+                known, unknown = self._parse(args, namespace)
+        finally:
+            self._filling = False
+        known.settings = self.settings.fill(self, known)
+        return known, unknown
+
+    def _parse(self, args: Any, namespace: Any) -> Any:
         if self._plain or "--" in (args or ()):  # argparse forgets a -- when it reads mixed
             return super().parse_known_args(args, namespace)
         self._plain = True  # the mixed reading is made of plain ones
@@ -80,11 +99,24 @@ def parser() -> ArgumentParser:
     top.add_argument("--version", action="version", version=f"halfopen {__version__}")
     verbs = top.add_subparsers(metavar="VERB", required=True)
     for verb in (
-        classify, explain, signatures, places, ingest, annotate, export, store, sense, serve, token,
-        account, zone, tunnel, edge, login,
+        up, classify, explain, plot, signatures, places, ingest, annotate, export, store, sense, serve, token,
+        account, zone, tunnel, edge, login, doctor, completion,
     ):  # fmt: skip
         verb.add(verbs)
+    set_ = [each for each in _below(top) if any(action.dest == "config" for action in each._actions)]
+    settings = Settings(verbs.choices, set_)
+    for each in set_:
+        each.settings = settings
     return top
+
+
+def _below(parser: _Parser) -> Iterator[_Parser]:
+    """A parser, and those of its verbs and deeds."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            for each in action.choices.values():
+                yield from _below(each)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -232,10 +232,14 @@ def privacy(args: Namespace, data: Path, truncated: tuple[int, int] | None = Non
 
 
 def add_data(verb: ArgumentParser) -> None:
-    """Add ``--data``."""
+    """Add ``--data`` and ``--config``."""
     verb.add_argument(
         "--data", metavar="DIR",
         help="where this installation keeps what it knows (default: $XDG_DATA_HOME/halfopen, ~/.local/share/halfopen)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--config", metavar="FILE",
+        help="settings, for what no flag and no variable HALFOPEN_... says (default: halfopen.toml in the data directory, if it is there)",
     )  # fmt: skip
 
 

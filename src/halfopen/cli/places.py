@@ -6,6 +6,7 @@ from argparse import Namespace
 from typing import Any
 
 from halfopen.cli import options
+from halfopen.cli.tables import add_json, print_json, show
 from halfopen.cli.text import columns, printable
 from halfopen.errors import UsageError
 
@@ -26,6 +27,7 @@ def add(verbs: Any) -> None:
         allow_abbrev=False,
     )
     info.add_argument("paths", metavar="PATH", nargs="+", help="an MMDB file or a directory of them")
+    add_json(info)
     info.set_defaults(run=_info)
     lookup = questions.add_parser(
         "lookup",
@@ -35,25 +37,21 @@ def add(verbs: Any) -> None:
     )
     lookup.add_argument("address", metavar="ADDRESS", type=options.address("ADDRESS"), help="IPv4 or IPv6")
     options.add_places(lookup)
+    add_json(lookup)
     lookup.set_defaults(run=_lookup)
 
 
 def _info(args: Namespace) -> int:
     from halfopen.places import Places
 
-    rows = [("File", "Type", "Built", "Gives", "IP versions", "Nodes")]
-    for source in Places.open(args.paths).sources:
-        rows.append(
-            (
-                printable(str(source.path)),
-                printable(source.database_type),
-                str(source.built or "unknown"),
-                ", ".join(source.gives) or "nothing known",
-                ", ".join(map(str, source.ip_versions)),
-                f"{source.nodes:,}",
-            )
+    rows = [
+        (
+            str(source.path), source.database_type, source.built, source.gives, [str(each) for each in source.ip_versions],
+            source.nodes,
         )
-    print("\n".join(columns(rows, right=(5,))))
+        for source in Places.open(args.paths).sources
+    ]  # fmt: skip
+    show(args, ("File", "Type", "Built", "Gives", "IP versions", "Nodes"), rows, right=(5,))
     return 0
 
 
@@ -63,6 +61,10 @@ def _lookup(args: Namespace) -> int:
     if not args.places:
         raise UsageError("--places", "none", "an MMDB file or a directory of them")
     answer = Places.open(args.places).answer(args.address)
+    if args.json:
+        print_json({"asn": answer.asn or None, "organisation": answer.organisation or None,
+                    "location": answer.location or None, "continent": answer.continent or None})  # fmt: skip
+        return 0
     name = f"AS{answer.asn} {answer.organisation}".rstrip() if answer.asn else ""
     rows = [("Network", name), ("Country", answer.location), ("Continent", answer.continent)]
     print("\n".join(columns([(word, printable(value) or "unknown") for word, value in rows])))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
+from halfopen.cli.tables import add_json, print_json
 from halfopen.cli.text import STAGE_WORDS, columns
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
 from halfopen.model import STAGES
@@ -20,13 +20,16 @@ def add(verbs: Any) -> None:
         description="The stages, the signatures and the tags, with their words and sources.",
         allow_abbrev=False,
     )
-    verb.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
+    add_json(verb)
     verb.set_defaults(run=run)
 
 
 def run(args: Namespace) -> int:
     """Print the table."""
-    print(json.dumps(_rules(), indent=2) if args.format == "json" else "\n".join(_table()))
+    if args.json:
+        print_json(_rules())
+    else:
+        print("\n".join(_table()))
     return 0
 
 

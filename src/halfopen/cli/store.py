@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from argparse import Namespace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from halfopen.cli import options
 from halfopen.cli.progress import waits
+from halfopen.cli.tables import add_json, print_json
 from halfopen.cli.text import printable
 from halfopen.errors import UsageError
 
@@ -31,7 +31,7 @@ def add(verbs: Any) -> None:
         "info", help="rows, files, sensors", description="Rows, files and bytes of the dataset, its sensors and the captures in it.",
         allow_abbrev=False,
     )  # fmt: skip
-    info.add_argument("--json", action="store_true", help="as one JSON object")
+    add_json(info)
     compact = actions.add_parser(
         "compact", help="put small files together", description="Put small files together and add up partial sums.",
         allow_abbrev=False,
@@ -85,7 +85,7 @@ def _info(args: Namespace) -> int:
         told = asdict(facts)
         for file in told["files"]:
             file["held"] = asdict(held[file["digest"]]) if file["digest"] in held else None
-        print(json.dumps(told))
+        print_json(told)
         return 0
     print(f"{facts.place}, format {facts.format}")
     for table in facts.tables:

@@ -25,6 +25,11 @@ def printable(text: str) -> str:
     )
 
 
+def counted(number: int, word: str) -> str:
+    """Such as ``1 tunnel`` or ``1,234 tunnels``."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def address_and_port(high: int, low: int, port: int) -> str:
     """One end of a connection, its address in two halves (`model`)."""
     address = IPv6Address(high << 64 | low)

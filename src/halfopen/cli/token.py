@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from halfopen.cli import options
-from halfopen.cli.text import columns, printable
+from halfopen.cli.tables import add_json, show
 
 if TYPE_CHECKING:
     from halfopen.accounts import Accounts
@@ -47,15 +47,14 @@ def add(verbs: Any) -> None:
     )
     create.add_argument("--sensor", metavar="NAME", help="with sensor:write, the only sensor it may write")
     _finish(create, _create)
-    _finish(
-        deeds.add_parser(
-            "list",
-            help="show the tokens",
-            description="Every token: its id, what it may do, and whether it is still good; never the token itself.",
-            allow_abbrev=False,
-        ),
-        _list,
+    list_ = deeds.add_parser(
+        "list",
+        help="show the tokens",
+        description="Every token: its id, what it may do, and whether it is still good; never the token itself.",
+        allow_abbrev=False,
     )
+    add_json(list_)
+    _finish(list_, _list)
     revoke = deeds.add_parser(
         "revoke",
         help="make a token useless",
@@ -86,7 +85,7 @@ def _create(args: Namespace) -> int:
             args.permission, account=args.account, expires=args.expires, name=args.name, sensor=args.sensor
         )
     print(token, flush=True)
-    until = f" until {_minute(record.expires)} UTC" if record.expires else ""
+    until = f" until {record.expires:%Y-%m-%d %H:%M} UTC" if record.expires else ""
     print(f"halfopen: token {record.id} is good{until}; it is not shown again", file=sys.stderr)
     return 0
 
@@ -106,22 +105,15 @@ def _list(args: Namespace) -> int:
     with _accounts(args) as accounts:
         tokens = accounts.list_tokens()
     now = datetime.now(UTC)
-    rows = [("Id", "Name", "Permissions", "Account", "Sensor", "Created", "Expires", "Last used", "State")]
-    for each in tokens:
-        rows.append(
-            (
-                each.id,
-                printable(each.name) or "-",
-                ", ".join(each.permissions),
-                each.account or "every",
-                each.sensor or "-",
-                _minute(each.created),
-                _minute(each.expires),
-                _minute(each.used),
-                each.state(now),
-            )
+    rows = [
+        (
+            each.id, each.name, each.permissions, each.account or "every", each.sensor, each.created, each.expires,
+            each.used, each.state(now),
         )
-    print("\n".join(columns(rows)))
+        for each in tokens
+    ]  # fmt: skip
+    head = "Id", "Name", "Permissions", "Account", "Sensor", "Created", "Expires", "Last used", "State"
+    show(args, head, rows)
     return 0
 
 
@@ -142,7 +134,3 @@ def _accounts(args: Namespace) -> Iterator[Accounts]:
         yield accounts
     finally:
         accounts.close()
-
-
-def _minute(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else "-"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from halfopen.cli.deeds import account_of, deed, minute, verb
-from halfopen.cli.text import columns, printable
+from halfopen.cli.deeds import account_of, deed, moment, verb
+from halfopen.cli.tables import Cell, add_json, objects, print_json, show
+from halfopen.cli.text import printable
 from halfopen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def add(verbs: Any) -> None:
         deeds, "list", _list, "show the tunnels", "Every tunnel: its id, name, age, status and connections."
     )
     list_.add_argument("--deleted", action="store_true", help="those that are deleted")
+    add_json(list_)
     _of(list_)
     for name, run, help_, words in (
         ("info", _info, "show what is connected", "The connectors of a tunnel and their connections, and its hostnames."),
@@ -63,6 +65,8 @@ def add(verbs: Any) -> None:
         made = deed(deeds, name, run, help_, words)
         made.add_argument("tunnel", metavar="TUNNEL", help="its name or id")
         _of(made)
+        if name == "info":
+            add_json(made)
         if name == "cleanup":
             made.add_argument("--connector", metavar="ID", help="only of this connector")
         if name == "delete":
@@ -109,43 +113,46 @@ def _read(given: str) -> str:
 def _list(here: Installation, args: Namespace) -> None:
     from halfopen.tunnels.catalogue import Filter
 
-    rows = [("Id", "Name", "Created", "Status", "Connections")]
+    rows: list[tuple[Cell, ...]] = []
     page = 1
     while True:
         found, _ = here.tunnels.find(account_of(here, args.account), Filter(deleted=args.deleted), page, 1000)
         for each in found:
-            rows.append(
-                (each.id, printable(each.name), minute(each.created), each.status.value, _places(each))
-            )
+            rows.append((each.id, each.name, moment(each.created), each.status.value, _places(each)))
         if len(found) < 1000:
             break
         page += 1
-    print("\n".join(columns(rows)))
+    show(args, ("Id", "Name", "Created", "Status", "Connections"), rows)
 
 
-def _places(tunnel: Tunnel) -> str:
+def _places(tunnel: Tunnel) -> list[str]:
     """Live connections by place, as cloudflared shows them: 2xams01, 2xpar01."""
     live = [link.colo for link in tunnel.links if link.lost is None]
-    return ", ".join(f"{live.count(colo)}x{colo}" for colo in sorted(set(live))) or "-"
+    return [f"{live.count(colo)}x{colo}" for colo in sorted(set(live))]
 
 
 def _info(here: Installation, args: Namespace) -> None:
     tunnel = _named(here, args)
+    hostnames = list(here.hostnames.of_tunnel(tunnel.id))
+    head = "Connector", "Version", "Arch", "Since", "Configuration", "Place", "Origin", "State"
+    rows = [
+        (
+            connector.id, connector.version, connector.arch, moment(link.opened), connector.config_version,
+            link.colo, link.origin_ip, "live" if link.lost is None else "pending",
+        )
+        for connector in here.tunnels.connectors(tunnel.account, tunnel.id)
+        for link in connector.links
+    ]  # fmt: skip
+    if args.json:
+        told = {"id": tunnel.id, "name": tunnel.name, "status": tunnel.status.value, "hostnames": hostnames}
+        print_json(told | {"connections": objects(head, rows)})
+        return
     print(f"{printable(tunnel.name)} ({tunnel.id}) is {tunnel.status.value}")
-    hostnames = here.hostnames.of_tunnel(tunnel.id)
     print(f"hostnames: {', '.join(hostnames) or 'none'}")
-    rows = [("Connector", "Version", "Arch", "Since", "Configuration", "Place", "Origin", "State")]
-    for connector in here.tunnels.connectors(tunnel.account, tunnel.id):
-        for link in connector.links:
-            version = "-" if connector.config_version is None else str(connector.config_version)
-            state = "live" if link.lost is None else "pending"
-            rows.append(
-                (
-                    connector.id, printable(connector.version), printable(connector.arch), minute(link.opened), version,
-                    link.colo, link.origin_ip, state,
-                )
-            )  # fmt: skip
-    print("\n".join(columns(rows)) if len(rows) > 1 else "nothing is connected")
+    if rows:
+        show(args, head, rows)
+    else:
+        print("nothing is connected")
 
 
 def _token(here: Installation, args: Namespace) -> None:

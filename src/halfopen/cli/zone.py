@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from halfopen.cli.deeds import deed, minute, verb
-from halfopen.cli.text import columns, printable
+from halfopen.cli.deeds import deed, moment, verb
+from halfopen.cli.tables import add_json, show
 
 if TYPE_CHECKING:
     from halfopen.tunnels.installation import Installation
@@ -26,7 +26,7 @@ def add(verbs: Any) -> None:
     )  # fmt: skip
     add_.add_argument("account", metavar="ACCOUNT", help="id of the account")
     add_.add_argument("name", metavar="DOMAIN", help="such as example.com")
-    deed(deeds, "list", _list, "show the zones", "Every zone: its id, domain, account and age.")
+    add_json(deed(deeds, "list", _list, "show the zones", "Every zone: its id, domain, account and age."))
     remove = deed(
         deeds, "remove", _remove, "take a domain back",
         "Take a domain from its account. Its hostnames lead nowhere from now on.",
@@ -37,6 +37,7 @@ def add(verbs: Any) -> None:
         "The hostnames of a domain that lead to tunnels: which, to which, and whether a claim or the tunnel's configuration says so.",
     )  # fmt: skip
     hostnames.add_argument("name", metavar="DOMAIN", help="such as example.com")
+    add_json(hostnames)
     release = deed(
         deeds, "release", _release, "give a claimed hostname back",
         "Give back a hostname that was claimed (`cloudflared tunnel route dns`). It leads to the oldest tunnel whose configuration "
@@ -49,10 +50,9 @@ def _add(here: Installation, args: Namespace) -> None:
     print(here.hostnames.add_zone(args.account, args.name).id)
 
 
-def _list(here: Installation, _: Namespace) -> None:
-    rows = [("Id", "Domain", "Account", "Created")]
-    rows += [(each.id, each.name, each.account, minute(each.created)) for each in here.hostnames.zones()]
-    print("\n".join(columns(rows)))
+def _list(here: Installation, args: Namespace) -> None:
+    rows = [(each.id, each.name, each.account, moment(each.created)) for each in here.hostnames.zones()]
+    show(args, ("Id", "Domain", "Account", "Created"), rows)
 
 
 def _remove(here: Installation, args: Namespace) -> None:
@@ -60,17 +60,11 @@ def _remove(here: Installation, args: Namespace) -> None:
 
 
 def _hostnames(here: Installation, args: Namespace) -> None:
-    rows = [("Hostname", "Tunnel", "Id", "By")]
-    rows += [
-        (
-            each.hostname,
-            printable(each.tunnel_name),
-            each.tunnel,
-            "claim" if each.claimed else "configuration",
-        )
+    rows = [
+        (each.hostname, each.tunnel_name, each.tunnel, "claim" if each.claimed else "configuration")
         for each in here.hostnames.in_zone(args.name)
     ]
-    print("\n".join(columns(rows)))
+    show(args, ("Hostname", "Tunnel", "Id", "By"), rows)
 
 
 def _release(here: Installation, args: Namespace) -> None:

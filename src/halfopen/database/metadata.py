@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import MetaData
 
-REVISION: Final = "0004"
+REVISION: Final = "0007"
 """The migration that the tables are the result of."""
 
 METADATA: Final = MetaData(

@@ -25,7 +25,7 @@ from halfopen.tunnelwire.exchange import Request
 
 LOG: Final = logging.getLogger("halfopen.edge")
 
-_AT_ONCE: Final = 500  # registrations, or tunnels, of one question
+_AT_ONCE: Final = 500  # registrations, tunnels or hostnames of one question
 _GATHER: Final = 0.05  # s: routing and configurations are asked for once for all that came meanwhile
 _PAUSES: Final = (
     1.0,
@@ -36,6 +36,10 @@ _PAUSES: Final = (
 )  # s between questions to a registry that is away; the last again and again
 _PAUSE: Final = 1.0  # s between two reports of a connection
 _LONGEST_PAUSE: Final = 60.0  # s between two tries to hand on a configuration
+TELL: Final = 10.0
+"""Seconds between two reports of what has passed."""
+
+_LONGEST_TELL: Final = 300.0  # s: where they are not heard
 _DECIDED: Final = 0.9  # s within which a registration is answered: cloudflared may end for want of an answer
 _REPORTS: Final = 2  # under way at once
 
@@ -144,10 +148,11 @@ class Holdings:
     async def begin(self) -> None:
         """Begin: what the last process of this edge held is lost from now on."""
         self.colo = await self._patiently(self._registry.begin)
+        self._metrics.traffic.begin()
 
     async def run(self) -> None:
         """Having begun, speak with the registry until cancelled. OverError where this may not speak for the edge any more."""
-        everything = (self._register, self._depart, self._beat, self._hear, self._route)
+        everything = (self._register, self._depart, self._beat, self._hear, self._route, self._tell)
         tasks = [asyncio.create_task(each()) for each in everything]
         try:
             await asyncio.gather(*tasks)
@@ -157,7 +162,8 @@ class Holdings:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def leave(self) -> None:
-        """Say that nothing is held any more: the edge ends."""
+        """Say what has passed to the end, and that nothing is held any more: the edge ends."""
+        await self._told()
         for holding in list(self._held.values()):
             self.left(holding, lost=False)
         await self._departures()
@@ -176,6 +182,25 @@ class Holdings:
             if news.routing != self._newest:
                 self._newest = news.routing
                 self._behind.set()
+
+    async def _tell(self) -> None:
+        pause = TELL
+        while True:
+            await asyncio.sleep(pause)
+            pause = TELL if await self._told() else min(2 * pause, _LONGEST_TELL)
+
+    async def _told(self) -> bool:
+        """Tell what has passed; whether the registry has heard it. One that is older than this edge never does."""
+        traffic = self._metrics.traffic
+        passed = traffic.untold()
+        for first in range(0, len(passed), _AT_ONCE):
+            some = passed[first : first + _AT_ONCE]
+            try:
+                await self._registry.traffic(some)
+            except AwayError:
+                return False
+            traffic.told(some)
+        return True
 
     async def _decided(self, asked: Registration) -> Registered | Refused:
         if fault := asked.fault():

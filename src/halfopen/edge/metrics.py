@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import Metric
 
 from halfopen.edge.registry import AWAY
+from halfopen.edge.traffic import Traffic
 from halfopen.tunnels.registrations import CROWDED, DELETED, SECRET, UNKNOWN, UNREADABLE, Refused, Registered
 
 OTHER: Final = "other"
@@ -41,10 +42,12 @@ class _Registry(CollectorRegistry):
 
 
 class EdgeMetrics:
-    """The counters of one edge; `registry` is what is told of them. Requests are counted when they are over."""
+    """The counters of one edge; `registry` is what Prometheus is told of them, `traffic` what the server is. Requests are counted when
+    they are over."""
 
     def __init__(self) -> None:
         self.registry: CollectorRegistry = _Registry()
+        self.traffic = Traffic()
         site = "tunnel", "hostname"
         self._requests = self._counter(
             "requests", "Requests of visitors, by class of status.", *site, "status"
@@ -68,7 +71,10 @@ class EdgeMetrics:
     def request(self, route: Route, status: int | None, received: int, sent: int, seconds: float) -> None:
         """A request is over; its `status` is None where there was no answer before the visitor left."""
         site = route.tunnel, route.hostname
-        self._requests.labels(*site, "closed" if status is None else f"{status // 100}xx").inc()
+        kind = "closed" if status is None else f"{status // 100}xx"
+        if route != NOWHERE:
+            self.traffic.count(*site, kind, received, sent, seconds)
+        self._requests.labels(*site, kind).inc()
         self._bytes.labels(*site, "in").inc(received)
         self._bytes.labels(*site, "out").inc(sent)
         self._seconds.labels(*site).observe(seconds)

@@ -27,11 +27,13 @@ from halfopen.tunnels.edge_routes import (
     Report,
     SessionResult,
     ToClose,
+    TrafficReport,
 )
 from halfopen.tunnels.edges import Edge
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registrations import Refused, Registered, Registration
 from halfopen.tunnels.sessions import Session, SessionError
+from halfopen.tunnels.traffic import Passed
 
 Answer = TypeVar("Answer")
 Told = TypeVar("Told")
@@ -79,6 +81,10 @@ class Registry(Protocol):
         self, connection: str, applied: int | None = None, configuration: dict[str, Any] | None = None
     ) -> None:
         """Hand on what a connector says of its configuration."""
+        ...
+
+    async def traffic(self, passed: Sequence[Passed]) -> None:
+        """Tell what has passed since the session began."""
         ...
 
     async def news(self, routing: int) -> NewsResult:
@@ -132,6 +138,10 @@ class OwnRegistry:
     ) -> None:
         """As `Registry.report`."""
         await self._ask(self._here.desk.report, self._session, connection, applied, configuration)
+
+    async def traffic(self, passed: Sequence[Passed]) -> None:
+        """As `Registry.traffic`."""
+        await self._ask(self._here.traffic.report, self._session, passed)
 
     async def news(self, routing: int) -> NewsResult:
         """As `Registry.news`."""
@@ -204,6 +214,10 @@ class FarRegistry:
     ) -> None:
         """As `Registry.report`."""
         await self._ask("POST", "/reports", NoneType, Report(connection, applied, configuration))
+
+    async def traffic(self, passed: Sequence[Passed]) -> None:
+        """As `Registry.traffic`; a server that is older than this edge is away for it."""
+        await self._ask("POST", "/traffic", NoneType, TrafficReport(tuple(passed)))
 
     async def news(self, routing: int) -> NewsResult:
         """As `Registry.news`."""

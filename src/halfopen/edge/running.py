@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from halfopen.api.proxies import Network
 from halfopen.descriptors import allow
+from halfopen.edge.connecting import Way
 from halfopen.edge.connectors.listening import Connectors
 from halfopen.edge.door import Address, spoken
 from halfopen.edge.front import Front
 from halfopen.edge.holdings import Holdings
 from halfopen.edge.metrics import EdgeMetrics
 from halfopen.edge.registry import OverError, Registry
-from halfopen.edge.trust import Trust
+from halfopen.edge.trust import AUTHORITY, Trust
 from halfopen.edge.visitors.arrival import Visitors
 from halfopen.edge.visitors.certificates import Certificates
 from halfopen.errors import UsageError
@@ -64,11 +65,12 @@ class RunningEdge:
         connectors: Connectors,
         visitors: Visitors,
         places: Places,
+        way: Way,
         certificates: Certificates | None,
     ) -> None:
         self._holdings, self._connectors, self._visitors = holdings, connectors, visitors
         self._certificates = certificates
-        self.places = places
+        self.places, self.way = places, way
 
     @classmethod
     async def begin(
@@ -99,7 +101,8 @@ class RunningEdge:
         connectors.open()
         visitors.open()
         listens = Places(bound, in_plain, over_tls, places.trusted)
-        return cls(holdings, connectors, visitors, listens, certificates)
+        way = Way(bound, trust.folder / AUTHORITY)
+        return cls(holdings, connectors, visitors, listens, way, certificates)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Go on until `stop` is set; then let requests end, for `DRAINING` s at most or until it is set again.
@@ -149,15 +152,15 @@ async def run(
     places: Places,
     certificates: Certificates | None,
     metrics: EdgeMetrics,
-    listening: Callable[[Places], None],
+    listening: Callable[[Places, Way], None],
 ) -> None:
     """Be an edge until SIGTERM or SIGINT, a second one of which ends it at once.
 
-    `listening` is told where it listens once it does. UsageError where it cannot, OverError where this may not be the edge (any more).
+    `listening` is told where it listens once it does, and how connectors come. UsageError where it cannot, OverError where this may not be the edge (any more).
     """
     edge = await RunningEdge.begin(registry, trust, places, certificates, metrics)
     stop = told_to_stop()
-    listening(edge.places)
+    listening(edge.places, edge.way)
     await edge.serve(stop)
 
 

@@ -99,6 +99,13 @@ class Trust:
             self._write(_EDGE, _pem(made) + _key_pem(own))
             return True
 
+    def ends(self) -> datetime | None:
+        """Until when the certificate of the edge is good, None where it has none that can be read."""
+        try:
+            return x509.load_pem_x509_certificate(self._pair()[0]).not_valid_after_utc
+        except (OSError, ValueError):
+            return None
+
     def _is_good(self, authority: x509.Certificate, now: datetime) -> bool:
         """Whether there is a certificate of the edge for another month. One that is damaged is no loss: the authority makes another."""
         try:

@@ -43,12 +43,14 @@ class Surroundings:
     """What an answer tells beside the counts.
 
     `page` is the absolute URL of this installation's page of annotations, `name_of` the name of an AS
-    number or a location (by the text of it; empty where nobody knows), `names` the version of those names.
+    number or a location (by the text of it; empty where nobody knows), `country_of` the country of a
+    network (as well), `names` the version of both.
     """
 
     annotations: Sequence[Annotation]
     page: str
     name_of: Callable[[Dimension, str], str]
+    country_of: Callable[[str], str]
     names: str
 
 
@@ -85,7 +87,7 @@ def reply(question: Question, dataset: Snapshot, surroundings: Surroundings) -> 
     if question.format is Format.CSV:
         csv = table(shown, _fields(question))
     else:
-        result = shown | {"meta": _meta(question, counts, normalization, dataset, state, surroundings)}
+        result = shown | {"meta": meta(question, counts, normalization, dataset, state, surroundings)}
     return Answer(result, csv)
 
 
@@ -156,7 +158,7 @@ def _numbers(one: Counted, normalization: Normalization) -> Texts:
     return raw_values(one.weights)
 
 
-def _meta(
+def meta(
     question: Question,
     counts: Sequence[Counted],
     normalization: Normalization,
@@ -164,6 +166,7 @@ def _meta(
     state: State,
     surroundings: Surroundings,
 ) -> dict[str, Any]:
+    """What the numbers of an answer are about, as Radar's `meta`."""
     of_sensors: dict[Befallen, None] = {}
     levels = []
     for one in counts:
@@ -174,7 +177,7 @@ def _meta(
     asked = [(series.window, series.filters) for series in question.series]
     told = concerning([*surroundings.annotations, *map(sensor_annotation, of_sensors)], asked)
     windows = [series.window for series in question.series]
-    meta: dict[str, Any] = {
+    told_of: dict[str, Any] = {
         "dateRange": [{"startTime": stamp(window.start), "endTime": stamp(window.end)} for window in windows],
         "confidenceInfo": {
             "annotations": [one.record(state.closed, surroundings.page) for one in told],
@@ -185,8 +188,8 @@ def _meta(
         "units": _UNITS,
     }
     if question.endpoint.form is Form.timeseries_groups:
-        meta["aggInterval"] = question.interval.name
-    return meta
+        told_of["aggInterval"] = question.interval.name
+    return told_of
 
 
 def _level(question: Question, one: Counted, gaps: Sequence[Gap | Loss]) -> int:

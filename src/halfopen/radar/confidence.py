@@ -1,8 +1,6 @@
 """How far the five shares of a window can be trusted: confidenceInfo.level (A21).
 
-A share is taken as one of n independent draws, n being Kish's effective sample size: the square of the
-summed weights over the sum of their squares. Its 95 % interval is Wilson's, which does not shrink to
-nothing where a share is 0 or 100 %.
+Intervals are those of `proportions`.
 """
 
 from __future__ import annotations
@@ -14,14 +12,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from halfopen.radar.proportions import effective, wilson
 from halfopen.radar.windows import Window
 from halfopen.store.query import Cells, Gap, Loss, summed
 
 ENOUGH: Final = 100
 """Connections below which nothing can be said."""
 
-_Z: Final = 1.959964
-"""Standard errors of a 95 % interval."""
 _NARROW: Final = 0.01
 _WIDE: Final = 0.05
 _STEADY: Final = 4.0
@@ -39,8 +36,7 @@ class _Samples:
     @property
     def size(self) -> NDArray[np.float64]:
         """Effective numbers of connections."""
-        weight: NDArray[np.float64] = self.weights.sum(axis=1)
-        return weight * weight / self.squares
+        return effective(self.weights.sum(axis=1), self.squares)
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -63,7 +59,8 @@ def level(cells: Cells, step: int, window: Window, gaps: Iterable[Gap | Loss]) -
         return 1
     buckets = _samples(cells, step)
     whole = _Samples(*(each.sum(axis=0, keepdims=True) for each in astuple(buckets)))
-    width = _half_widths(whole.shares, whole.size).max()
+    low, high = wilson(whole.shares, whole.size)
+    width = (high - low).max() / 2
     if width > _NARROW:
         return 2 if width <= _WIDE else 1
     return 3 if _missed(window, gaps) > _GAP * window.duration or _erratic(buckets) else 5
@@ -77,12 +74,6 @@ def _samples(cells: Cells, step: int) -> _Samples:
     count = int(rows.max()) + 1
     weights = summed(rows * len(stages) + columns, cells.weight, count * len(stages)).reshape(count, -1)
     return _Samples(summed(rows, cells.connections, count), weights, summed(rows, cells.squares, count))
-
-
-def _half_widths(shares: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of Wilson's 95 % interval."""
-    spread = np.sqrt(shares * (1 - shares) / size + _Z * _Z / (4 * size * size))
-    return np.asarray(_Z * spread / (1 + _Z * _Z / size))
 
 
 def _missed(window: Window, gaps: Iterable[Gap | Loss]) -> int:

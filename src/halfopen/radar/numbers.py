@@ -48,6 +48,12 @@ def raw_values(weights: Weights) -> Texts:
     return _texts(_rounded(whole * _MILLION, unit))
 
 
+def differences(values: Weights) -> Texts:
+    """As `raw_values`, of numbers below nothing too, rounded half away from it."""
+    texts = raw_values(np.abs(values))
+    return np.where((values < 0) & (texts != "0"), "-" + texts, texts)
+
+
 def _places(values: Any, close: Any) -> NDArray[np.int64]:
     """The place of each value in its row, the largest first; neighbours that differ by at most `close` keep their order."""
     order = np.argsort(-values, axis=1, kind="stable")

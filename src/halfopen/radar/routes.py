@@ -35,7 +35,7 @@ PATH: Final = "/radar/tcp_resets_timeouts"
 _MOST_KEPT: Final = 64 << 20
 """Bytes of answers kept; the ones asked for longest ago go first."""
 
-_CSV: Final = "text/csv; charset=utf-8"
+CSV: Final = "text/csv; charset=utf-8"
 
 _OF_EACH_SERIES: Final = (
     Parameter(
@@ -46,7 +46,7 @@ _OF_EACH_SERIES: Final = (
     *window_parameters(each_series=True),
     *filter_parameters(each_series=True),
 )  # fmt: skip
-_FORMAT: Final = Parameter(
+FORMAT: Final = Parameter(
     "format", "Form of the answer.", "JSON or CSV", values=("JSON", "CSV"), any_case=True
 )
 _NORMALIZATION: Final = Parameter(
@@ -82,7 +82,7 @@ def radar_routes(
             parameters=_parameters(endpoint),
             check=partial(_rejected, endpoint, clock),
             tags=("Radar TCP Resets and Timeouts",),
-            content_types=("application/json", _CSV.partition(";")[0]),
+            content_types=("application/json", CSV.partition(";")[0]),
         )
 
 
@@ -94,7 +94,7 @@ def _parameters(endpoint: Endpoint) -> tuple[Parameter, ...]:
         own += (_LIMIT,)
     elif endpoint.by is not Dimension.stage:
         own += (_PER_GROUP,)
-    return (*_OF_EACH_SERIES, _FORMAT, _NORMALIZATION, *own)
+    return (*_OF_EACH_SERIES, FORMAT, _NORMALIZATION, *own)
 
 
 def _summary(endpoint: Endpoint) -> str:
@@ -137,7 +137,7 @@ def _answer(
             return known
         made = reply(question, still, around)
         answer = (
-            Answer(success(made.result)) if made.csv is None else Answer(made.csv.encode(), content_type=_CSV)
+            Answer(success(made.result)) if made.csv is None else Answer(made.csv.encode(), content_type=CSV)
         )
         kept.put(key, answer)
         return answer

@@ -103,6 +103,68 @@ class RadarTopLocation(Struct, frozen=True, rename="camel"):
     value: Number
 
 
+class RadarShare(Struct, frozen=True):
+    """How many connections there were, in all, `sampled` of them and `cut`, and the share cut (%) with its 95 % interval."""
+
+    connections: Number
+    sampled: Number
+    cut: Number
+    share: Number
+    low: Number
+    high: Number
+
+
+class RadarChange(Struct, frozen=True, rename="camel"):
+    """By how many points the share is another than before, with the 95 % interval, and whether that is beyond chance."""
+
+    points: Number
+    low: Number
+    high: Number
+    beyond_chance: bool
+
+
+class RadarAffected(RadarShare, frozen=True, kw_only=True):
+    """How much a group is affected; it has no `before` where nothing of it came in the control window."""
+
+    name: str
+    stages: RadarStages
+    before: RadarShare | None
+    change: RadarChange | None
+
+
+class RadarAffectedNetwork(RadarAffected, frozen=True, kw_only=True):
+    """A network, its country by the places files, and how much it is affected."""
+
+    code: int
+    location: str
+
+
+class RadarAffectedLocation(RadarAffected, frozen=True, kw_only=True):
+    """A country, and how much it is affected."""
+
+    code: str
+
+
+class RadarAffectedMeta(RadarMeta, frozen=True, rename="camel"):
+    """What the numbers are about; `before` is the control window."""
+
+    before: RadarWindow
+
+
+class RadarAffectedNetworks(Struct, frozen=True):
+    """Networks, most affected first."""
+
+    affected: list[RadarAffectedNetwork]
+    meta: RadarAffectedMeta
+
+
+class RadarAffectedLocations(Struct, frozen=True):
+    """Countries, most affected first."""
+
+    affected: list[RadarAffectedLocation]
+    meta: RadarAffectedMeta
+
+
 _TOP: Final = {Dimension.asn: list[RadarTopNetwork], Dimension.location: list[RadarTopLocation]}
 
 

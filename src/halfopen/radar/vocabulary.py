@@ -9,7 +9,7 @@ from typing import Any, Final, Generic
 
 from halfopen.api.parameters import Parameter
 from halfopen.connections.rules import SIGNATURES, Tag, signature_id
-from halfopen.model import STAGES
+from halfopen.model import STAGES, Stage
 from halfopen.places.countries import CONTINENTS, COUNTRIES, continent_of
 from halfopen.store.query import Dimension, Value
 
@@ -113,6 +113,7 @@ def _listed(words: Iterable[str]) -> str:
 _CONTINENTS: Final = {code: code for code in sorted(CONTINENTS)}
 _SIGNATURES: Final = {text.upper(): text for text in map(signature_id, range(len(SIGNATURES) + 1))}
 _TAGS: Final = {tag.name.upper(): tag.name for tag in Tag}
+_CUT: Final = {stage.name.upper(): stage.name for stage in STAGES if stage is not Stage.no_match}
 
 # Numbers of 32 and of 16 bits: regular expressions know no size.
 _UP_TO_4294967295: Final = (
@@ -148,6 +149,10 @@ SENSOR: Final = Filter(
     "sensor", "Sensors", "the name of a sensor, at most 64 printable characters", _sensor,
     r"[!-+.-~][!-+\--~]{0,63}",
 )  # fmt: skip
+STAGE: Final = Filter(
+    "stage", "Stages that count as cut", _listed(_CUT.values()), _word(_CUT), "|".join(_CUT.values())
+)
+"""What a share is made of, no filter of what is counted."""
 FILTERS: Final[tuple[Filter[Any], ...]] = (
     ASN,
     LOCATION,

@@ -35,6 +35,12 @@ class Window:
         """How long it is (s)."""
         return self.end - self.start
 
+    @property
+    def control(self) -> Window:
+        """The window of the same length before, shifted back by the duration rounded up to whole weeks."""
+        back = -(-self.duration // WEEK) * WEEK
+        return Window(self.start - back, self.end - back)
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -63,18 +69,14 @@ _TIME: Final = re.compile(
 
 
 def relative_window(text: str, now: int) -> Window | None:
-    """The window of `7d`, `2w`, `7dcontrol`; it ends at `now` (s) floored to the hour. None: not such a text.
-
-    A control window is shifted back by the duration rounded up to whole weeks.
-    """
+    """The window of `7d`, `2w`, `7dcontrol`; it ends at `now` (s) floored to the hour. None: not such a text."""
     match = _RANGE.fullmatch(text.lower())
     if match is None or int(match[1]) > _MOST_OF[match[2]]:
         return None
     duration = int(match[1]) * (DAY if match[2] == "d" else WEEK)
     end = now - now % HOUR
-    if match[3]:
-        end -= -(-duration // WEEK) * WEEK
-    return Window(end - duration, end)
+    window = Window(end - duration, end)
+    return window.control if match[3] else window
 
 
 def time_of(text: str) -> int | None:

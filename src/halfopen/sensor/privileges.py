@@ -25,6 +25,7 @@ _THREADS: Final = Path("/proc/self/task")
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_LOWER: Final = 3
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 _CAPABILITY_VERSION_3: Final = 0x20080522
 
@@ -87,6 +88,19 @@ def drop(user: str | None = None) -> None:
             raise PrivilegeError(
                 f"privileges could not be given up: {', '.join(left) or 'NoNewPrivs'} is left"
             )
+
+
+def leave(user: str | None = None) -> None:
+    """Become `user`, if one is given, and hand none of a sensor's capabilities on: for what runs beside it, before its program begins.
+
+    UsageError where the user is unknown, or this process may not become it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+    for each in Capability:
+        _must(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_LOWER, each, 0, 0), each.name)
+    if user is not None:
+        _become(user)
 
 
 def _empty_bounding_set(libc: ctypes.CDLL) -> None:

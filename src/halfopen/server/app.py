@@ -25,12 +25,14 @@ from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.config import accounts_url
+from halfopen.dashboard.dashboard import dashboard_routes
+from halfopen.dashboard.events import Events
 from halfopen.log import begin_log, begin_plain_log
-from halfopen.places.countries import country_name
+from halfopen.radar.affected import affected_routes
 from halfopen.radar.annotation_list import annotation_routes
-from halfopen.radar.answers import Surroundings
 from halfopen.radar.atlas import Atlas
 from halfopen.radar.connections import connection_routes
+from halfopen.radar.installed import surroundings
 from halfopen.radar.locations import location_routes
 from halfopen.radar.networks import network_routes
 from halfopen.radar.notes import Notes
@@ -42,9 +44,10 @@ from halfopen.server.batches import batch_routes
 from halfopen.server.document_page import document_page
 from halfopen.server.door import Door
 from halfopen.server.metrics import Metrics
+from halfopen.server.sensors import sensor_routes
+from halfopen.server.storage import store_routes
 from halfopen.server.upkeep import EVERY, RegularUpkeep
 from halfopen.server.vitals import Vitals
-from halfopen.store.query import Dimension
 from halfopen.store.store import Store
 from halfopen.tunnels.edge_routes import EdgeRoutes
 from halfopen.tunnels.installation import Installation
@@ -55,7 +58,9 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     """The application of the data directory and the store that the environment names; upkeep `every` so many s. Its metrics tell also
     what is counted `beside` it.
 
-    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by.
+    Its `state.installation` is the `Installation`, open until the application ends, `state.vitals` what it is ready by, `state.events` what
+    its pages listen to, to be ended before the server is, `state.document` the OpenAPI document; `state.way` is to be set to the `Way` of
+    connectors where an edge runs beside it.
     """
     begin_log()
     begin_plain_log("halfopen.access")
@@ -65,18 +70,22 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
     door = Door(store)
     notes = Notes(data)
     atlas = Atlas(json.loads(os.environ.get(PLACES, "[]")))
-    around = partial(_surroundings, notes, atlas)
+    around = partial(surroundings, notes, atlas)
+    upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
     routes = [
         *identity_routes(here.accounts),
         *radar_routes(store.dataset, around),
+        *affected_routes(store.dataset, around),
         *annotation_routes(store.dataset, notes.all, around),
         *connection_routes(store.dataset),
         *network_routes(store.dataset, atlas),
         *location_routes(store.dataset),
         *search_routes(store.dataset, atlas),
         *batch_routes(door),
-        *TunnelRoutes(here.accounts, here.tunnels, here.configurations, here.hostnames, here.vault).table(),
-        *EdgeRoutes(here.edges, here.registry, here.desk).table(),
+        *sensor_routes(store),
+        *store_routes(store, upkeep),
+        *TunnelRoutes(here).table(),
+        *EdgeRoutes(here.edges, here.registry, here.desk, here.traffic).table(),
     ]
     described = document(routes, version("halfopen"))
 
@@ -87,7 +96,15 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
             notes.all(), [*now.gaps(*always), *now.overlaps(*always), *now.losses(*always)]
         )
 
-    upkeep = RegularUpkeep(door, int(os.environ[KEEP_CONNECTIONS]), int(os.environ[KEEP_ROLLUPS]), every)
+    async def dataset_version() -> str:
+        return await to_thread.run_sync(
+            lambda: store.dataset.still(lambda snapshot: snapshot.state().version)
+        )
+
+    async def tunnels_version() -> str:
+        return await to_thread.run_sync(here.tunnels.version)
+
+    events = Events({"dataset": dataset_version, "tunnels": tunnels_version})
     vitals = Vitals(store)
     metrics = Metrics(vitals, upkeep, *beside)
 
@@ -105,27 +122,19 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
         routes,
         here.accounts,
         missing=vitals.missing,
-        beside=[
+        beside=lambda api: [
             Page("/openapi.json", JSONResponse(described), methods=["GET"]),
             Page("/docs", document_page(described), methods=["GET"]),
             Page("/annotations", annotations),
             metrics.page(),
+            *dashboard_routes(api, here.accounts, events, lambda: made.state.way),
         ],
         observe=metrics.observe,
         lifespan=lifespan,
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],
     )
-    made.state.installation, made.state.vitals = here, vitals  # for who runs beside it
+    # For who runs beside it, or writes pages of it.
+    made.state.installation, made.state.vitals, made.state.events = here, vitals, events
+    made.state.document = described
+    made.state.way = None  # to the edge that runs beside it, if one does
     return made
-
-
-def _surroundings(notes: Notes, atlas: Atlas, base_url: str) -> Surroundings:
-    told = [note.annotation for note in notes.all()]
-    return Surroundings(told, f"{base_url}/annotations", partial(_name_of, atlas), atlas.version)
-
-
-def _name_of(atlas: Atlas, by: Dimension, code: str) -> str:
-    if by is Dimension.location:
-        return country_name(code)
-    network = atlas.networks().get(int(code)) if by is Dimension.asn else None
-    return network.name if network else ""

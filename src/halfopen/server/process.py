@@ -17,6 +17,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from halfopen.api.access import FAULTS
+from halfopen.dashboard.events import Events
 from halfopen.descriptors import allow
 from halfopen.edge.metrics import EdgeMetrics
 from halfopen.edge.registry import OverError
@@ -71,7 +72,8 @@ def serve(
 
     async def whole() -> None:
         edge = await begin(made.state.installation, metrics) if begin is not None else None
-        await _served(server, edge, _tell(address, port, listening), made.state.vitals)
+        made.state.way = edge and edge.way
+        await _served(server, edge, _tell(address, port, listening), made.state.vitals, made.state.events)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(whole())
@@ -84,15 +86,22 @@ def _share_arenas() -> None:
 
 
 async def _served(
-    server: Server, edge: RunningEdge | None, tell: Coroutine[Any, Any, None], vitals: Vitals
+    server: Server,
+    edge: RunningEdge | None,
+    tell: Coroutine[Any, Any, None],
+    vitals: Vitals,
+    events: Events,
 ) -> None:
-    told, ended = asyncio.create_task(tell), asyncio.create_task(_end(server, edge, told_to_stop(), vitals))
+    told = asyncio.create_task(tell)
+    ended = asyncio.create_task(_end(server, edge, told_to_stop(), vitals, events))
     await server.serve()
     told.cancel()
     await ended
 
 
-async def _end(server: Server, edge: RunningEdge | None, stop: asyncio.Event, vitals: Vitals) -> None:
+async def _end(
+    server: Server, edge: RunningEdge | None, stop: asyncio.Event, vitals: Vitals, events: Events
+) -> None:
     """Once told to stop: first the edge, which takes its time for requests under way while the API is there, then the server."""
     try:
         if edge is None:
@@ -100,6 +109,7 @@ async def _end(server: Server, edge: RunningEdge | None, stop: asyncio.Event, vi
         else:
             await _be(edge, stop, vitals)
     finally:
+        events.end()
         _stop(server)
 
 

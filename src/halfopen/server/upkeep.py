@@ -26,7 +26,8 @@ class RegularUpkeep:
         """Keep connections and rollups for so many seconds; run every `every` seconds."""
         self.last = 0.0  # s since the epoch: when the last whole run ended; 0 for never
         self.failures = 0
-        self._door, self._keep, self._every = door, (keep_connections, keep_rollups), every
+        self.keep, self.every = (keep_connections, keep_rollups), every
+        self._door = door
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -42,7 +43,7 @@ class RegularUpkeep:
     def once(self) -> bool:
         """One run; False if it was put off, because somebody else commits for long, or cut short by `stop`."""
         upkeep = Upkeep(self._door.committer())
-        whole = self._steps(upkeep.compact, lambda: upkeep.prune(*self._keep), upkeep.vacuum)
+        whole = self._steps(upkeep.compact, lambda: upkeep.prune(*self.keep), upkeep.vacuum)
         if whole:
             self.last = time.time()
         return whole
@@ -64,7 +65,7 @@ class RegularUpkeep:
 
     def _run(self) -> None:
         self._guarded(self._catch_up)
-        while not self._stopped.wait(self._every):
+        while not self._stopped.wait(self.every):
             self._guarded(self.once)
 
     def _guarded(self, work: Callable[[], object]) -> None:

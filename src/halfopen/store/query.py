@@ -102,6 +102,17 @@ class Cells:
         return map(Cell, bucket, self.key, connections, weight, squares)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """What was counted for each value of a dimension, told apart by stage: a row for each of the `keys` (as those of `Cell`), a
+    column for each of `model.STAGES`."""
+
+    keys: Sequence[str]
+    connections: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+
 def summed(at: NDArray[np.int64], values: NDArray[Any], count: int) -> NDArray[np.float64]:
     """Sums of the values that belong at each of the places 0 .. `count` - 1."""
     return np.asarray(np.bincount(at, values, count), np.float64)
@@ -165,6 +176,10 @@ class Snapshot(Protocol):
         Without a step all is one bucket, `start`. Buckets begin at ``t - t % step``; those of a week on
         Monday, ``t - (t + 259200) % 604800`` (A18). There is no cell where nothing was counted.
         """
+        ...
+
+    def groups(self, filters: Filters, start: int, end: int, by: Dimension) -> Groups:
+        """Connections with start <= SYN < end by stage and by another dimension, which is not that of tags."""
         ...
 
     def state(self) -> State:

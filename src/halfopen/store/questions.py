@@ -110,23 +110,38 @@ def counts(
     grains: list[tuple[str, int, int]],
 ) -> tuple[str, list[object]]:
     """The query over sources named by grain, and its values: bucket, key, connections, weight, squares."""
-    test, values = condition(filters)
-    column = _COLUMN.get(by, by.value)
-    unions, all_values = [], []
-    for grain, first, last in grains:
-        name = "{" + source_name(grain, first) + "}"
-        unions.append(
-            f"SELECT {bucket(step, start)} AS bucket, {column} AS key, connections, weight, squares FROM {name} "
-            f"WHERE kind = '{kind}' AND bucket >= {first} AND bucket < {last} AND {DECIDED} AND {test}"
-        )
-        all_values += values
-    query = f"SELECT bucket, key, {_SUMS} FROM ({' UNION ALL '.join(unions)}) GROUP BY ALL"
+    rows, values = _rows(
+        f"{bucket(step, start)} AS bucket, {_COLUMN.get(by, by.value)} AS key", filters, kind, grains
+    )
+    query = f"SELECT bucket, key, {_SUMS} FROM ({rows}) GROUP BY ALL"
     if by is Dimension.tag:
         query = (
             f"SELECT bucket, name AS key, {_SUMS} FROM ({query}) sums, (VALUES {_TAGS}) tag(bit, name) "
             "WHERE (sums.key >> tag.bit) & 1 = 1 GROUP BY ALL"
         )
-    return f"{query} HAVING sum(connections) <> 0", all_values
+    return f"{query} HAVING sum(connections) <> 0", values
+
+
+def groups(
+    by: Dimension, filters: Filters, kind: str, grains: list[tuple[str, int, int]]
+) -> tuple[str, list[object]]:
+    """The query over sources named by grain, and its values: key, stage, connections, weight, squares. Every kind keeps the
+    stage."""
+    rows, values = _rows(f"{by.value} AS key, stage", filters, kind, grains)
+    return f"SELECT key, stage, {_SUMS} FROM ({rows}) GROUP BY ALL HAVING sum(connections) <> 0", values
+
+
+def _rows(
+    keys: str, filters: Filters, kind: str, grains: list[tuple[str, int, int]]
+) -> tuple[str, list[object]]:
+    """The rows of all grains that a filter lets through, with these expressions as keys."""
+    test, values = condition(filters)
+    unions = [
+        f"SELECT {keys}, connections, weight, squares FROM {{{source_name(grain, first)}}} "
+        f"WHERE kind = '{kind}' AND bucket >= {first} AND bucket < {last} AND {DECIDED} AND {test}"
+        for grain, first, last in grains
+    ]
+    return " UNION ALL ".join(unions), values * len(grains)
 
 
 def sums(by: Dimension, filters: Filters, kind: str, grains: Sequence[str]) -> tuple[str, list[object]]:

@@ -8,11 +8,14 @@ from functools import cached_property
 from typing import Any
 from zlib import crc32
 
+import numpy as np
+
+from halfopen.model import STAGES
 from halfopen.store import questions
 from halfopen.store.engine import Engine
 from halfopen.store.ledger import Ingested, Sensor, closed, missed, overlapping
 from halfopen.store.losses import losses
-from halfopen.store.query import Cells, Dimension, Filters, Gap, Loss, Overlap, State
+from halfopen.store.query import Cells, Dimension, Filters, Gap, Groups, Loss, Overlap, State, summed
 from halfopen.store.rollup import partition_of
 from halfopen.store.sums import FEW, Stretch, Sums, in_buckets
 from halfopen.store.tables import Table
@@ -57,6 +60,26 @@ class Snapshot:
         names = {key: text(key) for key in set(raw)}
         keys = [names[key] for key in raw]
         return Cells(found["bucket"], keys, found["connections"], found["weight"], found["squares"])
+
+    def groups(self, filters: Filters, start: int, end: int, by: Dimension) -> Groups:
+        """As `query.Snapshot.groups`."""
+        kind = questions.kind_of(filters, by)
+        parts = questions.parts(kind, start, end, None)
+        query, values = questions.groups(by, filters, kind, parts)
+        stretches = (Stretch(*each, self._touched(*each)) for each in parts)
+        found = self.engine.columns(query, dict(map(self._source, stretches)), values)
+        raw = found["key"].tolist()
+        rows = {key: row for row, key in enumerate(dict.fromkeys(raw))}
+        columns = map(STAGES.index, found["stage"].tolist())
+        at = np.array(
+            [rows[key] * len(STAGES) + column for key, column in zip(raw, columns, strict=True)], np.int64
+        )
+        connections, weight, squares = (
+            summed(at, found[name], len(rows) * len(STAGES)).reshape(len(rows), len(STAGES))
+            for name in ("connections", "weight", "squares")
+        )
+        text = questions.KEY_TEXT.get(by, str)
+        return Groups([text(key) for key in rows], connections.astype(np.int64), weight, squares)
 
     def state(self) -> State:
         """How far the dataset had come."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halfopen.accounts.records import add_account
@@ -22,7 +23,7 @@ from halfopen.errors import ConflictError, MissingError, RefusedError, UsageErro
 from halfopen.tunnels import leading, rows
 from halfopen.tunnels.records import HEALTHY, Connector, Link, Status, Tunnel
 from halfopen.tunnels.registry import Registry
-from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, TUNNELS
+from halfopen.tunnels.schema import CONNECTIONS, CONNECTORS, TRAFFIC, TUNNELS
 from halfopen.tunnels.vault import RunToken, Vault, new_secret
 
 CLOSED_WITHIN: Final = 5.0
@@ -182,6 +183,7 @@ class Tunnels:
             rows.settle(connection, [identifier], now)
             if leading.leave(connection, identifier, now):
                 rows.reroute(connection)
+            connection.execute(delete(TRAFFIC).where(TRAFFIC.c.tunnel_id == identifier))
             gone = update(TUNNELS).where(TUNNELS.c.id == identifier).values(deleted=now).returning(TUNNELS)
             row = connection.execute(gone).one()
             self._database.tell(connection)
@@ -197,6 +199,26 @@ class Tunnels:
         return RunToken(account, identifier, self._vault.unseal(identifier, row.secret))
 
     # --- what is connected
+
+    def version(self) -> str:
+        """A text that is another one once a tunnel, its configuration or what is connected has changed, for who looks on."""
+        self._registry.sweep()
+        with self._database.reading() as connection:
+            told = [
+                connection.execute(asked).all()
+                for asked in (
+                    select(TUNNELS.c.id, TUNNELS.c.name, TUNNELS.c.deleted, TUNNELS.c.configured).order_by(
+                        TUNNELS.c.id
+                    ),
+                    select(CONNECTORS.c.id, CONNECTORS.c.config_version).order_by(
+                        CONNECTORS.c.id, CONNECTORS.c.tunnel_id
+                    ),
+                    select(CONNECTIONS.c.id, CONNECTIONS.c.lost, CONNECTIONS.c.dead).order_by(
+                        CONNECTIONS.c.id
+                    ),
+                )
+            ]
+        return sha256(repr(told).encode()).hexdigest()
 
     def connectors(self, account: str, identifier: str) -> list[Connector]:
         """What is connected to a tunnel, by connector, the one that came first first."""

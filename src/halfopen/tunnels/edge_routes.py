@@ -14,13 +14,14 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from halfopen.accounts.permissions import EDGE
+from halfopen.accounts.permissions import ADMINISTRATION, EDGE
 from halfopen.api.errors import Answer, Service
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import NULL, Call, Route, answered
+from halfopen.api.shapes import Time
 from halfopen.errors import ConflictError, ForbiddenError
 from halfopen.tunnels.desk import Desk, Pushed, RoutingResult
-from halfopen.tunnels.edges import Edge, Edges
+from halfopen.tunnels.edges import Edge, Edges, EdgeState, Holds
 from halfopen.tunnels.registrations import (
     LONGEST_WORD,
     MOST_CONNECTIONS,
@@ -30,6 +31,8 @@ from halfopen.tunnels.registrations import (
 )
 from halfopen.tunnels.registry import HEARTBEAT, LEASE, Registry
 from halfopen.tunnels.sessions import Session, SessionError
+from halfopen.tunnels.shapes import moment
+from halfopen.tunnels.traffic import Passed, Traffic
 from halfopen.tunnels.vault import MOST_SECRET_BYTES
 
 LONGEST_WAIT: Final = 60
@@ -145,6 +148,12 @@ class Report(msgspec.Struct, frozen=True):
     configuration: dict[str, Any] | None = None
 
 
+class TrafficReport(msgspec.Struct, frozen=True):
+    """What has passed since the session began, of those hostnames for which it changed."""
+
+    passed: Annotated[tuple[Passed, ...], msgspec.Meta(max_length=MOST)]
+
+
 class NewsResult(msgspec.Struct, frozen=True):
     """What an edge has to act on: see `registry.News`."""
 
@@ -158,14 +167,33 @@ class OfTunnels(msgspec.Struct, frozen=True):
     tunnels: Annotated[frozenset[Id], msgspec.Meta(max_length=MOST)]
 
 
+class EdgeResult(msgspec.Struct, frozen=True):
+    """An edge as `halfopen edge list` shows it: since when its `state` is that, when it was last heard of, and how many live
+    connections it holds, of how many tunnels."""
+
+    name: str
+    colo: str
+    state: EdgeState
+    since: Time
+    enrolled: Time
+    last_heard: Time | None
+    connections: int
+    tunnels: int
+
+
 class EdgeRoutes:
     """The handlers of edges, and the table of their routes."""
 
-    def __init__(self, edges: Edges, registry: Registry, desk: Desk) -> None:
-        self._edges, self._registry, self._desk = edges, registry, desk
+    def __init__(self, edges: Edges, registry: Registry, desk: Desk, traffic: Traffic) -> None:
+        self._edges, self._registry, self._desk, self._traffic = edges, registry, desk, traffic
 
     def table(self) -> Iterator[Route]:
-        """Every route of edges."""
+        """Every route of edges, and the list of them. It is for administrators: edges are the installation's, and hold connections of
+        all accounts."""
+        yield Route(
+            "GET", "/edges", self.list, "The edges of the installation", list[EdgeResult], ADMINISTRATION,
+            service=Service("Edges"), tags=("Edges",),
+        )  # fmt: skip
         yield _route("POST", _EDGE, self.begin, "Begin a session", SessionResult)
         yield _route("POST", f"{_HERE}/heartbeat", self.heartbeat, "Say what is held", ToClose, Held)
         yield _route(
@@ -178,6 +206,7 @@ class EdgeRoutes:
         )
         yield _route("POST", f"{_HERE}/departures", self.depart, "Say what is held no more", NULL, Departures)
         yield _route("POST", f"{_HERE}/reports", self.report, "Tell what a connector says", NULL, Report)
+        yield _route("POST", f"{_HERE}/traffic", self.traffic, "Tell what has passed", NULL, TrafficReport)
         yield _route("GET", f"{_HERE}/news", self.news, "Wait for news", NewsResult, None, _ROUTING, _WAIT)
         yield _route(
             "GET", f"{_HERE}/routing", self.routing, "Where hostnames lead", RoutingResult, None, _SINCE
@@ -190,6 +219,14 @@ class EdgeRoutes:
             dict[str, Pushed],
             OfTunnels,
         )
+
+    def list(self, call: Call) -> Answer:
+        """Every edge, revoked ones too; not for those who may see one account only."""
+        if call.principal.account is not None:
+            raise ForbiddenError
+        self._registry.sweep()
+        holds = self._edges.holds()
+        return answered([_told(each, holds.get(each.id, Holds())) for each in self._edges.all()])
 
     def begin(self, call: Call) -> Answer:
         """A session for an edge's new process."""
@@ -236,6 +273,12 @@ class EdgeRoutes:
             self._desk.report(self._session(call), given.connection, given.applied, given.configuration)
         return answered(None)
 
+    def traffic(self, call: Call) -> Answer:
+        """Keep what has passed to hostnames."""
+        with self._current(call):
+            self._traffic.report(self._session(call), call.given.passed)
+        return answered(None)
+
     def news(self, call: Call) -> Answer:
         """News, at once or when there is some."""
         until = time.monotonic() + call.number("wait", 0)
@@ -271,6 +314,19 @@ class EdgeRoutes:
 
     def _session(self, call: Call) -> Session:
         return Session(self._edge(call).id, call.path["session_id"])
+
+
+def _told(edge: Edge, holds: Holds) -> EdgeResult:
+    return EdgeResult(
+        edge.name,
+        edge.colo,
+        edge.state,
+        moment(edge.since),
+        moment(edge.created),
+        None if edge.heard is None else moment(edge.heard),
+        holds.connections,
+        holds.tunnels,
+    )
 
 
 def _route(

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from halfopen.accounts.credentials import new_identifier
 from halfopen.database.database import Database
 from halfopen.errors import UsageError
 from halfopen.tunnels import rows
-from halfopen.tunnels.schema import EDGES
+from halfopen.tunnels.schema import CONNECTIONS, EDGES
 
 NAME: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}")
 COLO: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}")
 
 
+class EdgeState(StrEnum):
+    """How an edge stands."""
+
+    there = "there"
+    away = "away"
+    revoked = "revoked"
+
+
 @dataclass(frozen=True)
 class Edge:
-    """An edge that is enrolled; times in microseconds since 1970, UTC. `alive` is until when its lease runs."""
+    """An edge that is enrolled; times in microseconds since 1970, UTC. `alive` is until when its lease runs, `begun` when its last process
+    did, `heard` when that was last heard of."""
 
     id: str
     name: str
@@ -29,6 +39,29 @@ class Edge:
     created: int
     revoked: int | None
     alive: int | None
+    begun: int | None
+    heard: int | None
+
+    @property
+    def state(self) -> EdgeState:
+        """How it stands, as far as is known since the last `Registry.sweep`."""
+        if self.revoked is not None:
+            return EdgeState.revoked
+        return EdgeState.away if self.alive is None else EdgeState.there
+
+    @property
+    def since(self) -> int:
+        """Since when it stands so; that it is away is noticed when its lease is over, and counts since it was last heard of."""
+        since = {EdgeState.revoked: self.revoked, EdgeState.there: self.begun, EdgeState.away: self.heard}
+        return since[self.state] or self.created
+
+
+@dataclass(frozen=True)
+class Holds:
+    """How many live connections an edge holds, of how many tunnels."""
+
+    connections: int = 0
+    tunnels: int = 0
 
 
 class Edges:
@@ -68,6 +101,16 @@ class Edges:
             found = connection.execute(select(EDGES).order_by(EDGES.c.created, EDGES.c.id)).all()
         return [_edge(row) for row in found]
 
+    def holds(self) -> dict[str, Holds]:
+        """What edges hold, by their ids; none of those that hold nothing."""
+        live = (CONNECTIONS.c.dead.is_(None), CONNECTIONS.c.lost.is_(None))
+        wanted = select(
+            CONNECTIONS.c.edge_id, func.count(), func.count(CONNECTIONS.c.tunnel_id.distinct())
+        ).where(*live)
+        with self._database.reading() as connection:
+            found = connection.execute(wanted.group_by(CONNECTIONS.c.edge_id)).all()
+        return {edge: Holds(connections, tunnels) for edge, connections, tunnels in found}
+
     def named(self, name: str) -> Edge | None:
         """The edge of a name, None where there is none or it is revoked."""
         with self._database.reading() as connection:
@@ -90,4 +133,4 @@ class Edges:
 
 
 def _edge(row: Row[Any]) -> Edge:
-    return Edge(row.id, row.name, row.colo, row.created, row.revoked, row.alive)
+    return Edge(row.id, row.name, row.colo, row.created, row.revoked, row.alive, row.begun, row.heard)

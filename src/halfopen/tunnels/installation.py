@@ -14,6 +14,7 @@ from halfopen.tunnels.desk import Desk
 from halfopen.tunnels.edges import Edges
 from halfopen.tunnels.hostnames import Hostnames
 from halfopen.tunnels.registry import GRACE, Registry
+from halfopen.tunnels.traffic import Traffic
 from halfopen.tunnels.vault import Vault
 
 
@@ -32,6 +33,7 @@ class Installation:
         self.hostnames = Hostnames(self._database)
         self.desk = Desk(self.registry, self.configurations, self.hostnames)
         self.edges = Edges(self._database)
+        self.traffic = Traffic(self._database)
 
     def close(self) -> None:
         """Close the database, and let go who waits for its news."""

@@ -88,7 +88,9 @@ class Registry:
             now = self.clock(connection)
             rows.let_go(connection, before, now)
             connection.execute(
-                update(EDGES).where(its).values(session=session.id, alive=now + LEASE * SECOND)
+                update(EDGES)
+                .where(its)
+                .values(session=session.id, alive=now + LEASE * SECOND, begun=now, heard=now)
             )
             self._database.tell(connection)
         return session
@@ -104,8 +106,8 @@ class Registry:
         with self._database.writing() as connection:
             sessions.kept(connection, session, alone=True)
             now = self.clock(connection)
-            alive = update(EDGES).where(EDGES.c.id == session.edge).values(alive=now + LEASE * SECOND)
-            connection.execute(alive)
+            its = EDGES.c.id == session.edge
+            connection.execute(update(EDGES).where(its).values(alive=now + LEASE * SECOND, heard=now))
             found = rows.held(connection, session.edge)
             concerned = _Differences.between(found, holds, now).tunnels()
             if touched := rows.lock_tunnels(connection, concerned):

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
-from halfopen.accounts import Accounts
 from halfopen.accounts.permissions import TUNNELS_READ, TUNNELS_WRITE
 from halfopen.api.envelope import ResultInfo
 from halfopen.api.errors import Answer, Service
@@ -24,11 +23,10 @@ from halfopen.errors import (
     UsageError,
 )
 from halfopen.tunnels import shapes
-from halfopen.tunnels.catalogue import Filter, Tunnels
-from halfopen.tunnels.configurations import Configurations
-from halfopen.tunnels.hostnames import Hostnames
+from halfopen.tunnels.catalogue import Filter
+from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.records import Status
-from halfopen.tunnels.vault import Vault, secret_of
+from halfopen.tunnels.vault import secret_of
 
 PER_PAGE: Final = 1000
 
@@ -87,19 +85,13 @@ _KINDS: Final = Parameter(
 class TunnelRoutes:
     """The handlers of tunnels, and the table of their routes."""
 
-    def __init__(
-        self,
-        accounts: Accounts,
-        tunnels: Tunnels,
-        configurations: Configurations,
-        hostnames: Hostnames,
-        vault: Vault,
-    ) -> None:
-        self._accounts = accounts
-        self._tunnels = tunnels
-        self._configurations = configurations
-        self._hostnames = hostnames
-        self._vault = vault
+    def __init__(self, here: Installation) -> None:
+        self._accounts = here.accounts
+        self._tunnels = here.tunnels
+        self._configurations = here.configurations
+        self._hostnames = here.hostnames
+        self._traffic = here.traffic
+        self._vault = here.vault
 
     def table(self) -> Iterator[Route]:
         """Every route of tunnels."""
@@ -128,6 +120,9 @@ class TunnelRoutes:
         )
         yield _read(
             f"{_TUNNEL}/connectors/{{connector_id}}", self.connector, "One connector", shapes.ClientResult
+        )
+        yield _read(
+            f"{_TUNNEL}/traffic", self.traffic, "What has passed, by hostname", list[shapes.TrafficResult]
         )
         configuration = f"{_TUNNEL}/configurations"
         yield _read(configuration, self.configuration, "The configuration", shapes.ConfigurationResult)
@@ -206,6 +201,11 @@ class TunnelRoutes:
             if each.id == call.path["connector_id"].lower():
                 return answered(shapes.client_result(each))
         raise MissingError(1003, "Connector not found")
+
+    def traffic(self, call: Call) -> Answer:
+        """What has passed to the hostnames of a tunnel; a deleted one has none."""
+        tunnel = self._tunnels.get(_account(call), _tunnel(call))
+        return answered([shapes.traffic_result(each) for each in self._traffic.of(tunnel.id)])
 
     def configuration(self, call: Call) -> Answer:
         """The latest version of the configuration."""

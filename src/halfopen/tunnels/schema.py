@@ -67,6 +67,8 @@ EDGES: Final = Table(
     Column("revoked", BigInteger),
     Column("session", String(32)),  # of the process that speaks for it now
     Column("alive", BigInteger),  # until when its lease runs; null, when what it held has been let go
+    Column("begun", BigInteger),  # when that process, or the last one, began
+    Column("heard", BigInteger),  # when it was last heard of
 )
 
 CONNECTORS: Final = Table(
@@ -147,3 +149,17 @@ COUNTERS: Final = Table(
     Column("value", BigInteger, nullable=False),
 )
 """How often something has changed that edges go by: ``routing``, hostnames and configurations."""
+
+TRAFFIC: Final = Table(
+    "traffic",
+    METADATA,
+    Column("tunnel_id", String(36), ForeignKey("tunnels.id", ondelete="CASCADE"), primary_key=True),
+    Column("hostname", String(253), primary_key=True),
+    Column("edge_id", String(32), ForeignKey("edges.id", ondelete="CASCADE"), primary_key=True),
+    Column("session", String(32), nullable=False),  # of the edge in which this was counted
+    Column("counted", JSON, nullable=False),  # since that began (traffic.Sums)
+    Column("before", JSON, nullable=False),  # in the sessions before it
+    Column("rate", JSON, nullable=False),  # between the last two reports (traffic.Rate)
+    Column("told", BigInteger, nullable=False),  # when the last one came
+    Column("last", BigInteger, nullable=False),  # when the last request was over
+)

@@ -14,6 +14,7 @@ from halfopen.api.shapes import Time
 from halfopen.tunnels import ingress
 from halfopen.tunnels.configurations import Configuration
 from halfopen.tunnels.records import Connector, Link, Tunnel
+from halfopen.tunnels.traffic import OfHostname, Rate
 from halfopen.tunnels.vault import RunToken
 
 ConfigSource = Literal["local", "cloudflare"]
@@ -100,6 +101,21 @@ class RouteResult(msgspec.Struct, frozen=True):
 
     cname: Literal["new", "updated", "unchanged"]
     name: str
+
+
+class TrafficResult(msgspec.Struct, frozen=True):
+    """What has passed to a hostname through all edges since the tunnel was made: requests that are over, by class of status (`closed`:
+    the visitor left before there was one), bytes of bodies from visitors (in) and to them (out), and the seconds that they took in all;
+    `rate` is what passes in a second."""
+
+    hostname: str
+    requests: int
+    statuses: dict[str, int]
+    bytes_in: int
+    bytes_out: int
+    seconds: float
+    rate: Rate
+    last_request_at: Time
 
 
 class NewTunnel(msgspec.Struct, frozen=True):
@@ -193,6 +209,15 @@ def configuration_result(account: str, found: Configuration) -> ConfigurationRes
     return ConfigurationResult(
         account, found.tunnel, found.version, found.config, source, moment(found.created)
     )
+
+
+def traffic_result(found: OfHostname) -> TrafficResult:
+    """The traffic of a hostname as it is told."""
+    sums = found.sums
+    return TrafficResult(
+        found.hostname, sums.requests, sums.statuses, sums.bytes_in, sums.bytes_out, sums.seconds, found.rate,
+        moment(found.last),
+    )  # fmt: skip
 
 
 def _of_tunnel(tunnel: Tunnel) -> dict[str, Any]:

@@ -77,6 +77,10 @@ class Certificates:
         """The names of the certificate that was chosen."""
         return context.names if isinstance(context, Pair) else frozenset()
 
+    def pairs(self) -> list[tuple[frozenset[str], datetime]]:
+        """Names of each certificate that can be used, and until when it is good."""
+        return [(pair.names, pair.ends) for pair in self._pairs.values()]
+
     async def watch(self) -> None:
         """Look for changes every few seconds, and at SIGHUP, until cancelled."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.look)

@@ -1,0 +1,180 @@
+"""The demo of `halfopen up`: two weeks of connections, made of the shipped capture, and a tunnel with visitors."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from halfopen.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SOURCES: Final = Path(__file__).parents[3] / "captures"
+"""Where a source tree has its captures."""
+
+CAPTURE: Final = SOURCES / "demo.pcap.gz"
+PLACES: Final = SOURCES / "places"
+
+MARK: Final = ".halfopen-demo"
+"""Name of an empty file: a directory with it may be made anew."""
+
+DAYS: Final = 15
+"""So that a week has another one before it."""
+
+SENSORS: Final = {"ams-1": ("EU", "AF"), "nyc-1": ("NA", "SA")}
+"""The made-up sensors, each with the continents of which it sees most."""
+
+CALM, BUSY = 20, 70
+"""Connections in a quarter of an hour, at night and in the evening."""
+
+INCIDENT: Final = 64497
+"""The network that is cut off more and more."""
+
+SINCE: Final = 5 * 3600
+"""Seconds ago from which on it is."""
+
+QUARTER: Final = 900
+DAY: Final = 86_400
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A data directory of the demo."""
+
+    HOST: ClassVar = "demo.example"
+
+    data: Path
+
+    @classmethod
+    @contextmanager
+    def in_directory(cls, given: str | None) -> Iterator[Demo]:
+        """That directory, emptied if an earlier demo made it, else one that is removed at the end.
+
+        UsageError where there is no source tree, or something else is in the directory.
+        """
+        for each in (CAPTURE, PLACES):
+            if not each.exists():
+                raise UsageError(
+                    "--demo", f"an installation without {each}", "a source tree, whose captures it shows"
+                )
+        with TemporaryDirectory(prefix="halfopen-demo-") as temporary:
+            data = Path(given).absolute() if given else Path(temporary) / "data"
+            if data.exists() and any(data.iterdir()):
+                if not (data / MARK).exists():
+                    raise UsageError(
+                        "--data", data, "a directory that is empty, or that an earlier demo made"
+                    )
+                shutil.rmtree(data)
+                data.with_name(f"{data.name}.key").unlink(missing_ok=True)
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (data / MARK).touch()
+            yield cls(data)
+
+    @property
+    def options(self) -> list[str]:
+        """What the server is told beside its usual."""
+        return ["--places", str(PLACES)]
+
+    def tunnel(self, connectors: str, visitors: str) -> list[str]:
+        """The module with its arguments that is tunnel, connector, origin and visitors."""
+        return ["halfopen.testing.sample_tunnel", str(self.data), self.HOST, connectors, visitors]
+
+    def fill(self, store: str) -> None:
+        """Put the connections of the capture into the dataset, many times over, and say so in annotations."""
+        import numpy as np
+
+        from halfopen.radar.annotations import Annotation
+        from halfopen.radar.notes import Notes
+        from halfopen.store.store import Store
+
+        now = int(time.time()) // QUARTER * QUARTER
+        pattern = _Pattern.of_capture()
+        opened = Store(store, create=True)
+        try:
+            committer = opened.committer()
+            for number, (sensor, continents) in enumerate(SENSORS.items()):
+                digest = sha256(f"demo {sensor}".encode()).hexdigest()
+                parts = pattern.days(np.random.default_rng(number), now, continents)
+                committer.ingest(digest, sensor, "the demo", parts)
+            committer.follow()
+        finally:
+            opened.close()
+        notes = Notes(self.data)
+        words = "The demo: connections of one capture from a test bed, many times over. Networks and times are made up."
+        notes.add(Annotation(words, now - DAYS * DAY, now, event_type="GENERAL"))
+        words = f"The demo: visitors from AS{INCIDENT} are cut off from here on."
+        notes.add(Annotation(words, now - SINCE, now, event_type="TRAFFIC_ANOMALY", asns=(INCIDENT,)))
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """Rows of `schema.INCOMING`, of which others are made, and what is needed to choose among them."""
+
+    rows: Any
+    asn: np.ndarray[Any, Any]
+    continent: np.ndarray[Any, Any]
+    cut: np.ndarray[Any, Any]
+
+    @classmethod
+    def of_capture(cls) -> _Pattern:
+        """The connections of the shipped capture."""
+        import numpy as np
+        import pyarrow as pa
+
+        from halfopen.capture.source import open_captures
+        from halfopen.connections.limits import Limits
+        from halfopen.ingest import incoming
+        from halfopen.model import Stage
+        from halfopen.pipeline import Judge, Judged
+        from halfopen.places import Places
+        from halfopen.privacy import Address, Name, Privacy
+
+        judge = Judge(Limits(), Places.open([str(PLACES)]), 1)
+        judged = judge.run(open_captures([str(CAPTURE)]), lambda batches: map(Judged.kept, batches))
+        rows = pa.Table.from_batches(
+            incoming(judged, Privacy(Address.truncated, Name.full, b""))
+        ).combine_chunks()
+        asn = rows["asn"].fill_null(0).to_numpy()
+        continent = np.array(rows["continent"].to_pylist(), dtype=object)
+        return cls(rows, asn, continent, rows["stage"].to_numpy() != Stage.no_match)
+
+    def days(self, chance: np.random.Generator, now: int, continents: tuple[str, ...]) -> Iterator[Any]:
+        """Rows of the days up to `now` (s), a batch for each day, most of them from these continents."""
+        import numpy as np
+
+        near = np.where(np.isin(self.continent, continents), 4.0, 1.0)
+        for begin in range(now - DAYS * DAY, now, DAY):
+            chosen, starts = [], []
+            for quarter in range(begin, begin + DAY, QUARTER):
+                weights = near * np.where(self.cut, 0.25, 1.0)
+                if quarter >= now - SINCE:
+                    weights = weights * np.where((self.asn == INCIDENT) & ~self.cut, 0.1, 1.0)
+                    weights = weights * np.where((self.asn == INCIDENT) & self.cut, 8.0, 1.0)
+                evening = (1 - np.cos(2 * np.pi * (quarter % DAY) / DAY)) / 2
+                count = chance.poisson(CALM + (BUSY - CALM) * evening)
+                chosen.append(chance.choice(len(weights), count, p=weights / weights.sum()))
+                starts.append(quarter + chance.uniform(0, QUARTER - 1, count))
+            yield self._moved(np.concatenate(chosen), np.concatenate(starts))
+
+    def _moved(self, chosen: np.ndarray[Any, Any], starts: np.ndarray[Any, Any]) -> Any:
+        """These rows, at those times (s)."""
+        import pyarrow as pa
+
+        from halfopen.model import SECOND
+
+        rows = self.rows.take(pa.array(chosen))
+        start = (starts * SECOND).astype("int64")
+        length = rows["end_ns"].to_numpy() - rows["start_ns"].to_numpy()
+        for name, values in (("start_ns", start), ("end_ns", start + length)):
+            rows = rows.set_column(
+                rows.schema.get_field_index(name), rows.schema.field(name), pa.array(values)
+            )
+        return rows.combine_chunks().to_batches()[0]

@@ -1,0 +1,78 @@
+"""Single connections: the list of those that a view counts, and one of them packet by packet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from halfopen.dashboard import asked as states
+from halfopen.dashboard.asked import Asked
+from halfopen.dashboard.pages import Pages
+from halfopen.dashboard.views import RESETS
+from halfopen.dashboard.visits import Visit
+from halfopen.dashboard.words import EVIDENCE_WORDS, SIGNATURE_WORDS, STAGE_WORDS, TAG_WORDS
+
+PATH: Final = "/connections"
+
+_PER_PAGE: Final = 50
+
+
+def connection_pages(pages: Pages) -> list[Route]:
+    """The list, and one connection."""
+    return [
+        pages.route(PATH, lambda visit: _list(pages, visit)),
+        pages.route(f"{PATH}/one", lambda visit: _one(pages, visit)),
+    ]
+
+
+def _number(visit: Visit) -> int:
+    text = visit.request.query_params.get("page", "1")
+    return int(text) if text.isascii() and text.isdigit() and 0 < len(text) < 8 and int(text) else 1
+
+
+async def _list(pages: Pages, visit: Visit) -> Response:
+    given = dict(visit.request.query_params)
+    typed, unknown = await states.found(given, visit.api)
+    asked, number = Asked.of(typed), _number(visit)
+    if typed != given and not unknown:
+        return RedirectResponse(asked.url(PATH), 303)
+    told = await visit.api.get(
+        f"{RESETS}/connections", [*asked.api, ("page", str(number)), ("per_page", str(_PER_PAGE))]
+    )
+    shown: dict[str, Any] = {
+        **_words(), "asked": asked, "filter_names": states.FILTERS, "faults": [*unknown, *told.faults], "ranges": states.RANGES,
+        "rows": told.result if told.good else [], "number": number, "per_page": _PER_PAGE,
+        "total": told.total if told.good else 0,
+    }  # fmt: skip
+    return pages.page("connections.html", visit, shown, told.status)
+
+
+async def _one(pages: Pages, visit: Visit) -> Response:
+    """The connection that `words.one` made the query of."""
+    query = visit.request.query_params
+    asked = Asked.of(query)
+    told = await visit.api.get(f"{RESETS}/connections", [*asked.api, ("per_page", "1000")])
+    if not told.good:
+        return pages.refusal(visit, " ".join(told.faults), told.status)
+    wanted = {name: query.get(name, "") for name in ("at", "client", "client_port", "server")}
+    row = next((row for row in told.result if _is(row, wanted)), None)
+    if row is None:
+        return pages.refusal(visit, "This connection is no longer kept, or was never there.", 404)
+    return pages.page("connection.html", visit, {**_words(), "row": row, "asked": asked})
+
+
+def _is(row: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
+    known = {"at": row["start"], **{name: row[name] for name in ("client", "client_port", "server")}}
+    return all(str(known[name] if known[name] is not None else "") == value for name, value in wanted.items())
+
+
+def _words() -> dict[str, Any]:
+    return {
+        "evidence_words": EVIDENCE_WORDS,
+        "stage_words": STAGE_WORDS,
+        "signature_words": SIGNATURE_WORDS,
+        "tag_words": TAG_WORDS,
+    }

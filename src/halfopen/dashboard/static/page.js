@@ -1,0 +1,147 @@
+"use strict";
+
+/* Light or dark: as the system has it, until somebody chooses. */
+const root = document.documentElement;
+const chosen = localStorage.getItem("theme");
+if (chosen) root.dataset.theme = chosen;
+
+function isDark() {
+  const theme = root.dataset.theme;
+  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function themeButton() {
+  const button = document.getElementById("theme");
+  const label = () => { button.textContent = isDark() ? "Light" : "Dark"; };
+  button.hidden = false;
+  label();
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+    label();
+    drawAll();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { label(); drawAll(); });
+}
+
+/* Charts: the server makes the figure, this draws it. */
+async function draw(element) {
+  const url = new URL(element.dataset.figure, location.href);
+  if (isDark()) url.searchParams.set("theme", "dark");
+  const answer = await fetch(url, {headers: {accept: "application/json"}});
+  if (!answer.ok) {
+    const told = answer.headers.get("content-type").startsWith("application/json") ? await answer.json() : {faults: ["The server did not answer."]};
+    element.textContent = told.faults.join(" ");
+    return;
+  }
+  await window.drawFigure(element, await answer.json());
+  element.dataset.drawn = "";
+}
+
+function drawAll(within = document) {
+  return Promise.all([...within.querySelectorAll("[data-figure]")].map(draw));
+}
+
+/* Suggestions while somebody types. */
+function suggest(input) {
+  const list = document.getElementById(input.getAttribute("list"));
+  let last = 0;
+  input.addEventListener("input", async () => {
+    const turn = ++last;
+    const answer = await fetch(`/suggestions/${input.dataset.suggest}?query=${encodeURIComponent(input.value)}`);
+    if (!answer.ok || turn !== last) return;
+    list.replaceChildren(...(await answer.json()).map(({code, name}) => {
+      const option = document.createElement("option");
+      option.value = name;
+      option.label = `${name} (${code})`;
+      return option;
+    }));
+  });
+}
+
+/* A form's empty fields stay out of the URL. */
+function withoutEmpty(form) {
+  form.addEventListener("formdata", (event) => {
+    for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+  });
+}
+
+const focusable = (part) => [...part.querySelectorAll("a[href], button, summary, [tabindex]")];
+
+/* What has changed on the server is shown without loading the page again. */
+async function renew(changed) {
+  const answer = await fetch(location.href, {headers: {accept: "text/html"}});
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of document.querySelectorAll("[data-part]")) {
+    const other = fresh.getElementById(part.id);
+    const focused = part.contains(document.activeElement) ? document.activeElement : null;
+    const marked = !getSelection().isCollapsed && part.contains(getSelection().anchorNode);
+    if (!other || marked || focused?.matches("input, textarea, select")) continue;
+    const open = [...part.querySelectorAll("details")].map((each) => each.open);
+    const place = focusable(part).indexOf(focused);
+    const drawn = new Map([...part.querySelectorAll("[data-figure]")].map((each) => [each.dataset.figure, each]));
+    for (const each of other.querySelectorAll("[data-figure]")) {
+      const old = drawn.get(each.dataset.figure);
+      if (old) each.replaceWith(old);
+    }
+    part.replaceChildren(...other.childNodes);
+    part.querySelectorAll("details").forEach((each, index) => { each.open = open[index] ?? each.open; });
+    (focused?.id ? document.getElementById(focused.id) : focusable(part)[place])?.focus({preventScroll: true});
+    await drawAll(part);
+  }
+  if (changed) document.getElementById("told").textContent = `Updated at ${new Date().toISOString().slice(11, 19)} UTC.`;
+}
+
+function live() {
+  const wanted = document.body.dataset.live.split(" ").filter(Boolean);
+  if (!wanted.length) return;
+  let due = false;
+  let changed = false;  // or only looked at again, as numbers grow and ages do: nobody is told of it
+  let running = false;
+  const run = async (event) => {
+    due = true;
+    changed ||= event instanceof MessageEvent;
+    if (running || document.hidden) return;
+    running = true;
+    while (due) {
+      const tell = changed;
+      due = changed = false;
+      try { await renew(tell); } catch (error) { if (!(error instanceof TypeError)) throw error; }  // the server is away
+      await new Promise((done) => setTimeout(done, 1000));
+    }
+    running = false;
+  };
+  const source = new EventSource("/events");
+  for (const name of wanted) source.addEventListener(name, run);
+  const every = Number(document.body.dataset.every);
+  if (every) setInterval(run, every * 1000);
+  document.addEventListener("visibilitychange", (event) => { if (due) run(event); });
+  addEventListener("pagehide", () => source.close());
+}
+
+/* A text is copied; where the browser does not let a page do so, it is selected. */
+function copying(button) {
+  const text = document.getElementById(button.dataset.copy);
+  const label = button.textContent;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    if (navigator.clipboard) {
+      await navigator.clipboard.writeText(text.textContent);
+      button.textContent = "Copied";
+    } else {
+      getSelection().selectAllChildren(text);
+      button.textContent = "Selected: copy it with Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = label; }, 4000);
+  });
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  themeButton();
+  document.querySelectorAll("[data-suggest]").forEach(suggest);
+  document.querySelectorAll("form[method=get]").forEach(withoutEmpty);
+  document.querySelectorAll("[data-copy]").forEach(copying);
+  drawAll();
+  live();
+});

@@ -31,6 +31,10 @@ _INTERRUPTED: Final = "Query interrupted"
 """The whole message of the RuntimeError in which DuckDB tells of Ctrl-C."""
 
 
+class Mixed(list[str]):
+    """Local files of which some may be without columns that others have; each is looked at for that, which takes time."""
+
+
 class _Cursor(NamedTuple):
     database: duckdb.DuckDBPyConnection
     connection: duckdb.DuckDBPyConnection
@@ -137,7 +141,8 @@ def _named(
     for name, source in sources.items():
         if isinstance(source, list):
             files = ", ".join(_quoted(path) for path in source)
-            names[name] = f"read_parquet([{files}], hive_partitioning = false, union_by_name = true)"
+            mixed = isinstance(source, Mixed)
+            names[name] = f"read_parquet([{files}], hive_partitioning = false, union_by_name = {mixed})"
         else:
             names[name] = f"source_{threading.get_ident()}_{name}"
             cursor.register(names[name], source)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -76,6 +78,17 @@ def test_the_last_hours_tell_of_a_network_that_is_cut_off(demo: Up) -> None:
         for begin, end in spans
     )
     assert now["no_match"] + 30 < before["no_match"]
+
+
+def test_a_sensor_goes_on_with_it(demo: Up, halfopen: Run) -> None:
+    data = re.search(r"^  Data +(\S+), new$", demo.text, re.MULTILINE)
+    assert data is not None
+
+    def delivered() -> int:
+        facts = json.loads(halfopen("store", "info", "--json", "--data", data[1]).out)
+        return sum(each["sequence"] for each in facts["sensors"] if each["name"] == "fra-1")
+
+    assert until(lambda: delivered() > 1, 90)
 
 
 def test_it_is_made_anew_the_next_time_and_leaves_others_alone(

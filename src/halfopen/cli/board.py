@@ -104,7 +104,7 @@ class Board:
 
     def _sensor(self, sensor: Child | None) -> str:
         if self.demo:
-            return "not in the demo"
+            return "a made-up one delivers; this host is not watched in the demo"
         if self._lacking:
             own = " ".join([*self._common, "--user", getpass.getuser()])
             return f"not running, it lacks {self._lacking}: sudo {command()} up {own}"

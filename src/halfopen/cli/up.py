@@ -105,7 +105,8 @@ def run(args: Namespace) -> int:
         # Not as root into the directory of somebody else, who may have put a link there.
         log = data / LOG if sys.stdout.isatty() and args.user is None else None
         board = Board(data, found, lacking, common, log, demo)
-        up = _Up(board, stack.enter_context(_lines(log)), prepare)
+        beside = partial(demo.beside, store) if demo else None
+        up = _Up(board, stack.enter_context(_lines(log)), prepare, beside)
         return asyncio.run(up.run(serve, None if demo or lacking else sense))
 
 
@@ -152,8 +153,15 @@ def _lines(file: Path | None) -> Iterator[Callable[[str], None]]:
 class _Up:
     """What runs, in the order in which it began."""
 
-    def __init__(self, board: Board, heard: Callable[[str], None], prepare: Callable[[], None]) -> None:
-        self._board, self._heard, self._prepare = board, heard, prepare
+    def __init__(
+        self,
+        board: Board,
+        heard: Callable[[str], None],
+        prepare: Callable[[], None],
+        beside: Callable[[str, str], dict[str, list[str]]] | None,
+    ) -> None:
+        """`beside`: what else to run, by where connectors connect and visitors come in."""
+        self._board, self._heard, self._prepare, self._beside = board, heard, prepare, beside
         self._running: list[tuple[Child, asyncio.Task[None]]] = []
         self._stop = asyncio.Event()
 
@@ -172,8 +180,8 @@ class _Up:
                 sensor, sensing = self._start("sensor", ["halfopen", *sense], (_SENSING,))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._until(sensor.ready, sensing), _SOON)
-            if self._board.demo:
-                self._start("tunnel of the demo", self._board.demo.tunnel(*places))
+            for name, argv in self._beside(*places).items() if self._beside else ():
+                self._start(name, argv, prepare=self._prepare)
             if not self._stop.is_set():
                 self._board.show(server.found[1][1], *places, sensor)
             await self._until(self._stop)

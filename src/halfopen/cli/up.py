@@ -40,6 +40,9 @@ _SENSING: Final = re.compile(r"halfopen sensor: (\S+) watches (.+), \S+$")
 _SOON: Final = 3.0
 """Seconds for which the sensor is waited for before it is told of; at its very first start it compiles for longer."""
 
+_PATIENCE: Final = 60.0
+"""Seconds for a process to end; the edge takes half of that for requests under way."""
+
 _PASSED: Final = ("host", "port", "edge_listen", "visitors")
 
 
@@ -104,7 +107,7 @@ def run(args: Namespace) -> int:
             apart(prepare, demo.fill, store)
         # Not as root into the directory of somebody else, who may have put a link there.
         log = data / LOG if sys.stdout.isatty() and args.user is None else None
-        board = Board(data, found, lacking, common, log, demo)
+        board = Board(data, found, lacking, common, log, demo, args.user)
         beside = partial(demo.beside, store) if demo else None
         up = _Up(board, stack.enter_context(_lines(log)), prepare, beside)
         return asyncio.run(up.run(serve, None if demo or lacking else sense))
@@ -168,7 +171,8 @@ class _Up:
     async def run(self, serve: Sequence[str], sense: Sequence[str] | None) -> int:
         """Start server, sensor and what the demo has beside them; end them, last first, once told to."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self._end)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                asyncio.get_running_loop().add_signal_handler(number, self._end)
         server, serving = self._start(
             "server", ["halfopen", *serve], (_EDGE, _SERVING), self._prepare, again=False
         )
@@ -187,6 +191,8 @@ class _Up:
             await self._until(self._stop)
         for child, task in reversed(self._running):
             child.end()
+            await asyncio.wait([task], timeout=_PATIENCE)
+            child.end(signal.SIGKILL)
             await task
         if self._stop.is_set() or not server.code:
             return 0

@@ -103,6 +103,21 @@ def test_it_is_made_anew_the_next_time_and_leaves_others_alone(
     assert demo.process.wait(60) == 0
 
 
+def test_nothing_of_it_comes_into_an_installation(
+    halfopen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = halfopen("up", "--demo", "--store", tmp_path / "store")
+    assert (ran.code, "--store" in ran.err) == (2, True)
+    monkeypatch.setenv("HALFOPEN_STORE", str(tmp_path / "store"))
+    ran = halfopen("up", "--demo")
+    assert (ran.code, "no --demo beside it" in ran.err) == (2, True)
+    monkeypatch.delenv("HALFOPEN_STORE")
+    monkeypatch.setenv("HALFOPEN_ACCOUNTS_URL", "postgresql://me:hunter2@127.0.0.1:1/x")
+    ran = halfopen("up", "--demo")
+    assert (ran.code, "HALFOPEN_ACCOUNTS_URL" in ran.err, "hunter2" in ran.err) == (2, True, False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_a_source_tree_it_says_what_is_missing(
     halfopen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

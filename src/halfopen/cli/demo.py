@@ -91,7 +91,12 @@ class Demo:
 
     @property
     def options(self) -> list[str]:
-        """What the server is told beside its usual."""
+        """What keeps it to its own directory, whatever is set elsewhere."""
+        return ["--store", str(self.data / "store")]
+
+    @property
+    def serving(self) -> list[str]:
+        """What the server is told beside that."""
         return ["--places", str(PLACES)]
 
     def beside(self, store: str, connectors: str, visitors: str) -> dict[str, list[str]]:

@@ -87,14 +87,18 @@ def run(args: Namespace) -> int:
     from halfopen.config import data_path
     from halfopen.sensor.privileges import leave
 
-    if args.user is not None and args.data is None:
-        raise UsageError("--data", "none", "a directory of that user, beside --user")
+    _check(args)
     prepare = partial(leave, args.user)
     with ExitStack() as stack:
         demo = stack.enter_context(Demo.in_directory(args.data)) if args.demo else None
         data = demo.data if demo else data_path(args.data)
-        common = ["--data", str(data), *_said(args, "config", "store")]
-        serve = ["serve", "--edge", *common, *(demo.options if demo else ()), *_said(args, *_PASSED)]
+        common = [
+            "--data",
+            str(data),
+            *_said(args, "config"),
+            *(demo.options if demo else _said(args, "store")),
+        ]
+        serve = ["serve", "--edge", *common, *(demo.serving if demo else ()), *_said(args, *_PASSED)]
         sense = ["sense", *common, *_said(args, "user")]
         # What cannot be used is told before anything is made.
         asked = parser().parse_args(serve)
@@ -111,6 +115,23 @@ def run(args: Namespace) -> int:
         beside = partial(demo.beside, store) if demo else None
         up = _Up(board, stack.enter_context(_lines(log)), prepare, beside)
         return asyncio.run(up.run(serve, None if demo or lacking else sense))
+
+
+def _check(args: Namespace) -> None:
+    """What can be told at once."""
+    from halfopen.config import ACCOUNTS_URL, accounts_url
+
+    if args.demo:
+        # Nothing of the demo may come into an installation.
+        if accounts_url():
+            raise UsageError(
+                "--demo", f"{ACCOUNTS_URL} beside it", "none: the demo keeps to its own directory"
+            )
+        for name, given in (("--store", args.store), ("--user", args.user)):
+            if given is not None:
+                raise UsageError(name, given, "no --demo beside it")
+    elif args.user is not None and args.data is None:
+        raise UsageError("--data", "none", "a directory of that user, beside --user")
 
 
 def _said(args: Namespace, *names: str) -> list[str]:

@@ -207,7 +207,7 @@ def test_another_secret_refuses_the_old_token_and_closes_what_is_connected(
         async with connector(data, tunnel["token"]).connected(2):
             shown = await asyncio.to_thread(reader.see, f"{page}/rotate")
             assert "start each connector anew with the new one" in shown
-            assert "2 live connections of 1 connector at this moment" in shown
+            assert "Connected at this moment: 2 live connections" in shown
             answer = await asyncio.to_thread(reader.send, f"{page}/rotate", close="1")
             assert answer.headers["location"] == f"{page}?done=rotated"
             assert "None is connected." in await asyncio.to_thread(reader.see, page)
@@ -242,7 +242,10 @@ def test_connections_are_shown_and_closed_for_one_connector_or_all(
             await asyncio.to_thread(see, f"It uses version {number} of the configuration, the latest.")
             await asyncio.to_thread(see, "blog healthy 6 2 local", "/tunnels")
             only = f"{page}/cleanup?connector={second.id}"
-            assert "2 live connections of the connector" in await asyncio.to_thread(reader.see, only)
+            assert (
+                f"of the connector {second.id} at this moment: 2 live connections"
+                in await asyncio.to_thread(reader.see, only)
+            )
             answer = await asyncio.to_thread(reader.send, only, connector=second.id)
             assert answer.headers["location"] == f"{page}?done=cleaned"
             shown = await asyncio.to_thread(reader.see, page)
@@ -263,6 +266,26 @@ def test_what_broke_off_is_called_pending(owner: Server, reader: Reader) -> None
     assert "degraded 3 live connections of 1 connector, and 1 that broke off and is waited for." in shown
     assert "pending broke off, waited for" in shown
     assert "blog degraded 3 and 1 pending 1" in reader.see("/tunnels")
+
+
+def test_traffic_is_shown_by_hostname(owner: Server, reader: Reader) -> None:
+    tunnel = made(owner)
+    zone = f"{uuid4().hex[:12]}.example"
+    owner.zone(zone)
+    configured(
+        owner,
+        tunnel,
+        *({"hostname": f"{name}.{zone}", "service": "http://localhost:1"} for name in ("www", "api")),
+    )
+    page = page_of(owner, tunnel)
+    assert f"www.{zone} 0.0 0 no request yet api.{zone} 0.0 0 no request yet" in reader.see(page)
+    sums = {"statuses": {"2xx": 1190, "5xx": 10}, "bytes_in": 2048, "bytes_out": 3 << 20, "seconds": 60.0}
+    passed = [{"tunnel": tunnel["id"], "hostname": f"www.{zone}", "sums": sums, "ago": 1.0}]
+    edge = owner.edge()
+    edge.post(edge.here("traffic"), {"passed": passed})
+    told = reader.see(page)
+    assert re.search(rf"www\.{zone} [0-9.]+ 1,200 1,190 10 2\.0 KiB 3\.0 MiB 50 ms ", told), told
+    assert f"api.{zone} 0.0 0 no request yet" in told
 
 
 def test_a_tunnel_with_connections_is_deleted_only_with_them(owner: Server, reader: Reader) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -34,31 +34,45 @@ async def _page(
     pages: Pages, visit: Visit, way: Way | None, typed: str | None = None, not_renamed: Told | None = None
 ) -> Response:
     where, told, tunnel = await named(visit)
-    account, clients, configuration = await asyncio.gather(
+    account, clients, configuration, traffic = await asyncio.gather(
         *(
             visit.api.get(asked)
             for asked in (
                 f"/accounts/{where.account}",
                 f"{where.api}/connections",
                 f"{where.api}/configurations",
+                f"{where.api}/traffic",
             )
         )
     )
-    if (refusal := refused(pages, visit, told, account, clients, configuration)) is not None:
+    if (refusal := refused(pages, visit, told, account, clients, configuration, traffic)) is not None:
         return refusal
     shown = visit.request.query_params.get("token") == "show" and may_change(visit)
     token = await visit.api.get(f"{where.api}/token") if shown else None
     query = visit.request.query_params
     latest = configuration.result
+    rules = Table.of(latest["config"]).rows if latest["config"] else ()
     seen: dict[str, Any] = {
+        "classes": sorted({status for each in traffic.result for status in each["statuses"]}),
         "where": where, "tunnel": tunnel | told_of(tunnel["connections"]), "account": account.result, "standing": STANDING,
-        "clients": [each | told_of(each["conns"]) for each in clients.result], "configuration": latest,
-        "rules": Table.of(latest["config"]).rows if latest["config"] else (), "done": DONE.get(query.get("done", "")),
+        "clients": sorted((each | told_of(each["conns"]) for each in clients.result), key=lambda each: not each["live"]), "configuration": latest,
+        "rules": rules, "hostnames": _hostnames(traffic.result, [rule.hostname for rule in rules if rule.hostname not in ("", "*")]), "done": DONE.get(query.get("done", "")),
         "may_change": may_change(visit), "commands": _commands(way, token.result if token and token.good else _PLACEHOLDER),
         "way": way, "shown": shown, "typed": tunnel["name"] if typed is None else typed,
         "refused": not_renamed.faults if not_renamed else [], "faults": token.faults if token else [],
     }  # fmt: skip
     return pages.page("tunnel.html", visit, seen, not_renamed.status if not_renamed else 200)
+
+
+def _hostnames(traffic: Sequence[Mapping[str, Any]], ruled: Sequence[str]) -> list[dict[str, Any]]:
+    """What has passed by hostname, those of rules through which nothing has among them; with the mean time of a request (s)."""
+    told = [
+        {**each, "mean": each["seconds"] / each["requests"] if each["requests"] else None} for each in traffic
+    ]
+    passed = {each["hostname"] for each in traffic}
+    return told + [
+        {"hostname": name, "requests": 0} for name in dict.fromkeys(ruled) if name.lower() not in passed
+    ]
 
 
 def _commands(way: Way | None, token: str) -> Mapping[str, str]:

@@ -83,12 +83,12 @@ def _group(told: Told) -> dict[str, Any]:
 
 
 def told_of(connections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the connections of a tunnel, or of a connector, come to."""
+    """What the connections of a tunnel, or of a connector, come to: connectors are those with something live."""
     live = [each for each in connections if not each["is_pending_reconnect"]]
     return {
         "live": len(live),
         "pending": len(connections) - len(live),
-        "connectors": len({each["client_id"] for each in connections}),
+        "connectors": len({each["client_id"] for each in live}),
         "colos": sorted({each["colo_name"] for each in connections}),
     }
 

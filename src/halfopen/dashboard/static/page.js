@@ -66,6 +66,8 @@ function withoutEmpty(form) {
   });
 }
 
+const focusable = (part) => [...part.querySelectorAll("a[href], button, summary, [tabindex]")];
+
 /* What has changed on the server is shown without loading the page again. */
 async function renew(changed) {
   const answer = await fetch(location.href, {headers: {accept: "text/html"}});
@@ -73,10 +75,11 @@ async function renew(changed) {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
-    const busy = part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
-    if (!other || busy) continue;
+    const focused = part.contains(document.activeElement) ? document.activeElement : null;
+    const marked = !getSelection().isCollapsed && part.contains(getSelection().anchorNode);
+    if (!other || marked || focused?.matches("input, textarea, select")) continue;
     const open = [...part.querySelectorAll("details")].map((each) => each.open);
-    const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+    const place = focusable(part).indexOf(focused);
     const drawn = new Map([...part.querySelectorAll("[data-figure]")].map((each) => [each.dataset.figure, each]));
     for (const each of other.querySelectorAll("[data-figure]")) {
       const old = drawn.get(each.dataset.figure);
@@ -84,7 +87,7 @@ async function renew(changed) {
     }
     part.replaceChildren(...other.childNodes);
     part.querySelectorAll("details").forEach((each, index) => { each.open = open[index] ?? each.open; });
-    if (focused) document.getElementById(focused)?.focus();
+    (focused?.id ? document.getElementById(focused.id) : focusable(part)[place])?.focus({preventScroll: true});
     await drawAll(part);
   }
   if (changed) document.getElementById("told").textContent = `Updated at ${new Date().toISOString().slice(11, 19)} UTC.`;

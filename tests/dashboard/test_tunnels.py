@@ -242,7 +242,10 @@ def test_connections_are_shown_and_closed_for_one_connector_or_all(
             await asyncio.to_thread(see, f"It uses version {number} of the configuration, the latest.")
             await asyncio.to_thread(see, "blog healthy 6 2 local", "/tunnels")
             only = f"{page}/cleanup?connector={second.id}"
-            assert f"of the connector {second.id} at this moment: 2 live connections" in await asyncio.to_thread(reader.see, only)
+            assert (
+                f"of the connector {second.id} at this moment: 2 live connections"
+                in await asyncio.to_thread(reader.see, only)
+            )
             answer = await asyncio.to_thread(reader.send, only, connector=second.id)
             assert answer.headers["location"] == f"{page}?done=cleaned"
             shown = await asyncio.to_thread(reader.see, page)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS, Action, ArgumentParser, _SubParsersAction
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import chdir, redirect_stdout
 from functools import partial
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import diagrams
 import grafana
@@ -129,7 +129,7 @@ def tables() -> str:
         f"A packet in `{FIRST_PACKETS.name}` is {FIRST_PACKET.itemsize} bytes, least significant byte first:",
         "",
     ]
-    fields = FIRST_PACKET.fields or {}
+    fields: Mapping[str, Any] = FIRST_PACKET.fields or {}
     places = (
         (f"`{name}`", str(fields[name][1]), f"`{fields[name][0]}`", words)
         for name, words in PACKET_WORDS.items()

@@ -5,8 +5,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/uv
 
-DEMO_DATA := .demo
-
 # Behind a company's own certificate authority the system's certificates are the right ones.
 export UV_SYSTEM_CERTS := 1
 export UV_PYTHON_DOWNLOADS := never
@@ -23,7 +21,7 @@ PYTEST := $(BIN)/pytest -rs -n 2 --dist worksteal
 .PHONY: help demo demo-tunnel demo-live test lint bench docs captures recordings clients clean
 
 help:
-	@echo 'make demo      how the connections of the example capture died, and their dataset served'
+	@echo 'make demo      how the connections of the example capture died, then the dashboard, filled, with a tunnel that works'
 	@echo 'make demo-tunnel  a tunnel from its beginning to its end, on this machine'
 	@echo 'make demo-live  connections cut by a middlebox, a sensor that watches them, and the answer beside the truth (root on Linux)'
 	@echo 'make test      the whole test suite'
@@ -36,7 +34,7 @@ help:
 	@echo 'make clean     remove the environment'
 
 demo: .venv/.runtime
-	@$(BIN)/python scripts/demo.py $(DEMO_DATA)
+	@$(BIN)/python scripts/demo.py
 
 demo-tunnel: .venv/.runtime
 	@$(BIN)/python scripts/demo_tunnel.py
@@ -75,7 +73,7 @@ clients:
 	@npm ci --prefix tests/dashboard --no-audit --no-fund --loglevel error
 
 clean:
-	rm -rf .venv .tools docs/_build tests/typescript/node_modules tests/dashboard/node_modules $(DEMO_DATA) $(DEMO_DATA).key .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools docs/_build tests/typescript/node_modules tests/dashboard/node_modules .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 
 $(UV): uv.lock scripts/bootstrap.py
 	@$(PYTHON) scripts/bootstrap.py

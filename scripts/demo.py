@@ -1,13 +1,12 @@
-"""The demo: how the connections of the example capture died, then the same from the API of a dataset of them.
+"""The demo: how the connections of the example capture died, the same from the API of a dataset of them, then all of it to look at.
 
-`make demo` runs it. In a terminal the server runs until Ctrl-C, elsewhere until it has answered once.
+`make demo` runs it. In a terminal it ends in `halfopen up --demo`, until Ctrl-C; elsewhere once the API has answered.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -28,7 +28,9 @@ from halfopen.cli.main import main as command
 
 CAPTURE: Final = "captures/demo.pcap.gz"
 PLACES: Final = ("--places", "captures/places")
-PORT: Final = 8787
+PORTS: Final = {"--port": 8787, "--edge-listen": 7844, "--visitors": 8080}
+"""Where `halfopen up` listens without more."""
+
 PATH: Final = "/client/v4/radar/tcp_resets_timeouts/summary"
 SNIPPET: Final = """\
 from cloudflare import Cloudflare
@@ -40,8 +42,8 @@ PATIENCE: Final = 60
 """Seconds in which the server must be ready."""
 
 
-def main(data: str) -> None:
-    """Run the demo with the data directory `data`, which is made anew."""
+def main() -> None:
+    """Run the demo."""
     print(
         "\nA minute of visits to two servers, captured there. On the way some are cut off: whose, when and how?\n"
     )
@@ -57,27 +59,37 @@ Try next:
 
 The same as a dataset with an API, moved to the last hour:
 """)
-    shutil.rmtree(data, ignore_errors=True)
-    run("ingest", CAPTURE, *PLACES, "--shift-end", "now", "--data", data)
-    token = printed("token", "create", "--permission", "radar:read", "--data", data)
-    port = free_port()
-    serve = ("serve", *PLACES, "--data", data, *(() if port == PORT else ("--port", str(port))))
+    with TemporaryDirectory() as folder:
+        answer_for(table, Path(folder) / "data")
+    up = ["up", "--demo", *(word for option, port in PORTS.items() for word in elsewhere(option, port))]
+    if sys.stdout.isatty():
+        print(f"All of it to look at:\n\n$ halfopen {' '.join(up)}", flush=True)
+        os.execv(sys.executable, [sys.executable, "-m", "halfopen", *up])
+    print(f"No terminal, so it ends here. To look at all of it: {here('halfopen')} {' '.join(up)}")
+
+
+def answer_for(table: Any, data: Path) -> None:
+    """Ask the API for what `classify` said."""
+    run("ingest", CAPTURE, *PLACES, "--shift-end", "now", "--data", str(data))
+    token = printed("token", "create", "--permission", "radar:read", "--data", str(data))
+    port = free_port(PORTS["--port"])
+    serve = ("serve", *PLACES, "--data", str(data), "--port", str(port))
     print(f"$ halfopen {' '.join(serve)} &", flush=True)
-    with serving(serve, port, Path(data) / "serve.log") as base:
+    with serving(serve, port, data / "serve.log") as base:
         snippet = SNIPPET.format(base=base, token=token)
-        print(
-            f"\nWith the official Python SDK (pip install cloudflare), to be pasted into python:\n\n{snippet}"
-        )
+        print(f"\nWith the official Python SDK (pip install cloudflare):\n\n{snippet}")
         if find_spec("cloudflare"):
-            print("which prints now:", flush=True)
+            print("which prints:", flush=True)
             subprocess.run([sys.executable, "-c", snippet], check=True)
             print()
         print_beside(shares(table), answer(base, token))
-        if sys.stdout.isatty():
-            print("Serving until Ctrl-C ...", flush=True)
-            wait()
-        else:
-            print(f"No terminal, so the server ends here. To go on: {here('halfopen')} {' '.join(serve)}")
+
+
+def elsewhere(option: str, port: int) -> tuple[str, ...]:
+    """The option of `halfopen up` for a port that is free, none where the usual one is."""
+    free = free_port(port)
+    place = str(free) if option == "--port" else f"127.0.0.1:{free}"
+    return () if free == port else (option, place)
 
 
 def here(program: str) -> str:
@@ -114,9 +126,9 @@ def shares(table: Any) -> dict[str, float]:
     return {stage: 100 * count / table.num_rows for stage, count in stages.items()}
 
 
-def free_port() -> int:
+def free_port(usual: int) -> int:
     """The usual port, or one that is free where that is taken."""
-    for port in (PORT, 0):
+    for port in (usual, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -171,15 +183,7 @@ def print_beside(classified: dict[str, float], answered: dict[str, float]) -> No
     print()
 
 
-def wait() -> None:
-    """Wait for Ctrl-C."""
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        print()
-
-
 if __name__ == "__main__":
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)  # else the server would be left behind
-    main(sys.argv[1])
+    main()

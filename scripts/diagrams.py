@@ -170,7 +170,7 @@ def tunnel() -> str:
         "registry": "halfopen serve",
     }  # fmt: skip
     lines = [
-        text(105, 34, "asks for a hostname", "quiet", "middle"),
+        text(90, 34, "asks for a hostname", "quiet", "middle"),
         text(335, 34, "four connections, opened by the connector", "quiet", "middle"),
         text(300, 162, "who is connected, which hostname", "quiet"),
         text(300, 182, "leads where, which secret is good", "quiet"),

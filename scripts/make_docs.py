@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS, Action, ArgumentParser, _SubParsersAction
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import chdir, redirect_stdout
 from functools import partial
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import diagrams
 import grafana
@@ -17,10 +17,19 @@ from api_reference import document, reference, table
 from halfopen.cli import main as command
 from halfopen.cli.text import STAGE_WORDS
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
-from halfopen.model import STAGES, Stage
+from halfopen.model import FIRST_PACKET, STAGES, Flag, Stage
 from halfopen.server import stream
 from halfopen.store.counters import COUNTERS
-from halfopen.store.schema import CONNECTIONS, FORMAT, INCOMING, KINDS, LESS, ROLLUPS
+from halfopen.store.schema import (
+    CONNECTIONS,
+    FIRST_PACKETS,
+    FORMAT,
+    INCOMING,
+    KINDS,
+    LESS,
+    PACKET_WORDS,
+    ROLLUPS,
+)
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
@@ -114,6 +123,18 @@ def tables() -> str:
     lines += ["## Numbers", "", "Signatures are numbered on [their page](signatures.md#signatures).", ""]
     lines += table(("Stage", "Number"), ((f"`{stage.name}`", str(stage.value)) for stage in Stage))
     lines += table(("Tag", "Bit"), ((f"`{tag.name}`", str(1 << tag)) for tag in TAGS))
+    lines += table(("Flag", "Bit"), ((f"`{flag.name}`", str(flag.value)) for flag in Flag))
+    lines += ["## First packets", ""]
+    lines += [
+        f"A packet in `{FIRST_PACKETS.name}` is {FIRST_PACKET.itemsize} bytes, least significant byte first:",
+        "",
+    ]
+    fields: Mapping[str, Any] = FIRST_PACKET.fields or {}
+    places = (
+        (f"`{name}`", str(fields[name][1]), f"`{fields[name][0]}`", words)
+        for name, words in PACKET_WORDS.items()
+    )
+    lines += table(("Field", "From byte", "Type", "Meaning"), places)
     return ended("tables.md", lines)
 
 

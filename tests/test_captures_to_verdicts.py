@@ -25,7 +25,7 @@ def test_generated_and_damaged_captures(data: bytes) -> None:
         (capture,) = open_captures([file.name])
         batches = [Batch(batch.rows.copy(), batch.data.copy()) for batch in capture.batches()]
     fast, plain = Outcome(), Outcome()
-    run(Tracker(Limits(max_connections=64), fast.counters), fast, batches, capture.clock)
+    run(Tracker(Limits(max_connections=64), fast.counters, packets=True), fast, batches, capture.clock)
     run(ReferenceTracker(Limits(max_connections=64), plain.counters), plain, batches, capture.clock)
     assert not differences(plain, fast)
     judged = fast.counters

@@ -37,6 +37,11 @@ def client(privacy: Privacy, row: dict[str, Any], numbers: Any) -> str | None:
             return str(row["client"])
 
 
+def packets(batch: Judged, row: Any) -> bytes:
+    begin = int(row["packets_offset"])
+    return batch.packets[begin : begin + int(row["packets"])].tobytes()
+
+
 def expected(batch: Judged, privacy: Privacy) -> Iterable[dict[str, Any]]:
     flat = record_batch(batch).to_pylist()
     for at, row in enumerate(flat):
@@ -52,6 +57,7 @@ def expected(batch: Judged, privacy: Privacy) -> Iterable[dict[str, Any]]:
             "weight": WEIGHT,
             "trigger_kind": row["trigger"]["kind"],
             "trigger": privacy.names([row["trigger"]["name"]])[0],
+            "first_packets": packets(batch, numbers[0]),
         }
 
 

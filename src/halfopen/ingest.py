@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from halfopen.arrow import addresses, columns, distinct, encoded_addresses, reworded
-from halfopen.model import CONNECTION, MAPPED_PREFIX, PLACE
+from halfopen.model import CONNECTION, FIRST_PACKET, MAPPED_PREFIX, PLACE, Rows
 from halfopen.pipeline import Judged
 from halfopen.privacy import Address, Privacy
 from halfopen.store.schema import INCOMING
@@ -22,7 +22,7 @@ def incoming(
     batches: Iterator[Judged], privacy: Privacy, *, weight: float = 1.0, shift: int = 0
 ) -> Iterator[Any]:
     """Record batches of the columns of `store.schema.INCOMING`, their text dictionary-encoded, from decided
-    connections in arrays of their own, all moved by `shift` ns."""
+    connections with their packets in arrays of their own, all moved by `shift` ns."""
     for judged in _gathered(batches):
         yield _rows(judged, privacy, weight, shift)
 
@@ -45,9 +45,15 @@ def _together(batches: list[Judged]) -> Judged:
     # As bytes: NumPy joins structured rows field by field.
     rows = np.concatenate([each.rows.view(np.uint8) for each in batches]).view(CONNECTION)
     places = np.concatenate([each.places.view(np.uint8) for each in batches]).view(PLACE)
-    begins = np.cumsum([0, *(len(each.names) for each in batches[:-1])])
-    rows["name_offset"] += np.repeat(begins, [len(each.rows) for each in batches]).astype(np.uint32)
-    return Judged(batches[0].file, rows, np.concatenate([each.names for each in batches]), places)
+    packets = np.concatenate([each.packets.view(np.uint8) for each in batches]).view(FIRST_PACKET)
+    counts = [len(each.rows) for each in batches]
+    for offset, lengths in (
+        ("name_offset", [len(each.names) for each in batches]),
+        ("packets_offset", [len(each.packets) for each in batches]),
+    ):
+        begins = np.cumsum([0, *lengths[:-1]])
+        rows[offset] += np.repeat(begins, counts).astype(np.uint32)
+    return Judged(batches[0].file, rows, np.concatenate([each.names for each in batches]), places, packets)
 
 
 def _rows(judged: Judged, privacy: Privacy, weight: float, shift: int) -> Any:
@@ -65,8 +71,22 @@ def _rows(judged: Judged, privacy: Privacy, weight: float, shift: int) -> Any:
         "tags": pa.array(rows["tags"].copy()),
         "weight": pa.repeat(weight, len(rows)),
         "trigger": reworded(flat["trigger"], privacy.names),
+        "first_packets": _first_packets(rows, judged.packets),
     }
     return pa.RecordBatch.from_arrays([_fitted(given[each.name], each) for each in INCOMING], INCOMING.names)
+
+
+def _first_packets(rows: Rows, packets: Rows) -> Any:
+    """The column `FIRST_PACKETS` of connections."""
+    counts = rows["packets"].astype(np.int64)
+    ends = np.cumsum(counts)
+    if len(packets) != counts.sum():  # those of connections that are not among the rows lie between them
+        places = np.arange(counts.sum()) + np.repeat(rows["packets_offset"] - (ends - counts), counts)
+        packets = packets.view(f"V{FIRST_PACKET.itemsize}")[places]
+    offsets = (np.append(0, ends) * FIRST_PACKET.itemsize).astype(np.int32)
+    return pa.Array.from_buffers(
+        pa.binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(packets.view(np.uint8))]
+    )
 
 
 def _fitted(column: Any, field: Any) -> Any:

@@ -57,6 +57,12 @@ class Flag(IntFlag):
     CWR = 0x80
 
 
+def flag_names(flags: int) -> str:
+    """Flags as in the table of signatures: ``SYN``, ``PSH+ACK``; ``none`` where none is set."""
+    names = [flag.name or "" for flag in Flag if flags & flag and flag != Flag.ACK]
+    return "+".join([*names, "ACK"] if flags & Flag.ACK else names) or "none"
+
+
 class Kind(IntEnum):
     """What one packet row is."""
 
@@ -185,6 +191,7 @@ CONNECTION: Final = np.dtype(
         ("ip_id_delta", np.int32),
         ("seq_delta", np.int32),  # first reset's sequence number minus the next expected
         ("name_offset", np.uint32),  # trigger name in ConnectionBatch.names, in the order of the rows
+        ("packets_offset", np.uint32),  # first of its packets in ConnectionBatch.packets, likewise
         ("duplicates", np.uint32),
         ("client_port", np.uint16),
         ("server_port", np.uint16),
@@ -205,13 +212,31 @@ CONNECTION: Final = np.dtype(
 )
 """One connection with its verdict and evidence."""
 
+FIRST_PACKET: Final = np.dtype(
+    [
+        ("time", "<i8"),  # since the first SYN (ns)
+        ("seq", "<i4"),  # minus the first SYN's
+        ("ack", "<i4"),  # counted so that the connection's first one is 1; UNKNOWN_DELTA without one
+        ("length", "<u2"),  # of the payload, by the headers; the largest number for that and more
+        ("window", "<u2"),  # as in the header; 0 for a first SYN without data, of which it is not kept
+        ("ip_id", "<u2"),  # 0 for IPv6
+        ("flags", "u1"),
+        ("ttl", "u1"),
+    ]
+)
+"""One of the kept inbound packets of a connection, as far as verdict and evidence stand on it; as it lies in the dataset."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionBatch:
-    """Connections in the order in which they became final, and the bytes of their trigger names."""
+    """Connections in the order in which they became final, the bytes of their trigger names, and their packets.
+
+    Of packets there are none where they were not asked for.
+    """
 
     rows: Rows
     names: Bytes
+    packets: Rows  # FIRST_PACKET
 
 
 PLACE: Final = np.dtype([("asn", np.uint32), ("location", "S2"), ("continent", "S2")])

@@ -51,10 +51,11 @@ class Judged:
     rows: Rows  # model.CONNECTION
     names: Bytes  # what name_offset and name_length point into
     places: Rows  # model.PLACE of each client
+    packets: Rows  # model.FIRST_PACKET, what packets_offset and packets point into; none if not asked for
 
     def kept(self) -> Judged:
         """The same in arrays of its own, valid for good."""
-        return Judged(self.file, self.rows.copy(), self.names.copy(), self.places.copy())
+        return Judged(self.file, self.rows.copy(), self.names.copy(), self.places.copy(), self.packets.copy())
 
 
 @dataclass(slots=True)
@@ -96,6 +97,7 @@ class Judge:
     places: Places | None = None
     jobs: int = 1
     left_out: bool = False  # whether connections without a stage are handed on, too
+    packets: bool = False  # whether what was seen of their packets is
     account: Account = field(default_factory=Account)
     # Empty tables of captures that are finished: a new one is a lot of memory to touch.
     _idle: dict[Share, list[Tracker]] = field(
@@ -153,7 +155,7 @@ class Judge:
         try:
             return self._idle[share].pop()
         except IndexError:
-            return Tracker(self.limits, new_counters(), share)
+            return Tracker(self.limits, new_counters(), share, packets=self.packets)
 
     def _half(
         self,
@@ -177,7 +179,7 @@ class Judge:
         for batch in final:
             rows = batch.rows if self.left_out else decided(batch.rows)
             if len(rows):
-                yield Judged(file, rows, batch.names, places_of(rows, self.places))
+                yield Judged(file, rows, batch.names, places_of(rows, self.places), batch.packets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ class LiveJudge:
         for batch in final:
             rows = decided(batch.rows)
             if len(rows):
-                yield Judged(self.name, rows, batch.names, places_of(rows, self.places))
+                yield Judged(self.name, rows, batch.names, places_of(rows, self.places), batch.packets)
 
 
 def places_of(rows: Rows, places: Places | None) -> Rows:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.cli.explain import client, flag_names
+from halfopen.cli.explain import client
 from halfopen.connections.rules import Tag
 from halfopen.errors import UsageError
-from halfopen.model import SECOND
+from halfopen.model import SECOND, flag_names
 from halfopen.testing.conversation import START, Conversation, framed
 from halfopen.testing.payloads import client_hello
 from halfopen.testing.pcap import pcap
@@ -52,7 +52,7 @@ def test_a_story_has_packets_rules_verdict_and_evidence(halfopen: Run, capture: 
     first, second = ran.out.split("\n\n\n")
     lines = [" ".join(line.split()) for line in first.splitlines()]
     assert lines[0] == f"192.0.2.1:40000 -> 203.0.113.200:443 in {capture}"
-    assert any(line.startswith("0.000000 client SYN 0 - 0 57 ") for line in lines)
+    assert any(line.startswith("0.000000 client SYN 0 - 0 64240 57 ") for line in lines)
     assert any(" client PSH+ACK 1 1 " in line for line in lines)
     assert "Verdict post_psh" in lines
     assert "Signature psh_rst the first data, then exactly one RST" in lines

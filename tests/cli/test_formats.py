@@ -19,7 +19,7 @@ from hypothesis import given
 import halfopen as library
 from halfopen.arrow import SCHEMA, record_batch
 from halfopen.cli.formats import WRITERS
-from halfopen.model import CONNECTION, PLACE
+from halfopen.model import CONNECTION, FIRST_PACKET, PLACE
 from halfopen.pipeline import Judged
 from tests.cli.conftest import Ran
 from tests.cli.rows import judged
@@ -88,7 +88,8 @@ class Terminal(io.BytesIO):
 
 
 def test_csv_moves_no_cursor() -> None:
-    batch = Judged("a\x1b[2J\x9b.pcap", np.zeros(1, CONNECTION), np.zeros(0, np.uint8), np.zeros(1, PLACE))
+    rows, names, places = np.zeros(1, CONNECTION), np.zeros(0, np.uint8), np.zeros(1, PLACE)
+    batch = Judged("a\x1b[2J\x9b.pcap", rows, names, places, np.zeros(0, FIRST_PACKET))
     stream = Terminal()
     writer = WRITERS["csv"](stream)
     writer.write(writer.encode(record_batch(batch)))

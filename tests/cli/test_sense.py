@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from halfopen.cli.live import Screen
-from halfopen.model import CONNECTION, PLACE, Stage
+from halfopen.model import CONNECTION, FIRST_PACKET, PLACE, Stage
 from halfopen.pipeline import Judged
 from tests.cli.conftest import Ran, command
 
@@ -90,7 +90,9 @@ def test_the_screen_is_shown_while_another_thread_counts() -> None:
             rows = np.zeros(100, CONNECTION)
             rows["stage"] = Stage.post_syn
             rows["tags"] = number + np.arange(100)  # each a kind of its own
-            screen.take(Judged("made", rows, np.empty(0, np.uint8), np.zeros(100, PLACE)))
+            screen.take(
+                Judged("made", rows, np.empty(0, np.uint8), np.zeros(100, PLACE), np.empty(0, FIRST_PACKET))
+            )
 
     thread = threading.Thread(target=count)
     thread.start()

@@ -18,6 +18,7 @@ from halfopen.cli.main import parser
 from halfopen.cli.settings import RUNNING
 from halfopen.errors import UsageError
 from tests.cli.conftest import Ran, spawned
+from tests.house.project import DOCS, code
 
 Run = Callable[..., Ran]
 
@@ -243,6 +244,13 @@ def test_a_secret_is_taken_from_a_file_that_nobody_else_reads(tmp_path: Path) ->
     ran = spawned("token", "list", "--data", tmp_path)
     assert ran.code == 1
     assert "postgresql://me:***@127.0.0.1:1/x" in ran.err
+
+
+def test_the_file_that_the_documentation_shows_is_read(tmp_path: Path) -> None:
+    (text,) = code(DOCS / "up.md", "toml")
+    (tmp_path / "halfopen.toml").write_text(text)
+    assert read("serve", "--data", str(tmp_path)).visitors == ("0.0.0.0", 80)
+    assert read("sense", "--data", str(tmp_path)).sample == 16
 
 
 def test_a_misspelled_secret_is_not_shown(halfopen: Run, tmp_path: Path) -> None:

@@ -100,19 +100,21 @@ class AnyTracker(Protocol):
 
 @dataclass
 class Outcome:
-    """All rows of a run, each with its trigger name, and the counters."""
+    """All rows of a run, each with its trigger name and packets, and the counters."""
 
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     counters: NDArray[np.int64] = field(default_factory=new_counters)
 
     def take(self, batches: Any) -> None:
-        """Add what a tracker yielded; the offset of a name is replaced by the name."""
+        """Add what a tracker yielded; in the place of offsets stand the name and the packets."""
         for part in batches:
             assert isinstance(part, ConnectionBatch)
             for row in part.rows:
                 values = dict(zip(CONNECTION.names or (), row.tolist(), strict=True))
                 start = values.pop("name_offset")
                 values["name"] = part.names[start : start + values["name_length"]].tobytes().decode()
+                first = values.pop("packets_offset")
+                values["first_packets"] = part.packets[first : first + values["packets"]].tolist()
                 self.rows.append(tuple(values.items()))
 
 

@@ -141,7 +141,7 @@ def both(batches: list[Batch], limits: Limits, clock: int) -> tuple[Outcome, Out
     """The same packets through both implementations."""
     plain, fast = Outcome(), Outcome()
     run(ReferenceTracker(limits, plain.counters), plain, batches, clock)
-    run(Tracker(limits, fast.counters), fast, batches, clock)
+    run(Tracker(limits, fast.counters, packets=True), fast, batches, clock)
     return plain, fast
 
 

@@ -48,7 +48,7 @@ def test_kernel_equals_reference_whatever_is_done(
     """Rows and counters are equal, and so is what is told in between; afterwards nothing is in use."""
     limits, sampling = Limits(max_connections=limit), Sampling(key, threshold)
     fast, plain = Outcome(), Outcome()
-    ours = Tracker(limits, fast.counters, sampling=sampling)
+    ours = Tracker(limits, fast.counters, sampling=sampling, packets=True)
     twin = ReferenceTracker(limits, plain.counters, sampling=sampling)
     now = 0.0
     ports = [frozenset[int](), frozenset({80, 40003}), frozenset({443, 80})]
@@ -89,7 +89,7 @@ def test_time_that_passes_changes_no_row(
     end = ns(max((p.t for p in whole), default=0) + silence)
     plain, turned = Outcome(), Outcome()
     run(ReferenceTracker(Limits(), plain.counters), plain, [batch(whole)], end)
-    tracker = Tracker(Limits(), turned.counters)
+    tracker = Tracker(Limits(), turned.counters, packets=True)
     clock = 0
     for n, p in enumerate(whole):
         for at, share in sorted(turns):

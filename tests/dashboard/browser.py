@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 from tests.conftest import Require
-from tests.dashboard.conftest import PATIENCE, Site
+from tests.dashboard.site import PATIENCE, Site
 
 AXE: Final = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
 
@@ -43,6 +43,8 @@ class Watched:
     site: Site
     context: BrowserContext
     wrong: list[str] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    """Paths that are known to be answered with a page of what is wrong: of these the browser says so in its console."""
 
     def open(self) -> Page:
         """Another page."""
@@ -66,8 +68,10 @@ class Watched:
             self.wrong.append(f"asked elsewhere: {request.url}")
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.wrong.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
+        where = message.location.get("url", "").removeprefix(self.site.url)
+        known = where in self.refused and message.text.startswith("Failed to load resource")
+        if message.type in ("error", "warning") and not known:
+            self.wrong.append(f"{message.type}: {message.text} ({where})")
 
     def _failed(self, request: Request) -> None:
         # Whoever goes to another page gives up what the last one still asked for.
@@ -88,4 +92,4 @@ def watched(browser: Browser, site: Site, **options: Any) -> Iterator[Watched]:
         yield found
     finally:
         context.close()
-    assert found.wrong == []
+    assert found.wrong == [], "\n".join(found.wrong)

@@ -19,7 +19,7 @@ import pytest
 from halfopen.dashboard import events
 from tests.api.conftest import wait_for
 from tests.cli.conftest import capture_bytes, command
-from tests.dashboard.conftest import PATIENCE, Site, Visitor, wait
+from tests.dashboard.site import PATIENCE, Site, Visitor, wait
 
 STOP = 4.0
 """Less than the seconds (server/process.py) after which a server that does not end is ended."""

@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from halfopen.dashboard import visits
 from halfopen.dashboard.visits import FORM_TOKEN, RefusedError, read_form
-from tests.dashboard.conftest import Site, Visitor
+from tests.dashboard.site import Site, Visitor
 
 FORM = "application/x-www-form-urlencoded"
 FOREIGN = [

@@ -22,7 +22,7 @@ from halfopen.dashboard.dashboard import dashboard_routes
 from halfopen.dashboard.events import Events
 from halfopen.dashboard.rendering import HEADERS
 from halfopen.errors import DatabaseError
-from tests.dashboard.conftest import NAME, NAVIGATING, Site, Visitor
+from tests.dashboard.site import NAME, NAVIGATING, Site, Visitor
 
 OPEN = {"/sign-in", "/static/{file}", "/"}
 """What needs no sign-in: signing in, its scripts and styles, and where the first page is."""

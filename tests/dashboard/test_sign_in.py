@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from halfopen.dashboard.visits import local
-from tests.dashboard.conftest import NAVIGATING, Site, Visitor, wait
+from tests.dashboard.site import NAVIGATING, Site, Visitor, wait
 
 PROXIED = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https", "x-forwarded-host": "status.example"}
 

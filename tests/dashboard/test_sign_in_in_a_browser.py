@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.conftest import Require
-from tests.dashboard.browser import chromium, watched
-from tests.dashboard.conftest import Site
-
-
-@pytest.fixture(scope="module")
-def browser(require: Require) -> Iterator[Browser]:
-    with chromium(require) as found:
-        yield found
+from tests.dashboard.browser import watched
+from tests.dashboard.site import Site
 
 
 def test_with_the_keyboard_alone(browser: Browser, site: Site) -> None:

@@ -164,7 +164,8 @@ def with_an_extension() -> Any:
         (b"", "no Arrow IPC stream"),
         (b"\xff" * 100, "no Arrow IPC stream"),
         (body([row()])[:-400], "no Arrow IPC stream"),
-        (stream(table([row()]).drop_columns(["asn"])), "columns, accepted are"),
+        (stream(table([row()]).drop_columns(["asn", "location"])), "columns, accepted are"),
+        (stream(table([row()]).drop_columns(["asn"])), "column 'location', expected there is 'asn'"),
         (stream(table([row()]).rename_columns(["x", *INCOMING.names[1:]])), "column 'x', expected there is 'start_ns'"),
         (stream(of_other_type()), "column start_ns: int32, accepted is int64"),
         (stream(with_a_dictionary()), "dictionary"),
@@ -191,6 +192,8 @@ def with_an_extension() -> Any:
         (body([row(client="<b>")]), "column client"),
         (body([row(trigger="x" * 2000)]), "column trigger"),
         (body([row(left_out="other")]), "column left_out"),
+        (body([row(first_packets=b"x" * 23)]), "column first_packets: a value that is not 24 bytes for each of at most 10"),
+        (body([row(first_packets=b"x" * 24 * 11)]), "column first_packets"),
     ],
 )  # fmt: skip
 def test_rows_are_checked(served: Serving, content: bytes, words: str) -> None:
@@ -214,6 +217,14 @@ def test_what_connections_have_is_taken() -> None:
     placed = [row(location=place, continent=continent) for place, continent in (("XK", "EU"), (None, None))]
     rows = [*signed, *plain, *placed, row(end_ns=RECENT * 10**9)]
     assert rows_of(body(rows), NOW, 1.0).num_rows == len(rows)
+
+
+def test_sensors_of_before_send_no_first_packets() -> None:
+    sent = table([row(first_packets=b"x" * 48), row()])
+    assert rows_of(stream(sent), NOW, 1.0) == sent
+    taken = rows_of(stream(sent.drop_columns(["first_packets"])), NOW, 1.0)
+    assert taken.schema == INCOMING
+    assert taken["first_packets"].to_pylist() == [None, None]
 
 
 def test_extension_types_are_only_bytes(served: Serving) -> None:

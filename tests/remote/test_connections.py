@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,6 +20,9 @@ from tests.store.rows import row, table
 
 PATH = "/radar/tcp_resets_timeouts/connections"
 COUNT = 250
+PACKETS = struct.pack("<qiiHHHBB", 0, 0, -(2**31), 0, 0, 7, 0x02, 57) + struct.pack(
+    "<qiiHHHBB", 1_500_000_001, 1, -5, 9, 0, 0, 0x14, 255
+)
 NOW = int(time.time())
 
 
@@ -37,7 +41,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with closing(Store(data / "store", create=True)) as store:
         committer = store.committer()
         committer.commit([Batch("web-1", "one", 1, NOW, table(rows))])
-        committer.ingest("digest", "captures", "", [table([row(first - 2 * 86400)])])
+        committer.ingest("digest", "captures", "", [table([row(first - 2 * 86400, first_packets=PACKETS)])])
     with serving(data) as found:
         yield found
 
@@ -58,7 +62,7 @@ def pages(server: Serving, size: int, **query: Any) -> list[dict[str, Any]]:
 
 
 def test_the_columns_are_those_of_every_output() -> None:
-    assert [*SCHEMA.names, "sensor", "weight"] == TOLD.names
+    assert [*SCHEMA.names, "sensor", "weight", "first_packets"] == TOLD.names
     for name in ("evidence", "trigger"):
         assert [each.name for each in SCHEMA.field(name).type] == [
             each.name for each in TOLD.field(name).type
@@ -85,6 +89,18 @@ def test_a_connection_is_told_with_its_evidence(filled: Serving) -> None:
     assert captured["end"].endswith(".000000001Z")
     start = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(NOW - 4 * 86400))
     assert captured["start"].startswith(start)
+
+
+def test_a_connection_is_told_with_its_first_packets_where_they_were_kept(filled: Serving) -> None:
+    *_, live, captured = pages(filled, 1000)
+    assert live["first_packets"] is None
+    assert captured["first_packets"] == [
+        {"time": 0, "flags": "SYN", "seq": 0, "ack": None, "length": 0, "window": None, "ttl": 57, "ip_id": 7},
+        {
+            "time": 1.500000001, "flags": "RST+ACK", "seq": 1, "ack": -5, "length": 9, "window": 0,
+            "ttl": 255, "ip_id": 0,
+        },
+    ]  # fmt: skip
 
 
 def test_windows_and_filters_narrow(filled: Serving) -> None:

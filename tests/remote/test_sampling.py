@@ -52,7 +52,7 @@ def rate(sensor: str, start: int) -> Fraction:
 
 def sampled(capture: Path) -> Any:
     """The rows of a capture as a sensor sends them, weights left for later."""
-    judge = Judge(Limits(), Places.open([str(PLACES)]), 1)
+    judge = Judge(Limits(), Places.open([str(PLACES)]), 1, packets=True)
     privacy = Privacy(Address.truncated, Name.domain)
     batches = judge.run(open_captures([str(capture)]), lambda each: incoming(each, privacy))
     return pa.Table.from_batches(list(batches)).cast(INCOMING)

@@ -34,7 +34,8 @@ def asked(data: Path, *words: str) -> Privacy:
 def left(tmp_path: Path, *words: str, rate: float = 1.0) -> Any:
     capture = tmp_path / "one.pcap"
     capture.write_bytes(capture_bytes(1))
-    judged = Judge(Limits()).run(open_captures([str(capture)]), lambda batches: map(Judged.kept, batches))
+    judge = Judge(Limits(), packets=True)
+    judged = judge.run(open_captures([str(capture)]), lambda batches: map(Judged.kept, batches))
     rows = outgoing(list(judged), asked(tmp_path, *words), rate)
     assert rows.schema == INCOMING
     return rows

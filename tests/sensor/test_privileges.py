@@ -124,6 +124,25 @@ answer(before=before, after=held(Capability.CAP_NET_RAW), threads=status(), ring
 
 
 @pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("user", [None, "nobody"])
+def test_what_runs_beside_a_sensor_is_handed_nothing(user: str | None) -> None:
+    """A program that is begun after `leave` has no capability, and who started it keeps its own."""
+    become = "become('daemon', Capability.CAP_NET_RAW)" if user is None else "pass"
+    found = child(f"""
+import subprocess
+from halfopen.sensor.privileges import leave
+{become}
+done = subprocess.run(["cat", "/proc/self/status"], preexec_fn=lambda: leave({user!r}), capture_output=True, text=True)
+answer(beside=done.stdout, held=held(Capability.CAP_NET_RAW))
+""")
+    assert found["held"] is True
+    beside = dict(line.split(":\t", 1) for line in found["beside"].splitlines() if ":\t" in line)
+    assert {int(beside[name], 16) for name in ("CapPrm", "CapEff", "CapAmb")} == {0}
+    if user is not None:
+        assert beside["Uid"].split() == [str(pwd.getpwnam(user).pw_uid)] * 4
+
+
+@pytest.mark.usefixtures("root")
 def test_a_user_namespace_is_enough_for_its_own_network() -> None:
     anybody = ("setpriv", "--reuid=nobody", "--clear-groups", "unshare", "--map-root-user", "--net")
     possible = (

@@ -15,7 +15,7 @@ CALLS: tuple[tuple[str, str, Any], ...] = (
     ("GET", "", None), ("GET", "/connections", None), ("DELETE", "/connections", None), ("GET", "/token", None),
     ("PATCH", "", {"name": "stolen"}), ("PATCH", "", {"tunnel_secret": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg="}),
     ("DELETE", "", None), ("DELETE", "?cascade=true", None), ("GET", "/configurations", None), ("PUT", "/configurations", GOOD),
-    ("POST", "/management", {}), ("POST", "/management/logs", None), ("GET", f"/connectors/{uuid4()}", None),
+    ("POST", "/management", {}), ("POST", "/management/logs", None), ("GET", f"/connectors/{uuid4()}", None), ("GET", "/traffic", None),
 )  # fmt: skip
 
 

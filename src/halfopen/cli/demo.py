@@ -137,7 +137,7 @@ class _Pattern:
         from halfopen.places import Places
         from halfopen.privacy import Address, Name, Privacy
 
-        judge = Judge(Limits(), Places.open([str(PLACES)]), 1)
+        judge = Judge(Limits(), Places.open([str(PLACES)]), 1, packets=True)
         judged = judge.run(open_captures([str(CAPTURE)]), lambda batches: map(Judged.kept, batches))
         rows = pa.Table.from_batches(
             incoming(judged, Privacy(Address.truncated, Name.full, b""))

@@ -18,10 +18,10 @@ from halfopen.model import (
     SECOND,
     UNKNOWN_DELTA,
     Batch,
-    Flag,
     Kind,
     Relation,
     TriggerKind,
+    flag_names,
 )
 
 if TYPE_CHECKING:
@@ -162,12 +162,13 @@ def _told(story: Story, file: str) -> Iterator[str]:
 def _packets(story: Story) -> Iterator[str]:
     connection = story.connection
     server_isn = _server_isn(story)
-    rows = [("Time (s)", "From", "Flags", "Seq", "Ack", "Length", "TTL", "IP-ID", "")]
+    mapped = connection.client[:2] == (0, connection.client[1] & 2**32 - 1 | MAPPED_PREFIX)
+    rows = [("Time (s)", "From", "Flags", "Seq", "Ack", "Length", "Window", "TTL", "IP-ID", "")]
     for event in story.events[:_SHOWN]:
         packet = event.packet
         when = f"{(packet.ts - connection.start) / SECOND:.6f}"
         if event.note.startswith("ICMP"):
-            rows.append((when, event.side, "-", "-", "-", "-", str(packet.ttl), "-", event.note))
+            rows.append((when, event.side, "-", "-", "-", "-", "-", str(packet.ttl), "-", event.note))
             continue
         ours, theirs = (connection.isn, server_isn)[:: -1 if event.side == "server" else 1]
         rows.append(
@@ -176,14 +177,15 @@ def _packets(story: Story) -> Iterator[str]:
                 event.side,
                 flag_names(packet.flags),
                 _relative(packet.seq, ours),
-                _relative(packet.ack, theirs) if packet.flags & Flag.ACK or packet.ack else "-",
+                _relative(packet.ack, theirs) if packet.acknowledges else "-",
                 str(packet.length),
+                str(packet.window),
                 str(packet.ttl),
-                str(packet.ip_id),
+                str(packet.ip_id) if mapped else "-",
                 event.note,
             )
         )
-    yield from columns(rows, right=(0, 3, 4, 5, 6, 7))
+    yield from columns(rows, right=(0, 3, 4, 5, 6, 7, 8))
     if len(story.events) > _SHOWN:
         yield f"and {len(story.events) - _SHOWN:,} more packets"
     if server_isn is not None:
@@ -191,24 +193,18 @@ def _packets(story: Story) -> Iterator[str]:
 
 
 def _server_isn(story: Story) -> int | None:
-    """The server's first sequence number, from its SYN or else from what the client acknowledged."""
-    segments = [event for event in story.events if not event.note.startswith("ICMP")]
-    for event in segments:
-        if event.side == "server" and event.packet.syn:
-            return event.packet.seq
-    return next((e.packet.ack - 1 for e in segments if e.side == "client" and e.packet.acks), None)
+    """The server's first sequence number, from what the client acknowledged or else from its SYN."""
+    first = story.connection.first_ack
+    if first is not None:
+        return first - 1
+    syns = (event.packet for event in story.events if event.side == "server" and event.packet.syn)
+    return next((packet.seq for packet in syns), None)
 
 
 def _relative(number: int, first: int | None) -> str:
     if first is None:
         return str(number)
     return str((number - first + 2**31) % 2**32 - 2**31)
-
-
-def flag_names(flags: int) -> str:
-    """Flags as in the table of signatures: ``SYN``, ``PSH+ACK``; ``none`` where none is set."""
-    names = [flag.name or "" for flag in Flag if flags & flag and flag != Flag.ACK]
-    return "+".join([*names, "ACK"] if flags & Flag.ACK else names) or "none"
 
 
 def _evidence(story: Story) -> Iterator[tuple[str, str, str]]:

@@ -19,7 +19,7 @@ def add(verbs: Any) -> None:
         "export",
         help="write connections of the dataset to a file",
         description="Write single connections of the dataset as Parquet or CSV, with the columns of classify, sensor "
-        "and weight; the file of a connection is its capture's digest. Day after day, within a day as they were committed. "
+        "and weight, in Parquet also their first packets; the file of a connection is its capture's digest. Day after day, within a day as they were committed. "
         "It may run beside a server.",
         allow_abbrev=False,
     )

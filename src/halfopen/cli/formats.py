@@ -195,6 +195,8 @@ def _flat(batch: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         if pa.types.is_struct(column.type):
             for field, inner in zip(column.type, column.flatten(), strict=True):
                 yield f"{name}_{field.name}", inner
+        elif pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
+            continue  # a table in a table
         elif pa.types.is_list(column.type):
             yield name, pc.binary_join(column, " ")
         elif pa.types.is_timestamp(column.type):

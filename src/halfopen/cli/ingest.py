@@ -95,7 +95,7 @@ def run(args: Namespace) -> int:
     privacy = options.privacy(args, data)
     made_with = _options(args, places)
     captures = open_captures(args.files, joined=args.joined)
-    judge = Judge(options.limits(args), places, cores())
+    judge = Judge(options.limits(args), places, cores(), packets=True)
     with ahead(
         _known(captures)
     ) as known:  # while the store is opened, and while the capture before is judged

@@ -23,7 +23,7 @@ _KINDS: Final = (".html", ".png", ".svg")
 _ROWS: Final = 20
 """Networks or countries in a list."""
 
-_WORDS: Final = {
+FIGURES: Final = {
     "stages": "Shares of connections by stage over time",
     "comparison": "Stages now and in the control window, of the dataset only",
     "signatures": "What the cuts looked like",
@@ -54,8 +54,8 @@ def add(verbs: Any) -> None:
         allow_abbrev=False,
     )
     verb.add_argument(
-        "figure", metavar="FIGURE", choices=_WORDS,
-        help="; ".join(f"{name} ({words[0].lower()}{words[1:]})" for name, words in _WORDS.items()),
+        "figure", metavar="FIGURE", choices=FIGURES,
+        help="; ".join(f"{name} ({words[0].lower()}{words[1:]})" for name, words in FIGURES.items()),
     )  # fmt: skip
     verb.add_argument(
         "files", metavar="FILE", nargs="*",
@@ -90,7 +90,7 @@ def run(args: Namespace) -> int:
 
     spec = figures.themed(chart, args.dark)
     if kind == ".html":
-        drawn = figures.page(spec, _WORDS[args.figure]).encode()
+        drawn = figures.page(spec, FIGURES[args.figure]).encode()
     else:
         drawn = figures.picture(spec, kind.removeprefix("."))
     with output.opened(args.out, args.files) as stream:
@@ -144,6 +144,18 @@ def _classified(args: Namespace) -> OfTable:
 
 
 def _of_dataset(args: Namespace) -> Any:
+    names = [name for name, _ in args.where]
+    for name, value in args.where:
+        if names.count(name) > 1:
+            raise UsageError(f"--where {name}", value, "one value; several as a list, such as DE,AT")
+    for option, given in (
+        ("--joined", args.joined),
+        ("--server-port", args.server_port),
+        ("--server-net", args.server_net),
+    ):
+        if given:
+            raise UsageError(option, "without captures", "an option of captures")
+
     from halfopen import figures
     from halfopen.config import data_path
     from halfopen.figures.of_dataset import OfDataset

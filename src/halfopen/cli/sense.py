@@ -193,7 +193,8 @@ def _watch(args: Namespace, source: Interfaces | Firewall, sampling: Sampling) -
         partial=True,
     )
     name = args.name or _host()
-    judge = LiveJudge(name, Tracker(limits, new_counters(), sampling=sampling), places)
+    tracker = Tracker(limits, new_counters(), sampling=sampling, packets=data is not None)
+    judge = LiveJudge(name, tracker, places)
 
     def sensor(outlet: Outlet, told: Callable[[str], None]) -> Sensor:
         from halfopen.sensor.sensor import Sensor

@@ -83,9 +83,9 @@ def run(args: Namespace) -> int:
         GRACE: str(int(args.grace.total_seconds())),
         TRUSTED_PROXIES: ",".join(map(str, args.trusted_proxy)),
     }
-    address = _address(args.host, args.port)
+    found = address("--host and --port", args.host, args.port)
     serve(
-        address, args.port, HEADERS_WITHIN, partial(_tell, address, args.port),
+        found, args.port, HEADERS_WITHIN, partial(_tell, found, args.port),
         partial(_begin_edge, args, data / edge.FOLDER) if args.edge else None,
     )  # fmt: skip
     return 0
@@ -110,28 +110,28 @@ def _tell(address: str, port: int) -> None:
     print(f"halfopen: serving http://{spoken((address, port))}/client/v4", file=sys.stderr, flush=True)
 
 
-def _address(host: str, port: int) -> str:
-    """The first address of a host at which one can listen; UsageError where there is none, or it is taken: the
-    server would share a port without a word."""
+def address(options: str, host: str, port: int) -> str:
+    """The first address of a host at which one can listen; UsageError, which names the options, where there is none, or it is taken:
+    the server would share a port without a word."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise _nowhere(host, port, error.strerror) from None
+        raise _nowhere(options, host, port, error.strerror) from None
     except UnicodeError:
-        raise _nowhere(host, port, "no name of a host") from None
+        raise _nowhere(options, host, port, "no name of a host") from None
     why: str | None = None
-    for family, _, _, _, (address, *_) in found:
+    for family, _, _, _, (numeric, *_) in found:
         try:
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((address, port))
-                return str(address)
+                probe.bind((numeric, port))
+                return str(numeric)
         except OSError as error:
             why = error.strerror
             if error.errno == errno.EADDRINUSE:
                 break  # at another address of this name few would look for it
-    raise _nowhere(host, port, why)
+    raise _nowhere(options, host, port, why)
 
 
-def _nowhere(host: str, port: int, why: str | None) -> UsageError:
-    return UsageError("--host and --port", f"{host} port {port}", f"where one can listen ({why})")
+def _nowhere(options: str, host: str, port: int, why: str | None) -> UsageError:
+    return UsageError(options, f"{host} port {port}", f"where one can listen ({why})")

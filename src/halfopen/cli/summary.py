@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterable
-from math import sqrt
 from typing import Final
 
 import numpy as np
@@ -13,9 +12,7 @@ from numpy.typing import NDArray
 from halfopen.connections.rules import Tag
 from halfopen.model import LeftOut, Stage
 from halfopen.pipeline import Judged
-
-Z: Final = 1.959963984540054
-"""Standard normal quantile of a 95 % interval."""
+from halfopen.radar import proportions
 
 _STAGE_AT: Final = np.uint64(40)
 _SIGNATURE_AT: Final = np.uint64(48)
@@ -23,13 +20,11 @@ _ECHO_AT: Final = np.uint64(63)
 
 
 def wilson(part: int, whole: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927); all of 0 to 1 where there is nothing to share."""
+    """95 % interval of a share; all of 0 to 1 where there is nothing to share."""
     if whole == 0:
         return 0.0, 1.0
-    share, spread = part / whole, Z * Z / whole
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z * sqrt(share * (1 - share) / whole + spread / whole / 4) / (1 + spread)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    low, high = proportions.wilson(np.array(part / whole), np.array(float(whole)))
+    return float(low), float(high)
 
 
 class Summary:

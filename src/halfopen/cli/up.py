@@ -42,13 +42,6 @@ _SOON: Final = 3.0
 
 _PASSED: Final = ("host", "port", "edge_listen", "visitors")
 
-_ELSEWHERE: Final = {
-    "--host and --port": "--port N",
-    "address for connectors": "--edge-listen HOST:PORT",
-    "address for visitors": "--visitors HOST:PORT",
-}
-"""Which option of `up` names another place, by how the server says that one is taken."""
-
 
 def add(verbs: Any) -> None:
     """Add the verb to the command line."""
@@ -101,7 +94,9 @@ def run(args: Namespace) -> int:
         serve = ["serve", "--edge", *common, *(demo.options if demo else ()), *_said(args, *_PASSED)]
         sense = ["sense", *common, *_said(args, "user")]
         # What cannot be used is told before anything is made.
-        store = options.store(parser().parse_args(serve), data)
+        asked = parser().parse_args(serve)
+        _free(asked)
+        store = options.store(asked, data)
         lacking = _lacking(parser().parse_args(sense))
         found = apart(prepare, begin, data, store, sys.stdout.isatty())
         if demo:
@@ -120,6 +115,16 @@ def _said(args: Namespace, *names: str) -> list[str]:
     return [
         word for name, value in given if value is not None for word in (f"--{name.replace('_', '-')}", value)
     ]
+
+
+def _free(serve: Namespace) -> None:
+    """UsageError, with the option that names another place, where somebody listens already."""
+    from halfopen.cli import edge
+    from halfopen.cli.serve import address
+
+    address("--host and --port", serve.host, serve.port)
+    address("--edge-listen", *(serve.connectors or edge.CONNECTORS))
+    address("--visitors", *(serve.visitors or edge.VISITORS))
 
 
 def _lacking(sense: Namespace) -> str:
@@ -177,10 +182,7 @@ class _Up:
             await task
         if self._stop.is_set() or not server.code:
             return 0
-        words = server.last.removeprefix("halfopen: ")
-        elsewhere = next((option for place, option in _ELSEWHERE.items() if words.startswith(place)), None)
-        said = f"; another place: {elsewhere}" if elsewhere else ""
-        print(f"halfopen: {printable(words)}{said}", file=sys.stderr)
+        print(printable(server.last), file=sys.stderr)
         return server.code
 
     def _start(

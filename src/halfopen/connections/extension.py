@@ -16,6 +16,7 @@ from halfopen.connections.pools import (
     extension_at,
     extension_free_at,
     later_free_at,
+    piece_at,
     ranges,
     text,
 )
@@ -82,6 +83,7 @@ def extend(t: Any, e: Any) -> Any:
     c.seq = e.isn
     c.ack = 0
     c.length = 0
+    c.window = 0
     c.print = e.extension
     c.ip_id = e.later >> 16
     c.flags = SYN | e.later & 0xE0 | e.later >> 1 & 8
@@ -126,7 +128,7 @@ def free_name(t: Any, first: Any) -> Any:
     """Give a chain of name cells back."""
     cell = I64(first)
     while cell:
-        following = I64(cell_at(t, cell).link)
+        following = I64(piece_at(t, cell).link)
         give_cell(t, cell)
         cell = following
 
@@ -188,9 +190,9 @@ def keep_name(t: Any, x: Any, data: Any, offset: Any, length: Any) -> Any:
         else:
             for k in range(min(NAME_BYTES, length - at)):
                 text(t)[cell, NAME_START + k] = data[begin + k]
-        cell_at(t, cell).link = 0
+        piece_at(t, cell).link = 0
         if before:
-            cell_at(t, before).link = cell
+            piece_at(t, before).link = cell
         else:
             x.name = cell
         before = cell

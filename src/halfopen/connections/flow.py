@@ -77,6 +77,7 @@ def keep(t: Any, i: Any, row: Any, data: Any, mark: Any) -> Any:
     c.seq = row.seq
     c.ack = row.ack
     c.length = row.payload_length
+    c.window = row.window
     c.print = mark
     c.ip_id = row.ip_id
     c.flags = row.flags

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from halfopen.connections.extension import copy_piece, extended, packet_number
+from halfopen.connections.first_packets import write_packets
 from halfopen.connections.kept import (
     LATER,
     POST_PSH,
@@ -25,7 +26,17 @@ from halfopen.connections.kept import (
 from halfopen.connections.layout import FIRST_SCANNER, NAME_BYTES, NAME_START, WAIT_OPEN, Fact, Showed
 from halfopen.connections.limits import STRAY_REACH
 from halfopen.connections.numbers import ahead
-from halfopen.connections.pools import cell_at, counters, end_at, entry_at, extension_at, names, out_at, text
+from halfopen.connections.pools import (
+    cell_at,
+    counters,
+    end_at,
+    entry_at,
+    extension_at,
+    names,
+    out_at,
+    piece_at,
+    text,
+)
 from halfopen.connections.rules import Acks, Tag
 from halfopen.jit import I64, inlined, part
 from halfopen.model import (
@@ -305,7 +316,7 @@ def write_name(t: Any, x: Any, row: Any) -> Any:
         copy_piece(names(t), I64(t.names_out), text(t)[cell], NAME_START)
         t.names_out += min(NAME_BYTES, left)
         left -= NAME_BYTES
-        cell = I64(cell_at(t, cell).link)
+        cell = I64(piece_at(t, cell).link)
 
 
 @part
@@ -347,6 +358,9 @@ def emit(t: Any, i: Any, silence: Any, how: Any) -> Any:
         row.signature = 0
     row.left_out = why
     write_name(t, x, row)
+    row.packets_offset = t.packets_out
+    if t.packets_wanted:
+        write_packets(t, e, x)
     counters(t)[FIRST_LEFT_OUT_COUNTER + why] += 1
     e.facts |= FACT_JUDGED
     t.rows_out += 1

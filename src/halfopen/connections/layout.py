@@ -19,7 +19,7 @@ from halfopen.connections.limits import SLOTS, Limits
 from halfopen.connections.rules import Tag, signature_table
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import I64
-from halfopen.model import CONNECTION, PACKETS_KEPT, SECOND, Rows
+from halfopen.model import CONNECTION, FIRST_PACKET, PACKETS_KEPT, SECOND, Rows
 from halfopen.sampling import Sampling
 
 ENTRY: Final = np.dtype(
@@ -94,7 +94,7 @@ EXTENSION: Final = np.dtype(
 
 CELL: Final = np.dtype(
     [
-        ("link", np.uint32),  # of a name: the next cell
+        ("window", np.uint32),  # 0 of a SYN that was alone
         ("seq", np.uint32),
         ("ts", np.int64),
         ("ack", np.uint32),
@@ -106,7 +106,15 @@ CELL: Final = np.dtype(
     ],
     align=True,
 )
-"""One kept packet, or a piece of a name: the link, then text."""
+"""One kept packet."""
+
+NAME_BYTES: Final = 28
+
+PIECE: Final = np.dtype([("link", np.uint32), ("text", np.uint8, (NAME_BYTES,))])
+"""A piece of a name in the place of a cell; the link is to the next one."""
+
+NAME_START: Final = 4
+"""Where the text begins in it."""
 
 FEW: Final = 5
 """Packets that lie in the extension; the others lie together elsewhere."""
@@ -116,11 +124,6 @@ CELLS_EACH: Final = 8
 
 FIRST_CELL: Final = 3
 """Where in it its packets begin."""
-
-NAME_BYTES: Final = 28
-
-NAME_START: Final = 4
-"""Where the text begins in a cell of a name, behind the link."""
 
 
 class Share(IntEnum):
@@ -211,6 +214,7 @@ POOLS: Final = (
     "nets",
     "out",
     "names",
+    "first_packets",
     "counters",
     *(f"{kind}_stack" for kind in STACKS),
 )
@@ -235,8 +239,10 @@ STATE: Final = np.dtype(
         ("end_mask", np.int64),  # the same for the servers' ends
         *((f"{kind}_free", np.int64) for kind in STACKS),  # how high the stack is
         *((f"{kind}_used", np.int64) for kind in STACKS),  # the next fresh number
-        ("rows_out", np.int64),  # rows and name bytes written
+        ("packets_wanted", np.int64),  # 1 where first packets are written
+        ("rows_out", np.int64),  # rows, name bytes and first packets written
         ("names_out", np.int64),
+        ("packets_out", np.int64),
         ("nets_count", np.int64),
         ("ports_count", np.int64),
         *((f"{pool}_at", np.intp) for pool in POOLS),
@@ -268,7 +274,7 @@ class Table(NamedTuple):
 
 
 def new_table(
-    limits: Limits, counters: NDArray[np.int64], seed: int, share: Share, sampling: Sampling
+    limits: Limits, counters: NDArray[np.int64], seed: int, share: Share, sampling: Sampling, packets: bool
 ) -> Table:
     """An empty table; `seed` keys the hash, so that nobody can choose packets that collide."""
     size = limits.max_connections + 1  # with number 0
@@ -286,6 +292,7 @@ def new_table(
         "nets": _network_rows(limits),
         "out": np.empty(OUT_ROWS, CONNECTION),
         "names": np.empty(OUT_NAMES + NAME_BYTES, np.uint8),
+        "first_packets": np.empty(OUT_ROWS * PACKETS_KEPT if packets else 0, FIRST_PACKET),
         "counters": counters,
         **{f"{kind}_stack": np.empty(size, FREE) for kind in ("entry", "end", "extension", "later")},
         "cell_stack": np.empty(size * NAME_CELLS, FREE),
@@ -303,6 +310,7 @@ def new_table(
     state["turns_at"] = SECOND
     state["idle_timeout"] = limits.idle_timeout
     state["partial"] = limits.partial
+    state["packets_wanted"] = packets
     state["limit"] = limits.max_connections
     state["seed"] = seed
     if share != Share.ALL:

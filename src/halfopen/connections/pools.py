@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from halfopen.connections.layout import BUCKET, CELL, END, ENTRY, EXTENSION, FREE, RANGE_NUMBERS
+from halfopen.connections.layout import BUCKET, CELL, END, ENTRY, EXTENSION, FREE, PIECE, RANGE_NUMBERS
 from halfopen.connections.trigger import LIMIT as FIRST_BYTES
 from halfopen.jit import array_of, row_of
-from halfopen.model import CONNECTION
+from halfopen.model import CONNECTION, FIRST_PACKET
 
 bucket_at = row_of("buckets", BUCKET)
 entry_at = row_of("entries", ENTRY)
@@ -15,7 +15,9 @@ end_bucket_at = row_of("end_buckets", BUCKET)
 end_at = row_of("ends", END)
 extension_at = row_of("extensions", EXTENSION)
 cell_at = row_of("cells", CELL)
+piece_at = row_of("cells", PIECE)
 out_at = row_of("out", CONNECTION)
+first_packet_at = row_of("first_packets", FIRST_PACKET)
 entry_free_at = row_of("entry_stack", FREE)
 end_free_at = row_of("end_stack", FREE)
 extension_free_at = row_of("extension_stack", FREE)

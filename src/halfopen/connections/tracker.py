@@ -25,7 +25,8 @@ class Tracker:
     their reason in `left_out`. A tracker that holds a half of the connections is fed all packets and
     passes over those of the other half. Of connections that are not in the sample nothing is kept.
 
-    Of what is yielded each batch is valid until the next is asked for.
+    With `packets`, what was seen of the packets of each connection is yielded with it. Of what is yielded each
+    batch is valid until the next is asked for.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class Tracker:
         counters: NDArray[np.int64],
         share: Share = Share.ALL,
         sampling: Sampling = Sampling(),  # noqa: B008 - it cannot be changed
+        *,
+        packets: bool = False,
     ) -> None:
         self.counters = counters
         self.share = share
@@ -41,7 +44,7 @@ class Tracker:
         self._largest = sampling
         # Python keys its string hash anew in every process: a seed nobody outside can know.
         seed = hash("flow table") & (2**64 - 1)
-        self._state, self._pools = new_table(limits, counters, seed, share, sampling)
+        self._state, self._pools = new_table(limits, counters, seed, share, sampling, packets)
 
     def feed(self, batch: Batch) -> Iterator[ConnectionBatch]:
         """Take the packets of a batch. What became final may be yielded later: by `turn` at the latest."""
@@ -112,7 +115,11 @@ class Tracker:
         self._state["threshold"] = self._largest.threshold >> times
 
     def _drain(self) -> Iterator[ConnectionBatch]:
-        rows, names = int(self._state["rows_out"][0]), int(self._state["names_out"][0])
+        rows, names, packets = (int(self._state[f"{what}_out"][0]) for what in ("rows", "names", "packets"))
         if rows:
-            yield ConnectionBatch(self._pools["out"][:rows], self._pools["names"][:names])
-            self._state["rows_out"] = self._state["names_out"] = 0
+            yield ConnectionBatch(
+                self._pools["out"][:rows],
+                self._pools["names"][:names],
+                self._pools["first_packets"][:packets],
+            )
+            self._state["rows_out"] = self._state["names_out"] = self._state["packets_out"] = 0

@@ -46,15 +46,24 @@ def told_layers(happened: Sequence[Told], x: alt.X, strip: tuple[int, int], heig
         }
         for each in happened
     ]  # fmt: skip
+    spans = [row for row in rows if row["until"] != row["time"]]
+    instants = [row for row in rows if row["until"] == row["time"]]
     words = [alt.Tooltip(f"{field}:N") for field in ("note", "from", "to")]
-    spans = alt.Chart(alt.InlineData([row for row in rows if row["until"] != row["time"]]))
-    instants = alt.Chart(alt.InlineData([row for row in rows if row["until"] == row["time"]]))
     above, below = (alt.value(px) for px in strip)
-    return [
-        spans.mark_rect(style=BAND, fillOpacity=0.1, clip=True)
-        .encode(x=x, x2="until:T", y=alt.value(0), y2=alt.value(height)),
-        instants.mark_rule(style=RULE, strokeDash=[3, 3]).encode(x=x, y=alt.value(0), y2=alt.value(height)),
-        spans.mark_rect(style=BAND, cornerRadius=3).encode(x=x, x2="until:T", y=above, y2=below, tooltip=words),
-        instants.mark_point(style=BAND, shape="diamond", size=90, filled=True, opacity=1)
-        .encode(x=x, y=alt.value(sum(strip) / 2), tooltip=words),
-    ]  # fmt: skip
+    layers: list[alt.Chart] = []
+    if spans:  # a layer without rows would have no extent on the axis
+        chart = alt.Chart(alt.InlineData(spans))
+        layers += [
+            chart.mark_rect(style=BAND, fillOpacity=0.1, clip=True)
+            .encode(x=x, x2="until:T", y=alt.value(0), y2=alt.value(height)),
+            chart.mark_rect(style=BAND, cornerRadius=3)
+            .encode(x=x, x2="until:T", y=above, y2=below, tooltip=words),
+        ]  # fmt: skip
+    if instants:
+        chart = alt.Chart(alt.InlineData(instants))
+        layers += [
+            chart.mark_rule(style=RULE, strokeDash=[3, 3]).encode(x=x, y=alt.value(0), y2=alt.value(height)),
+            chart.mark_point(style=BAND, shape="diamond", size=90, filled=True, opacity=1)
+            .encode(x=x, y=alt.value(sum(strip) / 2), tooltip=words),
+        ]  # fmt: skip
+    return layers

@@ -43,7 +43,7 @@ def comparison(shares: Mapping[str, Any]) -> alt.TopLevelMixin:
     fields = ["title", *(WORDS[stage] for stage in STAGES), "before"]
     figure = alt.layer(*layers, hover(rows, fields, x, height)).resolve_scale(y="independent")
     return finished(
-        figure, height, "Now and before", [f"Shares per {spoken_step(seconds)}, UTC; line: before", doubt(shares)],
+        figure, height, "Now and before", [f"Shares per {spoken_step(seconds)}, UTC; colour: now, line: before", doubt(shares)],
         f"Shares of cut connections by stage from {spoken_time(begins[0], seconds)}, beside those from "
         f"{spoken_time(begins[1], seconds)} UTC.",
     )  # fmt: skip

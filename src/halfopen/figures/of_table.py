@@ -41,7 +41,7 @@ from halfopen.store.questions import bucket_of
 _INTERVALS: Final = {interval.token: interval for interval in (*FINER, *INTERVALS)}
 _NAME: Final = "connections"
 """Of the one series."""
-_FEW: Final = 90
+_FEW: Final = 100
 """Buckets that are enough to see when something happened."""
 
 
@@ -58,7 +58,7 @@ class OfTable:
         """Shares and counts by stage over time, as `stages_over_time` takes them.
 
         `interval` is the length of a bucket: 1s, 10s, 1m, 15m, 1h, 1d or 1w; by default the shortest that makes no more than
-        90. Raises UsageError for another one, or one that makes more than 3,000.
+        100. Raises UsageError for another one, or one that makes more than 3,000.
         """
         if interval is not None and interval not in _INTERVALS:
             raise UsageError("interval", repr(interval), f"one of {', '.join(_INTERVALS)}")

@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 
 from halfopen.store.place import sync
-from halfopen.store.schema import INCOMING
+from halfopen.store.schema import INCOMING, completed
 
 LONGEST_HEAD: Final = 1 << 13
 
@@ -93,6 +93,6 @@ def stream_of(rows: Any) -> Any:
 
 
 def rows_of(stream: Any) -> Any:
-    """The table in an Arrow IPC stream."""
+    """The table of `schema.INCOMING` in an Arrow IPC stream."""
     with pa.ipc.open_stream(stream) as reader:
-        return reader.read_all()
+        return completed(reader.read_all(), INCOMING)

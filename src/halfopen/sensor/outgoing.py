@@ -95,4 +95,6 @@ def _of(batches: list[Judged], halvings: int) -> Iterator[Judged]:
         if chosen.all():
             yield judged
         elif chosen.any():
-            yield Judged(judged.file, judged.rows[chosen], judged.names, judged.places[chosen])
+            yield Judged(
+                judged.file, judged.rows[chosen], judged.names, judged.places[chosen], judged.packets
+            )

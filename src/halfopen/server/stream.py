@@ -1,7 +1,7 @@
 """Rows that a sensor sends, from bytes that anybody could have made: nothing is taken but what the store holds.
 
 One Arrow IPC stream of `store.schema.INCOMING`, without compression (a small body cannot become a large table) and
-without dictionaries.
+without dictionaries. Sensors of before send it without the columns that were added since.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 from halfopen.connections.rules import SIGNATURES, Tag
 from halfopen.errors import InvalidError, Rejected, SizeError
-from halfopen.model import SECOND, LeftOut, Relation, Stage, TriggerKind
+from halfopen.model import FIRST_PACKET, PACKETS_KEPT, SECOND, LeftOut, Relation, Stage, TriggerKind
 from halfopen.places.countries import CONTINENTS, COUNTRIES
-from halfopen.store.schema import INCOMING
+from halfopen.store.schema import ADDED, FIRST_PACKETS, INCOMING, completed
 
 MOST_BYTES: Final = 64 << 20
 MOST_ROWS: Final = 1_000_000
@@ -58,8 +58,11 @@ _IN_WORDS: Final = {
     "weight": "1 / rate, at most 1,000,000,000",
     "location": "a country of ISO 3166-1 (alpha-2), or XK",
     "continent": f"one of {', '.join(sorted(CONTINENTS))}",
+    FIRST_PACKETS.name: f"{FIRST_PACKET.itemsize} bytes for each of at most {PACKETS_KEPT} packets",
 }
 _TIMES: Final = ("start_ns", "end_ns")
+_LENGTHS: Final = pa.array([FIRST_PACKET.itemsize * count for count in range(PACKETS_KEPT + 1)], pa.int32())
+_BEFORE: Final = pa.schema([each for each in INCOMING if each.name not in ADDED])
 _LONGEST_NAME: Final = 1024  # bytes
 
 _MOST_SIGNATURES: Final = 100
@@ -73,9 +76,9 @@ _SIGNED: Final = pa.array(
 _ROUNDING: Final = 1e-6
 """By how much a weight times the rate may differ from 1."""
 
-MAY_LACK: Final = {*_TEXTS, *_WORDS, "trigger", "gap", "asn", "ttl_delta", "ip_id_delta", "seq_delta"} - {
-    "server"
-}
+MAY_LACK: Final = {
+    *_TEXTS, *_WORDS, *ADDED, "trigger", "gap", "asn", "ttl_delta", "ip_id_delta", "seq_delta",
+} - {"server"}  # fmt: skip
 """The columns that may hold null."""
 
 
@@ -99,7 +102,7 @@ def rows_of(body: bytes, now: int, rate: float) -> Any:
     try:
         _look(body)
         with pa.ipc.open_stream(body) as stream:
-            _check_schema(stream.schema)
+            schema = _known(stream.schema)
             pieces, count = [], 0
             for piece in stream:
                 count += piece.num_rows
@@ -109,10 +112,11 @@ def rows_of(body: bytes, now: int, rate: float) -> Any:
                 pieces.append(piece)
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         raise _wrong(f"no Arrow IPC stream: {str(error).splitlines()[0][:200]}") from None
-    plain = [pa.RecordBatch.from_arrays(piece.columns, schema=INCOMING) for piece in pieces]
-    rows = pa.Table.from_batches(plain, INCOMING)
+    plain = [pa.RecordBatch.from_arrays(piece.columns, schema=schema) for piece in pieces]
+    rows = pa.Table.from_batches(plain, schema)
     if rows.nbytes > len(body):
         raise _wrong("columns share their bytes")
+    rows = completed(rows, INCOMING)
     _check_values(rows, now, rate)
     return rows
 
@@ -160,14 +164,17 @@ def _field(raw: bytes, table: int, number: int) -> int:
     return table + offset if offset else 0
 
 
-def _check_schema(schema: Any) -> None:
-    if len(schema) != len(INCOMING):
+def _known(schema: Any) -> Any:
+    """The schema of ours that a stream has: that of now, or the one without what was added."""
+    ours = _BEFORE if len(schema) == len(_BEFORE) else INCOMING
+    if len(schema) != len(ours):
         raise _wrong(f"{len(schema)} columns, accepted are {len(INCOMING)}")
-    for found, wanted in zip(schema, INCOMING, strict=True):
+    for found, wanted in zip(schema, ours, strict=True):
         if found.name != wanted.name:
             raise _wrong(f"column {found.name[:100]!r}, expected there is {wanted.name!r}")
         if found.type != wanted.type:
             raise _wrong(f"column {wanted.name}: {str(found.type)[:100]}, accepted is {wanted.type}")
+    return ours
 
 
 def _check_values(rows: Any, now: int, rate: float) -> None:
@@ -181,6 +188,7 @@ def _check_values(rows: Any, now: int, rate: float) -> None:
         **{name: pc.match_substring_regex(rows[name], pattern) for name, pattern in _TEXTS.items()},
         **{name: pc.is_in(rows[name].drop_null(), words) for name, words in _WORDS.items()},
         "trigger": pc.less_equal(pc.binary_length(rows["trigger"]), _LONGEST_NAME),
+        FIRST_PACKETS.name: pc.is_in(pc.binary_length(rows[FIRST_PACKETS.name]).drop_null(), _LENGTHS),
     }
     off = pc.abs(pc.subtract(pc.multiply(rows["weight"], rate), 1))
     signed = pc.add(pc.multiply(rows["stage"].cast("int64"), _MOST_SIGNATURES), rows["signature"])

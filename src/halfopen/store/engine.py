@@ -132,7 +132,7 @@ def _named(
     for name, source in sources.items():
         if isinstance(source, list):
             files = ", ".join(_quoted(path) for path in source)
-            names[name] = f"read_parquet([{files}], hive_partitioning = false)"
+            names[name] = f"read_parquet([{files}], hive_partitioning = false, union_by_name = true)"
         else:
             names[name] = f"source_{threading.get_ident()}_{name}"
             cursor.register(names[name], source)

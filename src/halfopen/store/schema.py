@@ -75,6 +75,24 @@ EVIDENCE: Final = (
     Column("left_out", pa.string(), "why there is no stage; null where there is one"),
 )
 
+FIRST_PACKETS: Final = Column(
+    "first_packets",
+    pa.binary(),
+    "what was seen of the inbound packets kept, in order of arrival, 24 bytes each; null where it was not kept",
+    repeats=False,
+)
+PACKET_WORDS: Final = {
+    "time": "since the first SYN, ns",
+    "seq": "sequence number minus that of the first SYN, modulo 2^32",
+    "ack": "acknowledgement, counted likewise so that the connection's first is 1; -2^31 without one",
+    "length": "bytes of payload; 65,535 for that many and more",
+    "window": "as in the header; in the first packet 0 if that has no payload: of such a SYN it is not kept",
+    "ip_id": "IP-ID; 0 for IPv6",
+    "flags": "a bit for each flag, as in the header",
+    "ttl": "TTL or hop limit",
+}
+"""What the fields of `model.FIRST_PACKET` say."""
+
 CONNECTIONS: Final = Layout(
     "connections",
     "The truth: one row for each sampled connection.",
@@ -105,9 +123,13 @@ CONNECTIONS: Final = Layout(
         Column("location", pa.string(), "the client's country, ISO 3166-1 alpha-2; null where unknown"),
         Column("continent", pa.string(), "the client's continent, two letters; null where unknown"),
         Column("ingested", pa.int64(), "when it was committed, s since the epoch"),
+        FIRST_PACKETS,
     ),
     ("day",),
 )
+
+ADDED: Final = (FIRST_PACKETS.name,)
+"""Columns that came to a table of this format later: tables, files and batches made before are without them."""
 
 ROLLUPS: Final = Layout(
     "rollups",
@@ -170,3 +192,11 @@ INCOMING: Final = pa.schema(
     [(c.name, c.type) for c in CONNECTIONS.columns if c.name not in GIVEN_BY_COMMITTER]
 )
 """The rows that a batch brings."""
+
+
+def completed(rows: Any, schema: Any) -> Any:
+    """A table with the columns of a schema, of rows which may be without those that were `ADDED`: they hold null."""
+    for name in ADDED:
+        if name in schema.names and name not in rows.schema.names:
+            rows = rows.append_column(name, pa.nulls(len(rows), schema.field(name).type))
+    return rows.select(schema.names)

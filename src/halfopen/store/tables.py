@@ -11,19 +11,20 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import CommitProperties, DeltaTable, Field, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from halfopen.errors import StoreError
 from halfopen.store.place import Overtaken, Place, sync
-from halfopen.store.schema import FORMAT, Layout
+from halfopen.store.schema import FORMAT, Layout, completed
 
 REWRITE: Final = "rewrite"
 """Application transaction of every commit that removes files."""
@@ -203,7 +204,8 @@ class Table:
             nonlocal rows
             for part in parts:
                 rows += part.num_rows
-                yield part.select(schema.names).cast(_as_written(part.schema, schema))
+                whole = completed(part, schema)
+                yield whole.cast(_as_written(whole.schema, schema))
 
         size = self.place.write(path, written(), self.layout.repeating)
         return File(path, dict(partition), size, rows, time.time_ns() // 1_000_000)
@@ -236,6 +238,7 @@ class Table:
         """
         if self._check:
             self._check()
+        self._widen()
         numbers = dict(transactions)
         if remove:
             numbers[REWRITE] = self.transaction(REWRITE) + 1
@@ -248,7 +251,7 @@ class Table:
         ]
         actions += [RemoveAction(f.path, not moves, now, f.size, dict(f.partition)) for f in remove]
         before = self.version
-        try:
+        with self._committing():
             self._delta.create_write_transaction(
                 actions,
                 "append",
@@ -261,6 +264,32 @@ class Table:
                 ),
                 post_commithook_properties=_NO_HOOKS,
             )
+        self._delta.update_incremental()
+        if self.version == before + 1 and self._known[0] == before:
+            self._known = self.version, {**self._known[1], **numbers}  # nobody else came in between
+        self._sync_log(before + 1)
+        if self.version // CHECKPOINT_AFTER != before // CHECKPOINT_AFTER:
+            self._checkpoint()
+
+    def _widen(self) -> None:
+        """Give a table that was made before the columns that were added since; raises as `commit`."""
+        there = {field.name for field in self._delta.schema().fields}
+        missing = [Field.from_arrow(field) for field in self.layout.whole if field.name not in there]
+        if not missing:
+            return
+        before = self.version
+        with self._committing():
+            self._delta.alter.add_columns(missing, post_commithook_properties=_NO_HOOKS)
+        self._sync_log(before + 1)
+        if self.version > before + 1:  # what is to be committed was decided without the versions in between
+            raise Overtaken(f"version {before + 1}")
+
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        """Tell why a commit could not be made."""
+        before = self.version
+        try:
+            yield
         except CommitFailedError as error:
             self.refresh()
             if self.version == before:  # nobody came first: the commit itself failed
@@ -268,12 +297,6 @@ class Table:
             raise Overtaken(str(error)) from error
         except (DeltaError, OSError) as error:
             raise StoreError(self.place.uri, f"cannot be written: {error}") from error
-        self._delta.update_incremental()
-        if self.version == before + 1 and self._known[0] == before:
-            self._known = self.version, {**self._known[1], **numbers}  # nobody else came in between
-        self._sync_log(before + 1)
-        if self.version // CHECKPOINT_AFTER != before // CHECKPOINT_AFTER:
-            self._checkpoint()
 
     def change(self, version: int) -> Change:
         """What a version did to the rows."""

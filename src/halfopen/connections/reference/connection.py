@@ -63,6 +63,11 @@ class Packet:
         """Carries an acknowledgement that means something."""
         return bool(self.flags & Flag.ACK) and not self.reset
 
+    @property
+    def acknowledges(self) -> bool:
+        """Has an ack number: by its flag, or as a RST that carries one without."""
+        return bool(self.flags & Flag.ACK or (self.reset and self.ack))
+
     def is_copy_of(self, other: Packet) -> bool:
         """The same packet recorded twice (D14)."""
         window = COPY_WINDOW_WITH_ID if self.ip_id else COPY_WINDOW
@@ -119,6 +124,12 @@ class Connection:
     def relative(self, seq: int) -> int:
         """Sequence number relative to the client's initial one."""
         return ahead(seq, self.isn)
+
+    @property
+    def first_ack(self) -> int | None:
+        """The ack number that counts as 1: the first one of a packet that is no RST, else the first."""
+        told = [packet for packet in self.packets if packet.acknowledges]
+        return next((packet.ack for packet in [*(p for p in told if not p.reset), *told]), None)
 
     def payload_start(self, packet: Packet) -> int:
         """Relative sequence number of the first payload byte."""

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from halfopen.connections.reference.connection import Connection
+from halfopen.connections.reference.connection import Connection, Packet, ahead
 from halfopen.connections.reference.verdict import Verdict
-from halfopen.model import CONNECTION, ConnectionBatch
+from halfopen.model import CONNECTION, FIRST_PACKET, UNKNOWN_DELTA, ConnectionBatch
 
 
 class Written:
-    """Rows and names of connections until they are handed on."""
+    """Rows, names and packets of connections until they are handed on."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[Any, ...]] = []
         self._names = bytearray()
+        self._packets: list[tuple[int, ...]] = []
 
     def add(self, connection: Connection, verdict: Verdict) -> None:
         """Write the row of a connection."""
@@ -33,7 +34,9 @@ class Written:
             "left_out": verdict.left_out, "signature": verdict.signature, "relation": verdict.relation,
             "resets": verdict.resets, "reset_acks": verdict.reset_acks, "reset_echoes": connection.echoes,
             "data_after_reset": verdict.data_after_reset, "halvings": connection.halvings,
+            "packets_offset": len(self._packets),
         }  # fmt: skip
+        self._packets += (_seen(connection, packet) for packet in connection.packets)
         self._names += name
         assert CONNECTION.names is not None
         self._rows.append(tuple(row[column] for column in CONNECTION.names))
@@ -42,5 +45,24 @@ class Written:
         """Hand on what there is, in one batch."""
         if self._rows:
             rows, names = np.array(self._rows, CONNECTION), np.frombuffer(bytes(self._names), np.uint8)
-            self._rows, self._names = [], bytearray()
-            yield ConnectionBatch(rows, names)
+            packets = np.array(self._packets, FIRST_PACKET)
+            self._rows, self._names, self._packets = [], bytearray(), []
+            yield ConnectionBatch(rows, names, packets)
+
+
+def _seen(connection: Connection, packet: Packet) -> tuple[int, ...]:
+    """A row of FIRST_PACKET. Of a SYN that waits for more without data the table has no room for the window."""
+    first = connection.first_ack
+    alone = packet is connection.packets[0] and not packet.length
+    return (
+        packet.ts - connection.start,
+        connection.relative(packet.seq),
+        max(ahead(packet.ack, first - 1), UNKNOWN_DELTA + 1)
+        if first is not None and packet.acknowledges
+        else UNKNOWN_DELTA,
+        min(packet.length, 0xFFFF),
+        0 if alone else packet.window,
+        packet.ip_id,
+        packet.flags,
+        packet.ttl,
+    )

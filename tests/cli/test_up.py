@@ -1,0 +1,207 @@
+"""`halfopen up`: a first start makes everything, a second one resumes, and the end of it is the end of all."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from halfopen.cli.main import main
+from halfopen.sensor.privileges import Capability, drop, held
+from tests.cli.conftest import Ran
+from tests.cli.upping import Ports, Up, up
+from tests.conftest import allow
+from tests.sensor import foreign
+from tests.server.test_upkeep import until
+
+Run = Callable[..., Ran]
+Require = Callable[[bool, str], None]
+
+ENDS = "Ctrl-C ends all of it."
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("up") / "data"
+
+
+@pytest.fixture(scope="module")
+def first(data: Path) -> Iterator[Up]:
+    """A first start in a terminal, without the privilege of a sensor."""
+    with up(data, terminal=True, prepare=drop) as running:
+        running.heard(ENDS)
+        yield running
+
+
+def verified(url: str, token: str) -> int:
+    asked = {"Authorization": f"Bearer {token}"}
+    return httpx.get(f"{url}/client/v4/user/tokens/verify", headers=asked, timeout=60).status_code
+
+
+def test_a_first_start_says_what_runs_where_and_gives_a_token_that_works(first: Up, data: Path) -> None:
+    lines = [line.split(None, 1) for line in first.text.splitlines()]
+    assert ["Dashboard", f"{first.url}/"] in lines
+    assert ["API", f"{first.url}/client/v4"] in lines
+    assert f"{data}, new" in first.text
+    assert str(data / "edge" / "ca.pem") in first.text
+    assert verified(first.url, first.token()) == 200
+    assert (data.stat().st_mode & 0o777, (data / "edge" / "ca.key").stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_nobody_else_learns_of_the_token(first: Up, data: Path) -> None:
+    token = first.token().encode()
+    kept = [path for path in data.rglob("*") if path.is_file() and token in path.read_bytes()]
+    assert kept == []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            assert token not in (process / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has ended
+
+
+def test_without_the_privilege_one_line_says_what_is_lacking(first: Up) -> None:
+    (line,) = (line for line in first.text.splitlines() if line.split()[:1] == ["Sensor"])
+    assert "not running, it lacks CAP_NET_RAW: sudo " in line
+    assert set(first.children()) == {"serve"}
+
+
+def test_the_doctor_finds_it_healthy(halfopen: Run, first: Up, data: Path) -> None:
+    ran = halfopen("doctor", "--data", data, "--config", data.with_name("data.toml"))
+    assert ran.code == 0, ran.out
+    assert f"it answers at {first.url} and is ready" in ran.out
+    assert (
+        f"connectors find it at 127.0.0.1:{first.ports.connectors}, with a certificate that they trust"
+        in ran.out
+    )
+    assert f"visitors come in at http://127.0.0.1:{first.ports.visitors}" in ran.out
+    assert "problem " not in ran.out
+    assert f"--port ({data.with_name('data.toml')}: [serve] port)" in ran.out
+
+
+def test_a_server_that_dies_is_started_again_and_that_is_said_once(first: Up) -> None:
+    died = first.children()["serve"]
+    os.kill(died, signal.SIGKILL)
+    first.heard("the server ended")
+    assert until(lambda: first.children().get("serve", died) != died, 60)
+    assert until(lambda: ready(first.url), 60)
+    assert first.text.count("the server ended") == 1
+
+
+def ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=60).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_sigterm_ends_all_and_a_second_start_resumes_without_a_token(first: Up, data: Path) -> None:
+    token = first.token()
+    children = first.children().values()
+    assert first.end() == 0
+    assert not any(Path(f"/proc/{number}").exists() for number in children)
+    with up(data, terminal=True, prepare=drop) as second:
+        second.heard(ENDS)
+        assert "Halfopen resumes." in second.text
+        assert "0 connections, 0 tunnels" in second.text
+        assert "shown this once" not in second.text
+        assert "token create --permission admin" in second.text
+        assert verified(second.url, token) == 200
+        second.process.send_signal(signal.SIGINT)
+        assert second.process.wait(60) == 0
+
+
+def test_without_a_terminal_no_token_is_printed_and_lines_of_the_processes_go_to_standard_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with up(tmp_path / "data", prepare=drop) as running:
+        running.heard(ENDS)
+        assert "Make a token, and sign in at" in running.text
+        assert "halfopen: serving http://" in running.text
+        assert not (tmp_path / "data" / "up.log").exists()
+        assert running.end() == 0
+    capfd.readouterr()
+    assert main(["token", "list", "--json", "--data", str(tmp_path / "data")]) == 0
+    assert capfd.readouterr().out.strip() == "[]"
+
+
+@pytest.mark.parametrize("option", ["--port", "--edge-listen", "--visitors"])
+def test_a_port_that_is_taken_is_told_with_its_option_before_anything_is_made(
+    halfopen: Run, tmp_path: Path, option: str
+) -> None:
+    ports = Ports.free()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        given = {
+            "--port": ports.api,
+            "--edge-listen": f"127.0.0.1:{ports.connectors}",
+            "--visitors": f"127.0.0.1:{ports.visitors}",
+        }
+        given[option] = number if option == "--port" else f"127.0.0.1:{number}"
+        ran = halfopen("up", "--data", tmp_path / "data", *(word for pair in given.items() for word in pair))
+    assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
+    assert f"{option}: 127.0.0.1 port {number} cannot be used" in ran.err
+    assert "Address already in use" in ran.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_the_server_fails_by_is_the_last_word(tmp_path: Path) -> None:
+    (tmp_path / "data" / "places").mkdir(parents=True)
+    (tmp_path / "data" / "places" / "bad.mmdb").write_bytes(b"no places")
+    with up(tmp_path / "data", prepare=drop) as running:
+        assert running.process.wait(60) == 1
+        assert until(lambda: "bad.mmdb" in running.text.splitlines()[-1], 10), running.text
+        assert "Traceback" not in running.text
+
+
+def test_what_cannot_be_used_is_told_before_anything_is_made(halfopen: Run, tmp_path: Path) -> None:
+    for options, words in (
+        (["--port", "x"], "--port: x cannot be used"),
+        (["--user", "nobody"], "--data: none cannot be used"),
+    ):
+        ran = halfopen("up", *options)
+        assert (ran.code, words in ran.err) == (2, True)
+
+
+def test_with_the_privilege_the_sensor_runs(tmp_path: Path) -> None:
+    allow(held(Capability.CAP_NET_RAW), "CAP_NET_RAW")
+    with up(tmp_path / "data") as running:
+        running.heard(ENDS)
+        assert set(running.children()) == {"serve", "sense"}
+        running.heard(" watches any, ")
+        assert running.end() == 0
+
+
+def test_started_as_root_all_of_it_becomes_the_user(
+    tmp_path_factory: pytest.TempPathFactory, require: Require
+) -> None:
+    require(os.geteuid() == 0, "root, to give up its privileges")
+    python = foreign.python()
+    allow(python is not None, "a Python, and this program, that other users may run")
+    allow(held(Capability.CAP_NET_RAW), "CAP_NET_RAW")
+    assert python is not None
+    nobody = pwd.getpwnam("nobody")
+    folder = Path(f"/tmp/halfopen-up-{os.getpid()}")
+    folder.mkdir()
+    try:
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        program, environment = (python, "-m", "halfopen"), foreign.environment()
+        with up(folder / "data", "--user", "nobody", program=program, environment=environment) as running:
+            running.heard(ENDS)
+            assert until(
+                lambda: (
+                    {Path(f"/proc/{each}").stat().st_uid for each in running.children().values()}
+                    == {nobody.pw_uid}
+                ),
+                60,
+            )
+            assert {path.stat().st_uid for path in (folder / "data").rglob("*")} == {nobody.pw_uid}
+            assert running.end() == 0
+    finally:
+        shutil.rmtree(folder)

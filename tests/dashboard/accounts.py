@@ -10,7 +10,7 @@ from html import unescape
 import httpx
 
 from halfopen.dashboard.visits import FORM_TOKEN
-from tests.dashboard.conftest import Site, Visitor
+from tests.dashboard.site import Site, Visitor
 from tests.databases.database import Database
 from tests.tunnels.played import Server
 

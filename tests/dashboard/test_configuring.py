@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from halfopen.dashboard.drafts import MOST_ROWS, Table, faults, is_table, parsed
+from halfopen.dashboard.drafts import Table, faults, is_table, parsed
 from tests.dashboard.accounts import administrator, see, send, visiting, words
-from tests.dashboard.conftest import Site, Visitor
+from tests.dashboard.site import Site, Visitor
 from tests.dashboard.test_tunnels import LAST, configured, latest, made, page_of
 from tests.tunnels.played import Server
 
@@ -158,7 +158,7 @@ RULES = st.builds(
 )  # fmt: skip
 CONFIGS = st.builds(
     lambda rules, more: {**({"originRequest": more} if more else {}), "ingress": rules},
-    st.lists(RULES, min_size=1, max_size=MOST_ROWS), st.dictionaries(TEXTS, st.booleans(), max_size=2),
+    st.lists(RULES, min_size=1, max_size=6), st.dictionaries(TEXTS, st.booleans(), max_size=2),
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from halfopen.dashboard.health import _of_store
 from halfopen.store.committer import Batch
 from halfopen.store.store import Store
 from tests.dashboard.accounts import administrator, see, visiting
-from tests.dashboard.conftest import Site, Visitor
+from tests.dashboard.site import Site, Visitor
 from tests.serving import running
 from tests.store.rows import row, table
 from tests.tunnels.played import Server

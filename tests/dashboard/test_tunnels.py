@@ -17,7 +17,7 @@ from halfopen.tunnels.vault import RunToken
 from halfopen.tunnelwire.exchange import Answered
 from halfopen.tunnelwire.rpc.connector_control import Rejected
 from tests.dashboard.accounts import administrator, see, send, visiting, words
-from tests.dashboard.conftest import Site, Visitor
+from tests.dashboard.site import Site, Visitor
 from tests.edge.place import until
 from tests.tunnels.played import Server
 

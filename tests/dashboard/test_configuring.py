@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 import pytest
@@ -132,6 +133,22 @@ def test_what_only_the_server_knows_is_told_beside_what_was_typed(owner: Server,
     assert answer.status_code == 400
     assert "www.taken.example leads to the tunnel first already" in words(answer.text)
     assert fields_of(answer.text)["service-1"] == "http://b"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"ingress": [{"hostname": "a.example", "service": "http://b"}, LAST]}, {"ingress": [5]}, {"x": []}],
+)
+def test_what_a_connector_tells_of_its_own_file_is_shown_as_it_is(
+    owner: Server, reader: Visitor, told: dict[str, Any]
+) -> None:
+    tunnel = made(owner, config_src="local")
+    edge = owner.edge()
+    (held, *_) = edge.register(tunnel["token"])
+    edge.post(edge.here("reports"), {"connection": held["connection"], "configuration": told})
+    assert "Version 1, as the connector has it in its own file" in see(reader, page_of(owner, tunnel))
+    assert json.dumps(told, indent=2) in unescape(reader.get(f"{page_of(owner, tunnel)}/configuration").text)
+    assert reader.get(f"{page_of(owner, tunnel)}/configuration?take=over").status_code == 200
 
 
 def test_a_configuration_beside_cloudflared_is_read_only_until_it_is_taken_over(

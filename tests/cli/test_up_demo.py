@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -78,6 +80,17 @@ def test_the_last_hours_tell_of_a_network_that_is_cut_off(demo: Up) -> None:
     assert now["no_match"] + 30 < before["no_match"]
 
 
+def test_a_sensor_goes_on_with_it(demo: Up, halfopen: Run) -> None:
+    data = re.search(r"^  Data +(\S+), new$", demo.text, re.MULTILINE)
+    assert data is not None
+
+    def delivered() -> int:
+        facts = json.loads(halfopen("store", "info", "--json", "--data", data[1]).out)
+        return sum(each["sequence"] for each in facts["sensors"] if each["name"] == "fra-1")
+
+    assert until(lambda: delivered() > 1, 90)
+
+
 def test_it_is_made_anew_the_next_time_and_leaves_others_alone(
     halfopen: Run, demo: Up, tmp_path: Path
 ) -> None:
@@ -88,6 +101,21 @@ def test_it_is_made_anew_the_next_time_and_leaves_others_alone(
     assert (tmp_path / "own" / "file").read_text() == "mine"
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(60) == 0
+
+
+def test_nothing_of_it_comes_into_an_installation(
+    halfopen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = halfopen("up", "--demo", "--store", tmp_path / "store")
+    assert (ran.code, "--store" in ran.err) == (2, True)
+    monkeypatch.setenv("HALFOPEN_STORE", str(tmp_path / "store"))
+    ran = halfopen("up", "--demo")
+    assert (ran.code, "no --demo beside it" in ran.err) == (2, True)
+    monkeypatch.delenv("HALFOPEN_STORE")
+    monkeypatch.setenv("HALFOPEN_ACCOUNTS_URL", "postgresql://me:hunter2@127.0.0.1:1/x")
+    ran = halfopen("up", "--demo")
+    assert (ran.code, "HALFOPEN_ACCOUNTS_URL" in ran.err, "hunter2" in ran.err) == (2, True, False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_source_tree_it_says_what_is_missing(

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.cli.conftest import capture_bytes
 from tests.dashboard.browser import Watched, watched
@@ -55,6 +55,11 @@ def connections(page: Page) -> int:
     return int(found[1].replace(",", ""))
 
 
+def field(page: Page, label: str) -> Locator:
+    """What is typed or chosen under a label."""
+    return page.get_by_role("combobox", name=re.compile(f"^{label}"))
+
+
 def show(page: Page) -> None:
     with page.expect_navigation():
         page.get_by_role("button", name="Show", exact=True).click()
@@ -62,58 +67,58 @@ def show(page: Page) -> None:
 
 def test_what_is_chosen_stands_in_the_address(page: Page, visitor: Watched) -> None:
     every = connections(page)
-    page.get_by_label("Time").select_option(label="last 14 days")
-    page.get_by_label("Interval").select_option(label="1 day")
-    page.get_by_label("Country").fill("mexico")
-    page.get_by_label("Which connections").select_option(label="never answered by the server")
+    field(page, "Time").select_option(label="last 14 days")
+    field(page, "Interval").select_option(label="1 day")
+    field(page, "Country").fill("mexico")
+    field(page, "Which connections").select_option(label="answered by the server")
     show(page)
-    assert query(page) == {"dateRange": "14d", "aggInterval": "1d", "location": "MX", "tag": "unanswered"}
+    assert query(page) == {"dateRange": "14d", "aggInterval": "1d", "location": "MX", "tag": "answered"}
     few = answer(page)
     assert connections(page) < every
-    expect(page.get_by_label("Country")).to_have_value("MX")
+    expect(field(page, "Country")).to_have_value("MX")
     # Somebody else who has the link sees the same.
     with watched(visitor.context.browser, visitor.site) as other:  # type: ignore[arg-type]
         other.sign_in(visitor.site.token()[0])
         same = other.open()
         same.goto(page.url)
         assert answer(same) == few
-        expect(same.get_by_label("Interval")).to_have_value("1d")
+        expect(field(same, "Interval")).to_have_value("1d")
     chips = page.get_by_role("list", name="Filters")
     expect(chips.get_by_role("listitem")).to_have_count(2)
     chips.get_by_role("link", name="Without this filter: Country MX").click()
-    chips.get_by_role("link", name="Without this filter: Tag unanswered").click()
+    chips.get_by_role("link", name="Without this filter: Tag answered").click()
     assert query(page) == {"dateRange": "14d", "aggInterval": "1d"}
     assert connections(page) == every
 
 
 def test_names_are_found_as_they_are_typed(page: Page) -> None:
-    page.get_by_label("Network").press_sequentially("example mob")
+    field(page, "Network").press_sequentially("example mob")
     option = page.locator("#suggested-asn option")
     expect(option.first).to_have_attribute("value", "Example Mobile")
-    page.get_by_label("Network").fill("Example Mobile, AS64505")
+    field(page, "Network").fill("Example Mobile, AS64505")
     show(page)
     assert query(page)["asn"] == "64497,64505"
-    page.get_by_label("Network").fill("-example mobile")
+    field(page, "Network").fill("-example mobile")
     show(page)
     assert query(page)["asn"] == "-64497"
 
 
 def test_a_name_that_nobody_has_is_said_so(page: Page) -> None:
-    page.get_by_label("Country").fill("atlantis")
+    field(page, "Country").fill("atlantis")
     show(page)
     expect(page.get_by_role("alert")).to_contain_text("Country 'atlantis' was not found in these data.")
-    expect(page.get_by_label("Country")).to_have_value("atlantis")
+    expect(field(page, "Country")).to_have_value("atlantis")
 
 
 def test_more_filters(page: Page) -> None:
     every = connections(page)
     page.get_by_text("More filters").click()
-    page.get_by_label("Continent").select_option("EU")
-    page.get_by_label("IP version").select_option("IPv4")
+    field(page, "Continent").select_option("EU")
+    field(page, "IP version").select_option("IPv4")
     page.get_by_label("Port of the server").fill("443")
     show(page)
     assert query(page) == {"dateRange": "1d", "continent": "EU", "ipVersion": "IPv4", "serverPort": "443"}
-    expect(page.get_by_label("Continent")).to_be_visible()  # what is chosen is not hidden
+    expect(field(page, "Continent")).to_be_visible()  # what is chosen is not hidden
     assert 0 < connections(page) < every
 
 
@@ -168,7 +173,7 @@ def test_the_same_as_an_api_call(page: Page, token: str) -> None:
         [sys.executable, "-c", program.replace("print(result)", "import json; print(json.dumps(result))")],
         env=environment, capture_output=True, text=True, timeout=PATIENCE, check=True,
     )  # fmt: skip
-    assert json.loads(ran.stdout)["result"]["signature"] == told["result"]["signature"]
+    assert json.loads(ran.stdout)["result"]["summary_0"] == told["result"]["summary_0"]
 
 
 def test_down_to_the_packets_of_a_connection(page: Page) -> None:
@@ -200,9 +205,10 @@ def test_new_connections_are_shown_without_loading_the_page_again(
     capture = tmp_path / "more.pcap"
     capture.write_bytes(capture_bytes(11))
     site.ingest(capture)
-    expect(page.locator("#headline .big")).to_contain_text(
-        f"of {before + 7:,} connections", timeout=PATIENCE * 1000
+    expect(page.locator("#headline .big")).not_to_contain_text(
+        f"of {before:,} connections", timeout=PATIENCE * 1000
     )
+    assert connections(page) > before
     expect(page.locator("#figure-stages svg")).to_contain_text(answer(page))
     assert page.evaluate("window.mark") == 1
     expect(page.get_by_role("status")).to_contain_text("Updated at")

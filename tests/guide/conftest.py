@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import spawned
+import halfopen
+from tests.cli.conftest import capture_bytes, spawned
 from tests.house.project import ROOT
 from tests.serving import running
 
@@ -20,6 +21,14 @@ class Served:
     url: str
     data: Path
     token: str
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Kernels are compiled before a page begins, for which there is only so much time."""
+    capture = tmp_path_factory.mktemp("compiled") / "one.pcap"
+    capture.write_bytes(capture_bytes(0))
+    halfopen.classify([capture])
 
 
 @pytest.fixture(scope="session")

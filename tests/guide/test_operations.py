@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.cli.conftest import capture_bytes
 from tests.conftest import Require
 from tests.edge.test_lifecycle import free_port
@@ -57,6 +59,7 @@ esac
 }
 
 
+@pytest.mark.usefixtures("compiled")
 def test_every_command_of_the_page_runs(tmp_path: Path, require: Require) -> None:
     for program in ("bash", "curl", "flock", "sqlite3", "tar"):
         require(shutil.which(program) is not None, program)

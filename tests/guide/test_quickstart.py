@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from halfopen.cli.main import parser
 from tests.conftest import Require
 from tests.edge.test_discovery import SEPARATE
 from tests.house.project import ROOT, script
 
 
+@pytest.mark.usefixtures("compiled")
 def test_every_command_of_the_page_runs(tmp_path: Path, require: Require) -> None:
     for program in ("ip", "curl", "bash", "unshare"):
         require(shutil.which(program) is not None, program)

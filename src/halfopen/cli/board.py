@@ -42,9 +42,10 @@ class Board:
         common: Sequence[str],
         log: Path | None,
         demo: Demo | None,
+        user: str | None,
     ) -> None:
         """`lacking` is the capability that the sensor would need, `common` what all verbs are told of the installation."""
-        self.demo = demo
+        self._demo, self._as_root = demo, os.geteuid() == 0 and user is None
         self._data, self._found, self._lacking, self._common, self._log = data, found, lacking, common, log
         self._here = [] if data == default_data() else ["--data", str(data)]
         self._console = Console(highlight=False, soft_wrap=True)
@@ -62,6 +63,8 @@ class Board:
             ("Sensor", self._sensor(sensor)),
             ("Data", f"{self._data}, {self._held()}"),
         ]
+        if self._as_root:
+            rows.append(("User", "root; with --user NAME all of it runs as somebody else"))
         if self._log is not None:
             rows.append(("Log", str(self._log)))
         self._print("", ("Halfopen runs." if self._found.new else "Halfopen resumes.", "bold"), "")
@@ -88,8 +91,8 @@ class Board:
                 f"Make a token, and sign in at {url}/ with it:",
                 self._typed("token create --permission admin"),
             )
-        if self.demo:
-            yield "Visit the tunnel of the demo:", f"curl -H 'Host: {self.demo.HOST}' {visitors}/"
+        if self._demo:
+            yield "Visit the tunnel of the demo:", f"curl -H 'Host: {self._demo.HOST}' {visitors}/"
             return
         yield "Put a capture of your servers into it:", self._typed("ingest capture.pcap")
         edges = " ".join([f"--edge {connectors}"] * 4)
@@ -103,8 +106,8 @@ class Board:
         return " ".join([command(), words, *self._here])
 
     def _sensor(self, sensor: Child | None) -> str:
-        if self.demo:
-            return "not in the demo"
+        if self._demo:
+            return "a made-up one delivers; this host is not watched in the demo"
         if self._lacking:
             own = " ".join([*self._common, "--user", getpass.getuser()])
             return f"not running, it lacks {self._lacking}: sudo {command()} up {own}"

@@ -75,7 +75,13 @@ class Child:
         if self._ending.is_set():
             self._process.terminate()
         assert self._process.stdout is not None
-        async for line in self._process.stdout:
+        while True:
+            try:
+                line = await self._process.stdout.readline()
+            except ValueError:
+                continue  # longer than a line may be, and left out
+            if not line:
+                break
             self._hear(line.decode(errors="backslashreplace").rstrip("\n"))
         self.code = await self._process.wait()
 
@@ -87,9 +93,9 @@ class Child:
             if len(self.found) == len(self._signs):
                 self.ready.set()
 
-    def end(self) -> None:
+    def end(self, by: signal.Signals = signal.SIGTERM) -> None:
         """Tell it to end, and not to be started again; once more: now."""
         self._ending.set()
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGTERM)
+                self._process.send_signal(by)

@@ -1,8 +1,12 @@
-"""The demo of `halfopen up`: two weeks of connections, made of the shipped capture, and a tunnel with visitors."""
+"""The demo of `halfopen up`: two weeks of connections, made of the shipped capture, a sensor that goes on with them, and a tunnel.
+
+As a program, ``python -m halfopen.cli.demo STORE``, it is that sensor.
+"""
 
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from uuid import uuid4
 
 from halfopen.errors import UsageError
 
@@ -30,7 +35,13 @@ DAYS: Final = 15
 """So that a week has another one before it."""
 
 SENSORS: Final = {"ams-1": ("EU", "AF"), "nyc-1": ("NA", "SA")}
-"""The made-up sensors, each with the continents of which it sees most."""
+"""The made-up sensors of the past, each with the continents of which it sees most."""
+
+LIVE: Final = "fra-1"
+"""The made-up sensor that goes on."""
+
+EVERY: Final = 15.0
+"""Seconds between two batches of it."""
 
 CALM, BUSY = 20, 70
 """Connections in a quarter of an hour, at night and in the evening."""
@@ -80,12 +91,18 @@ class Demo:
 
     @property
     def options(self) -> list[str]:
-        """What the server is told beside its usual."""
+        """What keeps it to its own directory, whatever is set elsewhere."""
+        return ["--store", str(self.data / "store")]
+
+    @property
+    def serving(self) -> list[str]:
+        """What the server is told beside that."""
         return ["--places", str(PLACES)]
 
-    def tunnel(self, connectors: str, visitors: str) -> list[str]:
-        """The module with its arguments that is tunnel, connector, origin and visitors."""
-        return ["halfopen.testing.sample_tunnel", str(self.data), self.HOST, connectors, visitors]
+    def beside(self, store: str, connectors: str, visitors: str) -> dict[str, list[str]]:
+        """What runs beside the server, in words, and the module of it with its arguments."""
+        tunnel = ["halfopen.testing.sample_tunnel", str(self.data), self.HOST, connectors, visitors]
+        return {"tunnel of the demo": tunnel, "sensor of the demo": ["halfopen.cli.demo", store]}
 
     def fill(self, store: str) -> None:
         """Put the connections of the capture into the dataset, many times over, and say so in annotations."""
@@ -148,21 +165,28 @@ class _Pattern:
 
     def days(self, chance: np.random.Generator, now: int, continents: tuple[str, ...]) -> Iterator[Any]:
         """Rows of the days up to `now` (s), a batch for each day, most of them from these continents."""
+        import pyarrow as pa
+
+        for day in range(now - DAYS * DAY, now, DAY):
+            quarters = [
+                self.between(chance, begin, begin + QUARTER, continents, begin >= now - SINCE)
+                for begin in range(day, day + DAY, QUARTER)
+            ]
+            yield pa.concat_tables(quarters).combine_chunks().to_batches()[0]
+
+    def between(
+        self, chance: np.random.Generator, begin: int, end: int, continents: tuple[str, ...], incident: bool
+    ) -> Any:
+        """Rows of connections that began in [`begin`, `end`) (s), some more in the evening; the network is cut off during the `incident`."""
         import numpy as np
 
-        near = np.where(np.isin(self.continent, continents), 4.0, 1.0)
-        for begin in range(now - DAYS * DAY, now, DAY):
-            chosen, starts = [], []
-            for quarter in range(begin, begin + DAY, QUARTER):
-                weights = near * np.where(self.cut, 0.25, 1.0)
-                if quarter >= now - SINCE:
-                    weights = weights * np.where((self.asn == INCIDENT) & ~self.cut, 0.1, 1.0)
-                    weights = weights * np.where((self.asn == INCIDENT) & self.cut, 8.0, 1.0)
-                evening = (1 - np.cos(2 * np.pi * (quarter % DAY) / DAY)) / 2
-                count = chance.poisson(CALM + (BUSY - CALM) * evening)
-                chosen.append(chance.choice(len(weights), count, p=weights / weights.sum()))
-                starts.append(quarter + chance.uniform(0, QUARTER - 1, count))
-            yield self._moved(np.concatenate(chosen), np.concatenate(starts))
+        weights = np.where(np.isin(self.continent, continents), 4.0, 1.0) * np.where(self.cut, 0.25, 1.0)
+        if incident:
+            weights = weights * np.where(self.asn != INCIDENT, 1.0, np.where(self.cut, 8.0, 0.1))
+        evening = (1 - np.cos(2 * np.pi * (begin % DAY) / DAY)) / 2
+        count = chance.poisson((CALM + (BUSY - CALM) * evening) * (end - begin) / QUARTER)
+        chosen = chance.choice(len(weights), count, p=weights / weights.sum())
+        return self._moved(chosen, chance.uniform(begin, end, count))
 
     def _moved(self, chosen: np.ndarray[Any, Any], starts: np.ndarray[Any, Any]) -> Any:
         """These rows, at those times (s)."""
@@ -177,4 +201,30 @@ class _Pattern:
             rows = rows.set_column(
                 rows.schema.get_field_index(name), rows.schema.field(name), pa.array(values)
             )
-        return rows.combine_chunks().to_batches()[0]
+        return rows
+
+
+def watch(store: str) -> None:
+    """Be a sensor that sees, again and again, what a real one might have seen since."""
+    import numpy as np
+
+    from halfopen.store.committer import Batch
+    from halfopen.store.store import Store
+
+    pattern, chance = _Pattern.of_capture(), np.random.default_rng()
+    committer = Store(store).committer()
+    incarnation, since = str(uuid4()), int(time.time())
+    done, sequence, packets = since, 0, 0
+    while True:
+        now = int(time.time())
+        rows = pattern.between(chance, done, now, ("EU",), incident=True) if now > done else pattern.rows[:0]
+        done, sequence = now, sequence + 1
+        packets += sum(rows["packets"].to_pylist())
+        batch = Batch(LIVE, incarnation, sequence, done, rows, since, counters={"received": packets})
+        committer.commit([batch])
+        committer.follow()
+        time.sleep(EVERY)
+
+
+if __name__ == "__main__":
+    watch(sys.argv[1])

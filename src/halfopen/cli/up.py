@@ -40,6 +40,9 @@ _SENSING: Final = re.compile(r"halfopen sensor: (\S+) watches (.+), \S+$")
 _SOON: Final = 3.0
 """Seconds for which the sensor is waited for before it is told of; at its very first start it compiles for longer."""
 
+_PATIENCE: Final = 60.0
+"""Seconds for a process to end; the edge takes half of that for requests under way."""
+
 _PASSED: Final = ("host", "port", "edge_listen", "visitors")
 
 
@@ -84,14 +87,18 @@ def run(args: Namespace) -> int:
     from halfopen.config import data_path
     from halfopen.sensor.privileges import leave
 
-    if args.user is not None and args.data is None:
-        raise UsageError("--data", "none", "a directory of that user, beside --user")
+    _check(args)
     prepare = partial(leave, args.user)
     with ExitStack() as stack:
         demo = stack.enter_context(Demo.in_directory(args.data)) if args.demo else None
         data = demo.data if demo else data_path(args.data)
-        common = ["--data", str(data), *_said(args, "config", "store")]
-        serve = ["serve", "--edge", *common, *(demo.options if demo else ()), *_said(args, *_PASSED)]
+        common = [
+            "--data",
+            str(data),
+            *_said(args, "config"),
+            *(demo.options if demo else _said(args, "store")),
+        ]
+        serve = ["serve", "--edge", *common, *(demo.serving if demo else ()), *_said(args, *_PASSED)]
         sense = ["sense", *common, *_said(args, "user")]
         # What cannot be used is told before anything is made.
         asked = parser().parse_args(serve)
@@ -104,9 +111,27 @@ def run(args: Namespace) -> int:
             apart(prepare, demo.fill, store)
         # Not as root into the directory of somebody else, who may have put a link there.
         log = data / LOG if sys.stdout.isatty() and args.user is None else None
-        board = Board(data, found, lacking, common, log, demo)
-        up = _Up(board, stack.enter_context(_lines(log)), prepare)
+        board = Board(data, found, lacking, common, log, demo, args.user)
+        beside = partial(demo.beside, store) if demo else None
+        up = _Up(board, stack.enter_context(_lines(log)), prepare, beside)
         return asyncio.run(up.run(serve, None if demo or lacking else sense))
+
+
+def _check(args: Namespace) -> None:
+    """What can be told at once."""
+    from halfopen.config import ACCOUNTS_URL, accounts_url
+
+    if args.demo:
+        # Nothing of the demo may come into an installation.
+        if accounts_url():
+            raise UsageError(
+                "--demo", f"{ACCOUNTS_URL} beside it", "none: the demo keeps to its own directory"
+            )
+        for name, given in (("--store", args.store), ("--user", args.user)):
+            if given is not None:
+                raise UsageError(name, given, "no --demo beside it")
+    elif args.user is not None and args.data is None:
+        raise UsageError("--data", "none", "a directory of that user, beside --user")
 
 
 def _said(args: Namespace, *names: str) -> list[str]:
@@ -152,15 +177,23 @@ def _lines(file: Path | None) -> Iterator[Callable[[str], None]]:
 class _Up:
     """What runs, in the order in which it began."""
 
-    def __init__(self, board: Board, heard: Callable[[str], None], prepare: Callable[[], None]) -> None:
-        self._board, self._heard, self._prepare = board, heard, prepare
+    def __init__(
+        self,
+        board: Board,
+        heard: Callable[[str], None],
+        prepare: Callable[[], None],
+        beside: Callable[[str, str], dict[str, list[str]]] | None,
+    ) -> None:
+        """`beside`: what else to run, by where connectors connect and visitors come in."""
+        self._board, self._heard, self._prepare, self._beside = board, heard, prepare, beside
         self._running: list[tuple[Child, asyncio.Task[None]]] = []
         self._stop = asyncio.Event()
 
     async def run(self, serve: Sequence[str], sense: Sequence[str] | None) -> int:
         """Start server, sensor and what the demo has beside them; end them, last first, once told to."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self._end)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                asyncio.get_running_loop().add_signal_handler(number, self._end)
         server, serving = self._start(
             "server", ["halfopen", *serve], (_EDGE, _SERVING), self._prepare, again=False
         )
@@ -172,13 +205,15 @@ class _Up:
                 sensor, sensing = self._start("sensor", ["halfopen", *sense], (_SENSING,))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._until(sensor.ready, sensing), _SOON)
-            if self._board.demo:
-                self._start("tunnel of the demo", self._board.demo.tunnel(*places))
+            for name, argv in self._beside(*places).items() if self._beside else ():
+                self._start(name, argv, prepare=self._prepare)
             if not self._stop.is_set():
                 self._board.show(server.found[1][1], *places, sensor)
             await self._until(self._stop)
         for child, task in reversed(self._running):
             child.end()
+            await asyncio.wait([task], timeout=_PATIENCE)
+            child.end(signal.SIGKILL)
             await task
         if self._stop.is_set() or not server.code:
             return 0

@@ -43,7 +43,7 @@ async def _list(pages: Pages, visit: Visit) -> Response:
         f"{RESETS}/connections", [*asked.api, ("page", str(number)), ("per_page", str(_PER_PAGE))]
     )
     shown: dict[str, Any] = {
-        **_words(), "asked": asked, "filter_names": states.FILTERS, "faults": [*unknown, *told.faults], "ranges": states.RANGES,
+        **_words(), "asked": asked, "typed": given if unknown else typed, "filter_names": states.FILTERS, "faults": [*unknown, *told.faults], "ranges": states.RANGES,
         "rows": told.result if told.good else [], "number": number, "per_page": _PER_PAGE,
         "total": told.total if told.good else 0,
     }  # fmt: skip

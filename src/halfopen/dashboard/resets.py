@@ -70,6 +70,7 @@ async def _page(pages: Pages, visit: Visit) -> Response:
     status = max((each.status for each in told.values()), default=200)
     seen: dict[str, Any] = {
         "asked": asked,
+        "typed": given if unknown else typed,
         "faults": faults,
         "ranges": states.RANGES,
         "intervals": states.INTERVALS,

@@ -56,13 +56,14 @@ def _strip(
     strip = Strip(above + _BETWEEN, above + _BETWEEN + _STRIP, top)
     y = strip.y("share", "format(datum.value, datum.value < 10 ? '.2~g' : '.0f') + ' %'")
     words = alt.Chart(alt.InlineData([{"words": WORDS[stage]}]))
+    area, line = (alt.Chart(alt.InlineData(_steps(series, stage, seconds))) for series in (now, before))
+    marks = [
+        (now, area.mark_area(interpolate="step-after", color=COLOURS[stage])),
+        (before, line.mark_line(interpolate="step-after", style=RULE, opacity=0.75)),
+    ]
+    # One without rows would have no extent on the axis.
     return [
-        alt.Chart(alt.InlineData(_steps(now, stage, seconds)))
-        .mark_area(interpolate="step-after", color=COLOURS[stage])
-        .encode(x=x, y=y, detail="run:N"),
-        alt.Chart(alt.InlineData(_steps(before, stage, seconds)))
-        .mark_line(interpolate="step-after", style=RULE, opacity=0.75)
-        .encode(x=x, y=y, detail="run:N"),
+        *(mark.encode(x=x, y=y, detail="run:N") for series, mark in marks if series.times),
         words.mark_text(style=TEXT, align="left", baseline="bottom").encode(
             x=alt.value(0), y=alt.value(strip.above - 5), text="words:N"
         ),

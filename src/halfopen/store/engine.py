@@ -24,8 +24,15 @@ _LOOK: Final = 256
 _STREAMED: Final = 1 << 16
 """Rows of one batch of a stream."""
 
+_PAGE: Final = 100_000
+"""Rows of a page, with those before it, up to which they are chosen by what orders them and then read."""
+
 _INTERRUPTED: Final = "Query interrupted"
 """The whole message of the RuntimeError in which DuckDB tells of Ctrl-C."""
+
+
+class Mixed(list[str]):
+    """Local files of which some may be without columns that others have; each is looked at for that, which takes time."""
 
 
 class _Cursor(NamedTuple):
@@ -84,10 +91,12 @@ class Engine:
     def _database(self) -> duckdb.DuckDBPyConnection:
         with self._opening:
             if self._opened is None:
-                # Else DuckDB would look for extensions on the network.
                 config: dict[str, str | bool | int | float | list[str]] = {
+                    # Else DuckDB would look for extensions on the network.
                     "autoinstall_known_extensions": "false",
                     "autoload_known_extensions": "false",
+                    # Of a page only its own rows are read whole, not all that it was chosen from.
+                    "late_materialization_max_rows": str(_PAGE),
                 }
                 if self._threads is not None:
                     config["threads"] = self._threads
@@ -132,7 +141,8 @@ def _named(
     for name, source in sources.items():
         if isinstance(source, list):
             files = ", ".join(_quoted(path) for path in source)
-            names[name] = f"read_parquet([{files}], hive_partitioning = false, union_by_name = true)"
+            mixed = isinstance(source, Mixed)
+            names[name] = f"read_parquet([{files}], hive_partitioning = false, union_by_name = {mixed})"
         else:
             names[name] = f"source_{threading.get_ident()}_{name}"
             cursor.register(names[name], source)

@@ -23,8 +23,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from halfopen.errors import StoreError
+from halfopen.store.engine import Mixed
 from halfopen.store.place import Overtaken, Place, sync
-from halfopen.store.schema import FORMAT, Layout, completed
+from halfopen.store.schema import ADDED, FORMAT, Layout, completed
 
 REWRITE: Final = "rewrite"
 """Application transaction of every commit that removes files."""
@@ -174,7 +175,8 @@ class Table:
         if not chosen:
             return schema.empty_table()
         if self.place.local:
-            return [f"{self.place.uri}/{path}" for path in chosen]
+            files = [f"{self.place.uri}/{path}" for path in chosen]
+            return files if set(ADDED).isdisjoint(schema.names) else Mixed(files)
         import pyarrow.dataset  # it imports pandas where there is one: a second of a start
 
         return pyarrow.dataset.dataset(chosen, schema=schema, format="parquet", filesystem=self.place.files)

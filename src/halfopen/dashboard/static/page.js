@@ -112,12 +112,21 @@ function live() {
     }
     running = false;
   };
-  const source = new EventSource("/events");
-  for (const name of wanted) source.addEventListener(name, run);
+  let source;
+  const listen = () => {
+    source = new EventSource("/events");
+    for (const name of wanted) source.addEventListener(name, run);
+    source.addEventListener("open", () => { source.addEventListener("open", run); }, {once: true});  // again: it was away
+  };
   const every = Number(document.body.dataset.every);
   if (every) setInterval(run, every * 1000);
-  document.addEventListener("visibilitychange", (event) => { if (due) run(event); });
-  addEventListener("pagehide", () => source.close());
+  // A page that nobody sees does not listen: browsers open six connections to a server, for all of their tabs.
+  document.addEventListener("visibilitychange", (event) => {
+    source?.close();
+    if (!document.hidden) { listen(); run(event); }
+  });
+  addEventListener("pagehide", () => source?.close());
+  if (!document.hidden) listen();
 }
 
 /* A text is copied; where the browser does not let a page do so, it is selected. */

@@ -7,7 +7,9 @@ import re
 from html import unescape
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -33,8 +35,15 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pages(visitor: Visitor) -> dict[str, str]:
+def pages(site: Site, visitor: Visitor) -> dict[str, str]:
     """Every page by a name for its picture."""
+    account = site.account()
+    tunnel = httpx.post(
+        f"{site.url}/client/v4/accounts/{account}/cfd_tunnel",
+        json={"name": f"shop-{uuid4().hex[:8]}", "config_src": "cloudflare"},
+        headers={"authorization": f"Bearer {site.token()[0]}"},
+    ).json()["result"]["id"]
+    where = f"/tunnels/{account}/{tunnel}"
     (first, *_) = re.findall(r'href="(/connections/one\?[^"]+)"', visitor.get("/connections").text)
     return {
         "resets": "/resets?dateRange=1d",
@@ -45,6 +54,9 @@ def pages(visitor: Visitor) -> dict[str, str]:
         "connection": unescape(first),
         "not-there": f"{unescape(first)}0",
         "tunnels": "/tunnels",
+        "tunnel": where,
+        "tunnel-configuration": f"{where}/configuration",
+        "tunnel-delete": f"{where}/delete",
         "health": "/health",
     }
 

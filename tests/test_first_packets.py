@@ -79,6 +79,7 @@ def shown(story: Story) -> list[list[str]]:
     for line in _packets(story):
         time, side, *cells = [*re.split(r"\s{2,}", line.strip()), ""]
         if side == "client" and not re.match("late|the same packet", cells[7]):
+            cells[2] = cells[2].replace(str(-(2**31)), str(1 - 2**31))  # the dataset has that for none
             found.append([time, *cells[:7]])
     if not int(found[0][4]):
         found[0][5] = UNKNOWN  # the table has no room for the window of a SYN that waits

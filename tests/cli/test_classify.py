@@ -274,7 +274,7 @@ def test_an_output_that_cannot_take_more_is_one_line(halfopen: Run, captures: Pa
 def test_too_little_memory_is_one_line(
     halfopen: Run, captures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none_left(*_: object) -> None:
+    def none_left(*_: object, **__: object) -> None:
         raise MemoryError("unable to allocate 40 GiB")
 
     monkeypatch.setattr("halfopen.pipeline.Tracker", none_left)

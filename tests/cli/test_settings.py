@@ -122,7 +122,7 @@ def environment(more: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(options()), st.sets(st.sampled_from(LAYERS)))
 def test_the_first_of_flag_environment_and_file_counts(
     tmp_path: Path, which: tuple[str, str], layers: set[str]

@@ -13,7 +13,9 @@ import pytest
 from halfopen.dashboard.health import _of_store
 from halfopen.store.committer import Batch
 from halfopen.store.store import Store
-from tests.dashboard.pages import Reader, signed_in, site
+from tests.dashboard.accounts import administrator, see, visiting
+from tests.dashboard.site import Site, Visitor
+from tests.serving import running
 from tests.store.rows import row, table
 from tests.tunnels.played import Server
 
@@ -52,32 +54,32 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Server]]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data = tmp_path_factory.mktemp("health") / "data"
     data.mkdir(mode=0o700)
     fill(data / "store")
-    with site(data) as found:
-        yield found
+    with running(data) as url:
+        yield administrator(Site(url, data, ""))
 
 
 @pytest.fixture
-def reader(served: tuple[str, Server]) -> Iterator[Reader]:
-    with signed_in(served[0], served[1].token) as found:
+def reader(server: Server) -> Iterator[Visitor]:
+    with visiting(server) as found:
         yield found
 
 
-def test_what_is_wrong_with_sensors_is_said_first(reader: Reader) -> None:
-    told = reader.see("/health")
+def test_what_is_wrong_with_sensors_is_said_first(reader: Visitor) -> None:
+    told = see(reader, "/health")
     assert told.startswith("Health 4 things to look at")
     assert "Sensor bonn has been silent for 5 hours: what happens to its connections is not seen." in told
     assert "Sensor oslo is 3 hours behind: it still delivers what waits in its spool" in told
     assert "Sensor rome runs twice, and what both see is counted twice." in told
     assert "Sensor <i>lyon</i> lost up to 10.0 % in the last day" in told
-    assert "<i>lyon" not in reader.http.get("/health").text
+    assert "<i>lyon" not in reader.get("/health").text
 
 
-def test_sensors_stand_in_a_table_with_their_counters(reader: Reader) -> None:
-    told = reader.see("/health")
+def test_sensors_stand_in_a_table_with_their_counters(reader: Visitor) -> None:
+    told = see(reader, "/health")
     assert "<i>lyon</i> reports" in told
     assert "one in 4 100 100 2.0 %" in told  # sample, connections, packets lost
     assert "post_syn 10 connections cut after the SYN" in told
@@ -85,28 +87,28 @@ def test_sensors_stand_in_a_table_with_their_counters(reader: Reader) -> None:
     assert "lab 1 3" in told
 
 
-def test_the_store_and_edges_are_shown(served: tuple[str, Server], reader: Reader) -> None:
-    told = reader.see("/health")
-    assert f"Place {served[1].database.data}/store Size " in told
+def test_the_store_and_edges_are_shown(server: Server, reader: Visitor) -> None:
+    told = see(reader, "/health")
+    assert f"Place {server.database.data}/store Size " in told
     assert "Kept single connections for 30 days, what they add up to for 400 days" in told
     assert "There is none: halfopen serve --edge makes this server one" in told
-    edge = served[1].edge("ams01")
+    edge = server.edge("ams01")
     edge.register(
-        served[1].ask("POST", served[1].tunnels, json={"name": "blog"}).json()["result"]["token"], range(3)
+        server.ask("POST", server.tunnels, json={"name": "blog"}).json()["result"]["token"], range(3)
     )
-    assert "ams01 is there ams01 3 1" in reader.see("/health")
-    served[1].revoke("ams01")
-    assert "ams01 was revoked" in reader.see("/health")
+    assert "ams01 is there ams01 3 1" in see(reader, "/health")
+    server.revoke("ams01")
+    assert "ams01 was revoked" in see(reader, "/health")
 
 
-def test_who_may_see_less_is_told_of_what_they_may_not(served: tuple[str, Server]) -> None:
-    with signed_in(served[0], served[1].tenant("radar:read").token) as reader:
-        told = reader.see("/health")
+def test_who_may_see_less_is_told_of_what_they_may_not(server: Server) -> None:
+    with visiting(server.tenant("radar:read")) as reader:
+        told = see(reader, "/health")
         assert "Sensor bonn has been silent" in told
         assert told.count("may not see this") == 2
-        assert str(served[1].database.data) not in told
-    with signed_in(served[0], served[1].tenant("Cloudflare Tunnel Read").token) as reader:
-        told = reader.see("/health")
+        assert str(server.database.data) not in told
+    with visiting(server.tenant("Cloudflare Tunnel Read")) as reader:
+        told = see(reader, "/health")
         assert told.startswith("Health Nothing that this token may see")
         assert "bonn" not in told
 

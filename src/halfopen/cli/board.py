@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shutil
 import sys
@@ -70,13 +69,17 @@ class Board:
         self._print("", ("Halfopen runs." if self._found.new else "Halfopen resumes.", "bold"), "")
         for name, words in rows:
             self._print(Text.assemble(f"  {name:11}", (words, "bold" if name == "Dashboard" else "")))
-        if self._found.token is not None:
-            self._print("", "The token of the administrator, shown this once; only a hash of it is kept:", "")
-            self._print((f"  {self._found.token}", "bold"))
+        self.show_token()
         self._print("", "Next:")
         for number, (words, *commands) in enumerate(self._next(url, connectors, visitors), 1):
             self._print(f"  {number}. {words}", *((f"       {each}", "cyan") for each in commands))
         self._print("", "Ctrl-C ends all of it.")
+
+    def show_token(self) -> None:
+        """The token, if one was made: there is no second time."""
+        if self._found.token is not None:
+            self._print("", "The token of the administrator, shown this once; only a hash of it is kept:", "")
+            self._print((f"  {self._found.token}", "bold"))
 
     def _next(self, url: str, connectors: str, visitors: str) -> Iterator[tuple[str, ...]]:
         if self._found.token is not None:
@@ -109,8 +112,8 @@ class Board:
         if self._demo:
             return "a made-up one delivers; this host is not watched in the demo"
         if self._lacking:
-            own = " ".join([*self._common, "--user", getpass.getuser()])
-            return f"not running, it lacks {self._lacking}: sudo {command()} up {own}"
+            own = " ".join(self._common)
+            return f"not running, it lacks {self._lacking}: sudo {command()} up {own} --user $(id -un)"
         if sensor is not None and sensor.found:
             return f"{sensor.found[0][1]} watches {sensor.found[0][2]}"
         return f"is starting; {self._typed('doctor')} tells how it does"

@@ -40,7 +40,7 @@ SENSORS: Final = {"ams-1": ("EU", "AF"), "nyc-1": ("NA", "SA")}
 LIVE: Final = "fra-1"
 """The made-up sensor that goes on."""
 
-EVERY: Final = 15.0
+EVERY: Final = 10.0
 """Seconds between two batches of it."""
 
 CALM, BUSY = 20, 70

@@ -54,7 +54,7 @@ def add(verbs: Any) -> None:
         allow_abbrev=False,
     )
     verb.add_argument(
-        "figure", metavar="FIGURE", choices=FIGURES,
+        "figure", metavar="FIGURE", choices=tuple(FIGURES),
         help="; ".join(f"{name} ({words[0].lower()}{words[1:]})" for name, words in FIGURES.items()),
     )  # fmt: skip
     verb.add_argument(

@@ -73,7 +73,7 @@ def add(verbs: Any) -> None:
     verb.add_argument(
         "--demo", action="store_true",
         help="show a made-up network: two weeks of connections and a tunnel; in a directory of its own, made anew each time "
-        "(default: one that is removed at the end), without the sensor",
+        "(default: one that is removed at the end); this host is not watched",
     )  # fmt: skip
     verb.set_defaults(run=run)
 
@@ -217,6 +217,7 @@ class _Up:
             await task
         if self._stop.is_set() or not server.code:
             return 0
+        self._board.show_token()
         print(printable(server.last), file=sys.stderr)
         return server.code
 

@@ -41,7 +41,7 @@ class Table:
 
     @classmethod
     def of(cls, config: Mapping[str, Any] | None) -> Table:
-        """The table of a configuration that is sound."""
+        """The table of a configuration that has rules, or of the first one that is written."""
         whole = _BEGUN if config is None else config
         rest = {name: value for name, value in whole.items() if name != "ingress" and (name, value) != _ADDED}
         return cls(tuple(map(_row, whole["ingress"])), _text(rest))
@@ -97,17 +97,18 @@ def _bare(words: str) -> str:
     return re.sub(r"^Rule #[0-9]+:? ", "", words)
 
 
-def is_table(config: Any) -> bool:
-    """Whether it can be shown as a table."""
+def has_rules(config: Any) -> bool:
+    """Whether a configuration, of which maybe nobody has looked at more than that it is JSON, has rules that can be shown."""
     rules = config.get("ingress") if isinstance(config, dict) else None
-    return (
-        isinstance(rules, list)
-        and len(rules) <= MOST_ROWS
-        and all(
-            isinstance(rule, dict) and all(isinstance(rule.get(name) or "", str) for name in _SHOWN)
-            for rule in rules
-        )
+    return isinstance(rules, list) and all(
+        isinstance(rule, dict) and all(isinstance(rule.get(name) or "", str) for name in _SHOWN)
+        for rule in rules
     )
+
+
+def is_table(config: Any) -> bool:
+    """Whether it can be written as a table."""
+    return has_rules(config) and len(config["ingress"]) <= MOST_ROWS
 
 
 def _row(rule: Mapping[str, Any]) -> Row:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import Route
 
 from halfopen.dashboard.asking import Told
-from halfopen.dashboard.drafts import Table
+from halfopen.dashboard.drafts import Table, has_rules
 from halfopen.dashboard.pages import Pages, after
 from halfopen.dashboard.tunnel_visits import DONE, Where, changing, may_change, named, path, reading, refused
 from halfopen.dashboard.tunnels import STANDING, told_of
 from halfopen.dashboard.visits import Visit
 from halfopen.edge.connecting import Way
 
-_PLACEHOLDER = "TOKEN"
+_PLACEHOLDER: Final = "TOKEN"
+"""Stands for a token that is hidden."""
 
 
 def tunnel_routes(pages: Pages, way: Callable[[], Way | None]) -> list[Route]:
@@ -47,28 +48,31 @@ async def _page(
     )
     if (refusal := refused(pages, visit, told, account, clients, configuration, traffic)) is not None:
         return refusal
-    shown = visit.request.query_params.get("token") == "show" and may_change(visit)
-    token = await visit.api.get(f"{where.api}/token") if shown else None
     query = visit.request.query_params
+    shown = query.get("token") == "show" and may_change(visit)
+    token = await visit.api.get(f"{where.api}/token") if shown else None
     latest = configuration.result
-    rules = Table.of(latest["config"]).rows if latest["config"] else ()
+    rules = Table.of(latest["config"]).rows if has_rules(latest["config"]) else ()
+    ruled = [rule.hostname for rule in rules if rule.hostname not in ("", "*")]
+    clients_shown = sorted(
+        (each | told_of(each["conns"]) for each in clients.result), key=lambda each: not each["live"]
+    )
     seen: dict[str, Any] = {
+        "where": where, "account": account.result, "tunnel": tunnel | told_of(tunnel["connections"]), "standing": STANDING,
+        "clients": clients_shown, "configuration": latest, "rules": rules,
+        "hostnames": _hostnames(traffic.result, ruled),
         "classes": sorted({status for each in traffic.result for status in each["statuses"]}),
-        "where": where, "tunnel": tunnel | told_of(tunnel["connections"]), "account": account.result, "standing": STANDING,
-        "clients": sorted((each | told_of(each["conns"]) for each in clients.result), key=lambda each: not each["live"]), "configuration": latest,
-        "rules": rules, "hostnames": _hostnames(traffic.result, [rule.hostname for rule in rules if rule.hostname not in ("", "*")]), "done": DONE.get(query.get("done", "")),
-        "may_change": may_change(visit), "commands": _commands(way, token.result if token and token.good else _PLACEHOLDER),
-        "way": way, "shown": shown, "typed": tunnel["name"] if typed is None else typed,
-        "refused": not_renamed.faults if not_renamed else [], "faults": token.faults if token else [],
+        "way": way, "shown": shown, "commands": _commands(way, token.result if token and token.good else _PLACEHOLDER),
+        "faults": token.faults if token else [],
+        "done": DONE.get(query.get("done", "")), "may_change": may_change(visit),
+        "typed": tunnel["name"] if typed is None else typed, "refused": not_renamed.faults if not_renamed else [],
     }  # fmt: skip
     return pages.page("tunnel.html", visit, seen, not_renamed.status if not_renamed else 200)
 
 
 def _hostnames(traffic: Sequence[Mapping[str, Any]], ruled: Sequence[str]) -> list[dict[str, Any]]:
     """What has passed by hostname, those of rules through which nothing has among them; with the mean time of a request (s)."""
-    told = [
-        {**each, "mean": each["seconds"] / each["requests"] if each["requests"] else None} for each in traffic
-    ]
+    told = [{**each, "mean": each["seconds"] / max(each["requests"], 1)} for each in traffic]
     passed = {each["hostname"] for each in traffic}
     return told + [
         {"hostname": name, "requests": 0} for name in dict.fromkeys(ruled) if name.lower() not in passed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -84,9 +84,7 @@ def offering(pages: Pages, handler: Handler) -> Handler:
     return _allowed(pages, handler, TUNNELS_WRITE, "change")
 
 
-def _allowed(
-    pages: Pages, handler: Callable[[Visit], Awaitable[Response]], opened_by: frozenset[str], verb: str
-) -> Handler:
+def _allowed(pages: Pages, handler: Handler, opened_by: frozenset[str], verb: str) -> Handler:
     async def handle(visit: Visit) -> Response:
         if visit.principal.may(opened_by):
             return await handler(visit)

@@ -16,6 +16,7 @@ from halfopen.dashboard.visits import Visit
 
 _PER_PAGE: Final = "100"
 _MOST_ACCOUNTS: Final = "50"
+_NO_ACCOUNT: Final = "There is no such account, or this token may not see it."
 
 STANDING: Final[Mapping[str, str]] = {
     "down": "nothing is connected any more",
@@ -43,14 +44,17 @@ def tunnel_list_routes(pages: Pages) -> list[Route]:
 async def _list(
     pages: Pages, visit: Visit, typed: Mapping[str, str] | None = None, refused: Told | None = None
 ) -> Response:
-    accounts = await visit.api.get("/accounts", [("per_page", _MOST_ACCOUNTS)])
-    if not accounts.good:
-        return pages.refusal(visit, " ".join(accounts.faults), accounts.status)
     query = visit.request.query_params
     chosen = query.get("account", "")
-    shown = [each for each in accounts.result if chosen in ("", each["id"])]
-    if not shown:
-        return pages.refusal(visit, "There is no such account, or this token may not see it.", 404)
+    accounts = await visit.api.get("/accounts", [("per_page", _MOST_ACCOUNTS)])
+    one = await visit.api.get(f"/accounts/{chosen}") if chosen else accounts
+    if one.status in MISSING:
+        return pages.refusal(visit, _NO_ACCOUNT, 404)
+    if not accounts.good or not one.good:
+        return pages.refusal(
+            visit, " ".join([*accounts.faults, *one.faults]), max(accounts.status, one.status)
+        )
+    shown = [one.result] if chosen else accounts.result
     told = await asyncio.gather(
         *(
             visit.api.get(
@@ -61,8 +65,8 @@ async def _list(
         )
     )
     seen: dict[str, Any] = {
-        "accounts": accounts.result, "chosen": chosen, "groups": list(zip(shown, map(_group, told), strict=True)),
-        "faults": [fault for each in told for fault in each.faults], "number": int(query.get("page", "1")) if told[0].good and chosen else 1,
+        "accounts": accounts.result, "every": accounts.total, "chosen": chosen, "groups": list(zip(shown, map(_group, told), strict=True)),
+        "faults": [fault for each in told for fault in each.faults], "number": int(query.get("page", "1")) if chosen and told[0].good else 1,
         "per_page": int(_PER_PAGE), "standing": STANDING, "sources": SOURCES, "done": DONE.get(query.get("done", "")),
         "may_change": may_change(visit), "typed": typed or {}, "refused": refused.faults if refused else [],
     }  # fmt: skip
@@ -70,7 +74,7 @@ async def _list(
         status: sum(row["status"] == status for _, group in seen["groups"] for row in group["rows"])
         for status in STANDING
     }
-    status = refused.status if refused else max(each.status for each in told)
+    status = refused.status if refused else max((each.status for each in told), default=200)
     return pages.page("tunnels.html", visit, seen, status)
 
 
@@ -98,7 +102,7 @@ async def _made(pages: Pages, visit: Visit, fields: Mapping[str, str]) -> Respon
     body = {"name": fields.get("name", "").strip(), "config_src": fields.get("config_src", "cloudflare")}
     told = await visit.api.send("POST", f"/accounts/{account}/cfd_tunnel", body=body)
     if told.status in MISSING:
-        return pages.refusal(visit, "There is no such account, or this token may not see it.", 404)
+        return pages.refusal(visit, _NO_ACCOUNT, 404)
     if not told.good:
         return await _list(pages, visit, fields, told)
     return after(f"{Where(account, told.result['id']).page}?done=created")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import socket
 import threading
@@ -23,6 +24,7 @@ from halfopen.store.schema import INCOMING
 from halfopen.store.store import Store
 from tests.cli.conftest import Ran
 from tests.cli.upping import Ports
+from tests.store.rows import row, table
 
 Run = Callable[..., Ran]
 
@@ -162,7 +164,7 @@ def test_what_belongs_to_somebody_else_is_not_opened(halfopen: Run, data: Path) 
     os.chown(data, 1, 1)
     ran = halfopen("doctor", "--data", data)
     assert (ran.code, len(problems(ran))) == (1, 1)
-    assert "ask as that user" in ran.out
+    assert f"sudo -u {pwd.getpwuid(1).pw_name} halfopen doctor --data {data}" in ran.out
     assert "accounts " not in ran.out
 
 
@@ -259,3 +261,36 @@ def test_nobody_who_may_do_everything_is_worth_a_note(halfopen: Run, tmp_path: P
     ran = halfopen("doctor", "--data", tmp_path / "data", "--config", toml(tmp_path))
     assert "none of them an administrator's" in ran.out
     assert "`halfopen token create --permission admin` makes one" in ran.out
+
+
+def test_what_root_left_in_an_installation_of_somebody_else_is_told(halfopen: Run, data: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    os.chown(data / "store" / "rollups", 1, 1)
+    ran = halfopen("doctor", "--data", data)
+    (line,) = problems(ran)
+    assert f"{data / 'store' / 'rollups'} is not of root but of " in line
+    assert f"to do: sudo chown -R root {data} " in ran.out
+
+
+@pytest.mark.parametrize(("ago", "level"), [(60, "note"), (7200, "problem")])
+def test_rollups_that_lack_connections_for_long_are_a_problem(
+    halfopen: Run, data: Path, ago: int, level: str
+) -> None:
+    with closing(Store(data / "store")) as store:
+        now = int(time.time())
+        store.committer().commit(
+            [Batch("alive", str(uuid4()), 1, now - 60, table([row(now - 90)]), now - 900)]
+        )
+    log = data / "store" / "connections" / "_delta_log"
+    newest = max(log.glob("*.json"))
+    actions = [json.loads(line) for line in newest.read_text().splitlines()]
+    for each in actions:
+        if "commitInfo" in each:
+            each["commitInfo"]["timestamp"] = (now - ago) * 1000
+    newest.write_text("\n".join(map(json.dumps, actions)))
+    ran = halfopen("doctor", "--data", data)
+    (line,) = (each for each in ran.out.splitlines() if "its rollups lack connections" in each)
+    assert line.startswith(level)
+    assert halfopen("store", "prune", "--data", data).code == 0
+    assert "rollups lack" not in halfopen("doctor", "--data", data).out

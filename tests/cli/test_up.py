@@ -194,6 +194,11 @@ def test_started_as_root_all_of_it_becomes_the_user(
         program, environment = (python, "-m", "halfopen"), foreign.environment()
         with up(folder / "data", "--user", "nobody", program=program, environment=environment) as running:
             running.heard(ENDS)
+            commands = [
+                line for line in running.text.splitlines() if " ingest " in line or " tunnel create " in line
+            ]
+            assert len(commands) == 2
+            assert all(line.split()[:3] == ["sudo", "-u", "nobody"] for line in commands)
             assert until(
                 lambda: (
                     {Path(f"/proc/{each}").stat().st_uid for each in running.children().values()}

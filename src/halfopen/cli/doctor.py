@@ -54,7 +54,7 @@ def _findings(args: Namespace) -> Iterator[Finding]:
     from halfopen.cli.checks import dataset, installation, machine, reach
     from halfopen.cli.checks.finding import Examined, Finding, Level, found
     from halfopen.cli.main import parser
-    from halfopen.config import data_path
+    from halfopen.config import data_path, owner_of
 
     data = data_path(args.data)
     common = ["--data", str(data), *(["--config", args.config] if args.config else [])]
@@ -70,8 +70,14 @@ def _findings(args: Namespace) -> Iterator[Finding]:
     if not data.exists():
         yield Finding(Level.note, "data directory", f"{data} is not there yet", "`halfopen up` makes it")
     elif data.stat().st_uid != os.geteuid():
-        words = f"{data} belongs to another user, so what is in it was not looked at"
-        yield Finding(Level.problem, "data directory", words, "ask as that user, whose the files are")
+        owner = owner_of(data.stat().st_uid)
+        words = f"{data} belongs to {owner}, so what is in it was not looked at"
+        yield Finding(
+            Level.problem,
+            "data directory",
+            words,
+            f"ask as {owner}: sudo -u {owner} halfopen doctor --data {data}",
+        )
     else:
         looks += [
             ("disk", machine.disk), ("data directory", installation.directory), ("accounts", installation.accounts),

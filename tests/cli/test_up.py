@@ -101,6 +101,24 @@ def ready(url: str) -> bool:
         return False
 
 
+def test_what_it_began_ends_with_it_even_if_it_is_killed(tmp_path: Path) -> None:
+    with up(tmp_path / "data") as running:
+        running.heard(ENDS)
+        children = running.children().values()
+        assert children
+        running.process.kill()
+        running.process.wait()
+        assert until(lambda: not any(map(alive, children)), 60)
+
+
+def alive(number: int) -> bool:
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2][0]
+    except OSError:
+        return False
+    return state != "Z"  # of one whom nobody waits for, as in a container without an init
+
+
 def test_sigterm_ends_all_and_a_second_start_resumes_without_a_token(first: Up, data: Path) -> None:
     token = first.token()
     children = first.children().values()
@@ -207,6 +225,8 @@ def test_started_as_root_all_of_it_becomes_the_user(
                 60,
             )
             assert {path.stat().st_uid for path in (folder / "data").rglob("*")} == {nobody.pw_uid}
-            assert running.end() == 0
+            children = running.children().values()
+            running.process.kill()
+            assert until(lambda: not any(map(alive, children)), 60)
     finally:
         shutil.rmtree(folder)

@@ -85,6 +85,25 @@ def test_the_doctor_finds_it_healthy(halfopen: Run, first: Up, data: Path) -> No
     assert f"--port ({data.with_name('data.toml')}: [serve] port)" in ran.out
 
 
+def test_a_second_one_is_refused_with_the_words_where_the_first_runs(
+    halfopen: Run, first: Up, data: Path
+) -> None:
+    other = Ports.free()
+    ran = halfopen(
+        "up", "--data", data, "--port", other.api, "--edge-listen", f"127.0.0.1:{other.connectors}",
+        "--visitors", f"127.0.0.1:{other.visitors}",
+    )  # fmt: skip
+    assert (ran.code, ran.out) == (1, "")
+    assert f"{data} has a `halfopen up` already (process {first.process.pid}, at {first.url}/): " in ran.err
+    assert ready(first.url)
+
+
+def test_the_doctor_knows_where_it_runs_whatever_is_set(halfopen: Run, first: Up, data: Path) -> None:
+    ran = halfopen("doctor", "--data", data)
+    assert f"it answers at {first.url} and is ready" in ran.out
+    assert f"visitors come in at http://127.0.0.1:{first.ports.visitors}" in ran.out
+
+
 def test_a_server_that_dies_is_started_again_and_that_is_said_once(first: Up) -> None:
     died = first.children()["serve"]
     os.kill(died, signal.SIGKILL)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from halfopen.cli import options
+from halfopen.cli import edge, options
 from halfopen.cli.tables import add_json, print_json
 from halfopen.cli.text import counted, printable
 from halfopen.errors import UsageError
@@ -53,6 +53,7 @@ def run(args: Namespace) -> int:
 def _findings(args: Namespace) -> Iterator[Finding]:
     from halfopen.cli.checks import dataset, installation, machine, reach
     from halfopen.cli.checks.finding import Examined, Finding, Level, found
+    from halfopen.cli.holder import holder
     from halfopen.cli.main import parser
     from halfopen.config import data_path, owner_of
 
@@ -64,6 +65,11 @@ def _findings(args: Namespace) -> Iterator[Finding]:
     except UsageError as error:
         yield Finding(Level.problem, "settings", str(error), "correct it; nothing else was looked at")
         return
+    running = holder(data) if data.exists() and data.stat().st_uid == os.geteuid() else None
+    if running and running.api:  # where it was told to be when it began counts
+        serve.host, serve.port = options.place("--port", 8787)(running.api)
+        serve.connectors = options.place("--edge-listen", edge.CONNECTORS[1])(running.connectors)
+        serve.visitors = options.place("--visitors", edge.VISITORS[1])(running.visitors)
     examined = Examined(data, serve, sense, options.store(serve, data), tuple(args.dns))
     yield from _settings(examined)
     looks: list[tuple[str, Check]] = [("privileges", machine.privileges), ("clock", machine.clock)]

@@ -26,6 +26,7 @@ from halfopen.errors import UsageError
 if TYPE_CHECKING:
     from halfopen.cli.board import Board
     from halfopen.cli.children import Child
+    from halfopen.cli.holder import Hold
 
 LOG: Final = "up.log"
 """Name of the file, in the data directory, for what server and sensor say while a terminal shows the rest."""
@@ -83,6 +84,7 @@ def run(args: Namespace) -> int:
     from halfopen.cli.beginning import apart, begin
     from halfopen.cli.board import Board
     from halfopen.cli.demo import Demo
+    from halfopen.cli.holder import Hold
     from halfopen.cli.main import parser
     from halfopen.config import data_path
     from halfopen.sensor.privileges import leave
@@ -103,6 +105,7 @@ def run(args: Namespace) -> int:
         # What cannot be used is told before anything is made.
         asked = parser().parse_args(serve)
         _free(asked)
+        hold = Hold(data, prepare)
         store = options.store(asked, data)
         lacking = _lacking(parser().parse_args(sense))
         found = apart(prepare, begin, data, store, sys.stdout.isatty())
@@ -113,13 +116,14 @@ def run(args: Namespace) -> int:
         log = data / LOG if sys.stdout.isatty() and args.user is None else None
         board = Board(data, found, lacking, common, log, demo, args.user)
         beside = partial(demo.beside, store) if demo else None
-        up = _Up(board, stack.enter_context(_lines(log)), prepare, beside)
+        up = _Up(board, hold, stack.enter_context(_lines(log)), prepare, beside)
         return asyncio.run(up.run(serve, None if demo or lacking else sense))
 
 
 def _check(args: Namespace) -> None:
     """What can be told at once."""
-    from halfopen.config import ACCOUNTS_URL, accounts_url
+    from halfopen.cli.holder import must_be_free
+    from halfopen.config import ACCOUNTS_URL, accounts_url, data_path
 
     if args.demo:
         # Nothing of the demo may come into an installation.
@@ -132,6 +136,8 @@ def _check(args: Namespace) -> None:
                 raise UsageError(name, given, "no --demo beside it")
     elif args.user is not None and args.data is None:
         raise UsageError("--data", "none", "a directory of that user, beside --user")
+    if args.data is not None or not args.demo:
+        must_be_free(data_path(args.data))
 
 
 def _said(args: Namespace, *names: str) -> list[str]:
@@ -180,17 +186,21 @@ class _Up:
     def __init__(
         self,
         board: Board,
+        hold: Hold,
         heard: Callable[[str], None],
         prepare: Callable[[], None],
         beside: Callable[[str, str], dict[str, list[str]]] | None,
     ) -> None:
         """`beside`: what else to run, by where connectors connect and visitors come in."""
-        self._board, self._heard, self._prepare, self._beside = board, heard, prepare, beside
+        self._board, self._hold = board, hold
+        self._heard, self._prepare, self._beside = heard, prepare, beside
         self._running: list[tuple[Child, asyncio.Task[None]]] = []
         self._stop = asyncio.Event()
 
     async def run(self, serve: Sequence[str], sense: Sequence[str] | None) -> int:
         """Start server, sensor and what the demo has beside them; end them, last first, once told to."""
+        from halfopen.cli.holder import Holder
+
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
                 asyncio.get_running_loop().add_signal_handler(number, self._end)
@@ -199,7 +209,8 @@ class _Up:
         )
         await self._until(server.ready, serving)
         if server.ready.is_set():
-            places = server.found[0][1], server.found[0][2]
+            url, places = server.found[1][1], (server.found[0][1], server.found[0][2])
+            self._hold.tell(Holder(os.getpid(), *(each.removeprefix("http://") for each in (url, *places))))
             sensor = None
             if sense is not None:
                 sensor, sensing = self._start("sensor", ["halfopen", *sense], (_SENSING,))
@@ -208,7 +219,7 @@ class _Up:
             for name, argv in self._beside(*places).items() if self._beside else ():
                 self._start(name, argv, prepare=self._prepare)
             if not self._stop.is_set():
-                self._board.show(server.found[1][1], *places, sensor)
+                self._board.show(url, *places, sensor)
             await self._until(self._stop)
         for child, task in reversed(self._running):
             child.end()

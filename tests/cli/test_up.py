@@ -229,8 +229,13 @@ def test_started_as_root_all_of_it_becomes_the_user(
     try:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         program, environment = (python, "-m", "halfopen"), foreign.environment()
-        with up(folder / "data", "--user", "nobody", program=program, environment=environment) as running:
+        with up(
+            folder / "data", "--user", "nobody", terminal=True, program=program, environment=environment
+        ) as running:
             running.heard(ENDS)
+            assert running.token()
+            assert "halfopen: serving" not in running.text
+            assert "halfopen: serving" in (folder / "data" / "up.log").read_text()
             commands = [
                 line for line in running.text.splitlines() if " ingest " in line or " tunnel create " in line
             ]

@@ -6,6 +6,7 @@ It stays small: what takes memory runs in processes of their own, which it start
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import re
 import signal
@@ -112,11 +113,10 @@ def run(args: Namespace) -> int:
         if demo:
             print("Filling the demo with two weeks of connections ...", flush=True)
             apart(prepare, demo.fill, store)
-        # Not as root into the directory of somebody else, who may have put a link there.
-        log = data / LOG if sys.stdout.isatty() and args.user is None else None
+        log = data / LOG if sys.stdout.isatty() else None
         board = Board(data, found, lacking, common, log, demo, args.user)
         beside = partial(demo.beside, store) if demo else None
-        up = _Up(board, hold, stack.enter_context(_lines(log)), prepare, beside)
+        up = _Up(board, hold, stack.enter_context(_lines(log, prepare)), prepare, beside)
         return asyncio.run(up.run(serve, None if demo or lacking else sense))
 
 
@@ -167,17 +167,39 @@ def _lacking(sense: Namespace) -> str:
 
 
 @contextmanager
-def _lines(file: Path | None) -> Iterator[Callable[[str], None]]:
-    """Where the processes' lines go: that file, or standard error."""
+def _lines(file: Path | None, prepare: Callable[[], None]) -> Iterator[Callable[[str], None]]:
+    """Where the processes' lines go: that file, by a process of its own that was `prepare`d, or standard error."""
+    from halfopen.cli.beginning import apart
+
     if file is None:
         yield partial(print, file=sys.stderr, flush=True)
         return
-    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    apart(prepare, file.touch, 0o600)  # so that one is told why it cannot be
+    reading, writing = os.pipe()
+    writer = multiprocessing.get_context("fork").Process(
+        target=_write, args=(reading, writing, file, prepare)
+    )
+    writer.start()
+    os.close(reading)
+
+    def heard(line: str) -> None:
+        with suppress(BrokenPipeError):  # the log has ended, all else has not
+            print(line, file=lines, flush=True)
+
+    with open(writing, "w", errors="backslashreplace") as lines:  # noqa: PTH123 - a number
+        yield heard
+    writer.join()
+
+
+def _write(reading: int, writing: int, file: Path, prepare: Callable[[], None]) -> None:
+    """Write what comes into the file until nothing can come any more: not as root, where somebody else may have put a link."""
+    os.setsid()  # Ctrl-C is not for it
+    os.close(writing)
+    prepare()
     handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=1)
-    try:
-        yield lambda line: handler.emit(makeLogRecord({"msg": line}))
-    finally:
-        handler.close()
+    with open(reading) as lines:
+        for line in lines:
+            handler.emit(makeLogRecord({"msg": line.rstrip("\n")}))
 
 
 class _Up:

@@ -40,7 +40,7 @@ from halfopen.cli import (
 )
 from halfopen.cli.settings import Settings, without_defaults
 from halfopen.cli.text import printable
-from halfopen.errors import HalfopenError, UsageError
+from halfopen.errors import HalfopenError, SettingsError, UsageError
 from halfopen.lean import without_pandas
 
 FAILED: Final = 1
@@ -133,6 +133,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UsageError as error:
         return _failed(error, USAGE)
+    except SettingsError as error:
+        for fault in error.faults:
+            _failed(fault, USAGE)
+        return USAGE
     except HalfopenError as error:
         return _failed(error, FAILED)
     except BrokenPipeError:

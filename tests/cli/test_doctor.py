@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from halfopen.store.schema import INCOMING
 from halfopen.store.store import Store
 from tests.cli.conftest import Ran
 from tests.cli.upping import Ports
+from tests.conftest import allow
+from tests.sensor import foreign
 from tests.store.rows import row, table
 
 Run = Callable[..., Ran]
@@ -144,6 +147,8 @@ def test_what_is_broken_is_told_with_what_to_do(
     assert any(line.split(None, 1)[1].startswith(about) for line in problems(ran)), ran.out
     assert words in ran.out
     assert ran.err == ""
+    told = json.loads(halfopen("doctor", "--json", "--data", data).out)
+    assert all(each["remedy"] for each in told if each["level"] == "problem"), told
 
 
 def test_settings_that_cannot_be_used_are_told_before_anything_else(
@@ -154,8 +159,29 @@ def test_settings_that_cannot_be_used_are_told_before_anything_else(
     assert (ran.code, len(problems(ran))) == (1, 1)
     assert "settings         HALFOPEN_GRACE: long cannot be used; accepted: " in problems(ran)[0]
     (data / "halfopen.toml").write_text("[serve]\nport = 99999\n")
-    ran = halfopen("doctor", "--data", data)
-    assert (ran.code, "[serve] port: 99999 cannot be used" in ran.err) == (2, True)
+    ran = halfopen("doctor", "--data", data, "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, [each["level"] for each in told]) == (1, ["problem", "problem"])
+    assert "HALFOPEN_GRACE: long" in told[0]["words"]
+    assert "[serve] port: 99999 cannot be used" in told[1]["words"]
+
+
+def test_what_one_may_not_look_into_is_told_with_whom_to_ask(tmp_path: Path) -> None:
+    python = foreign.python()
+    allow(os.geteuid() == 0 and python is not None, "root, and a Python that other users may run")
+    assert python is not None
+    folder = Path(f"/tmp/halfopen-doctor-{os.getpid()}")
+    (folder / "data").mkdir(parents=True, mode=0o700)
+    try:
+        argv = [python, "-m", "halfopen", "doctor", "--json", "--data", str(folder / "data")]
+        ran = subprocess.run(
+            argv, user="nobody", env=foreign.environment(), capture_output=True, text=True, check=False
+        )
+    finally:
+        shutil.rmtree(folder)
+    (problem,) = (each for each in json.loads(ran.stdout) if each["level"] == "problem")
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert problem["remedy"] == f"ask as root: sudo -u root halfopen doctor --data {folder / 'data'}"
 
 
 def test_what_belongs_to_somebody_else_is_not_opened(halfopen: Run, data: Path) -> None:

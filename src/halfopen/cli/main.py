@@ -103,7 +103,11 @@ def parser() -> ArgumentParser:
         account, zone, tunnel, edge, login, doctor, completion,
     ):  # fmt: skip
         verb.add(verbs)
-    set_ = [each for each in _below(top) if any(action.dest == "config" for action in each._actions)]
+    set_ = [
+        each for each in _below(top)
+        if any(action.dest == "config" for action in each._actions)
+        and each.get_default("run") is not doctor.run  # it reports what is wrong with them
+    ]  # fmt: skip
     settings = Settings(verbs.choices, set_)
     for each in set_:
         each.settings = settings

@@ -104,6 +104,14 @@ def test_the_doctor_knows_where_it_runs_whatever_is_set(halfopen: Run, first: Up
     assert f"visitors come in at http://127.0.0.1:{first.ports.visitors}" in ran.out
 
 
+def test_the_doctor_tells_the_server_of_another_installation(
+    halfopen: Run, first: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALFOPEN_PORT", str(first.ports.api))
+    ran = halfopen("doctor", "--data", tmp_path / "data")
+    assert f"problem  server           the server of another installation answers at {first.url}" in ran.out
+
+
 def test_a_server_that_dies_is_started_again_and_that_is_said_once(first: Up) -> None:
     died = first.children()["serve"]
     os.kill(died, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Who runs `halfopen up` on a data directory: one at a time, by a lock that the kernel lets go of with its process."""
+"""Who has a data directory, by locks that the kernel lets go of with their processes: one `halfopen up`, and servers by their ports."""
 
 from __future__ import annotations
 
@@ -67,6 +67,29 @@ def holder(data: Path) -> Holder | None:
         return None  # it begins just now
     finally:
         os.close(file)
+
+
+def mark(data: Path, port: int) -> int:
+    """Let others see that a server of this data directory is at a port, as long as the file descriptor that this gives is open."""
+    file = os.open(_mark(data, port), os.O_RDWR | os.O_CREAT | _CAREFULLY, 0o600)
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def marked(data: Path, port: int) -> bool:
+    """Whether a server of this data directory is at a port, so that who answers there is it."""
+    try:
+        file = os.open(_mark(data, port), os.O_RDONLY | _CAREFULLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _locked(file, fcntl.LOCK_EX)
+    finally:
+        os.close(file)
+
+
+def _mark(data: Path, port: int) -> Path:
+    return data / f"serve-{port}.lock"
 
 
 def must_be_free(data: Path) -> None:

@@ -63,6 +63,7 @@ def add(verbs: Any) -> None:
 
 def run(args: Namespace) -> int:
     """Serve until told to stop."""
+    from halfopen.cli.holder import mark
     from halfopen.config import data_directory
     from halfopen.places import Places
     from halfopen.server import DATA, GRACE, KEEP_CONNECTIONS, KEEP_ROLLUPS, PLACES, STORE, TRUSTED_PROXIES
@@ -84,6 +85,7 @@ def run(args: Namespace) -> int:
         TRUSTED_PROXIES: ",".join(map(str, args.trusted_proxy)),
     }
     found = address("--host and --port", args.host, args.port)
+    mark(data, args.port)  # for as long as this process lives
     serve(
         found, args.port, HEADERS_WITHIN, partial(_tell, found, args.port),
         partial(_begin_edge, args, data / edge.FOLDER) if args.edge else None,

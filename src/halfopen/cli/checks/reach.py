@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from halfopen.cli import edge
 from halfopen.cli.checks.finding import Examined, Finding, Level
+from halfopen.cli.holder import marked
 
 _PATIENCE: Final = 5.0
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -34,6 +35,11 @@ def server(examined: Examined) -> Iterator[Finding]:
         told = None
     if not isinstance(told, dict) or told.get("status") not in ("ok", "waiting"):
         yield _another("server", where, "--port")
+    elif not marked(examined.data, address[1]):
+        yield Finding(
+            Level.problem, "server", f"the server of another installation answers at {where}",
+            "take another port: --port; or ask about that one: --data, as its user",
+        )  # fmt: skip
     elif status == 200:
         yield Finding(Level.ok, "server", f"it answers at {where} and is ready")
     else:

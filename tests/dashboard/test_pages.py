@@ -142,6 +142,22 @@ def test_paths_that_are_not_there(site: Site, visitor: Visitor) -> None:
     assert visitor.client.post("/connections").status_code == 405
 
 
+@pytest.mark.parametrize("path", [
+    "/resets?dateStart=2026-04-01T00:00Z&dateEnd=2026-04-02T00:00Z",
+    "/resets?dateStart=0001-01-01T00:00&dateEnd=0001-01-02T00:00",
+    "/resets?dateStart=1970-01-01T00:00&dateEnd=1970-01-02T00:00",
+    "/figures/comparison.json?dateStart=x&dateEnd=y",
+    "/tunnels?account={account}&page=",
+    "/tunnels?account={account}/cfd_tunnel",
+])  # fmt: skip
+def test_an_address_that_was_changed_by_hand_is_answered_or_refused(
+    site: Site, visitor: Visitor, path: str
+) -> None:
+    found = visitor.get(path.format(account=site.account()))
+    assert found.status_code < 500
+    assert found.headers["content-security-policy"] == POLICY
+
+
 def test_what_strangers_sent_is_shown_as_they_sent_it(visitor: Visitor) -> None:
     page = visitor.get("/connections?serverPort=8444").text
     (link,) = re.findall(r'href="(/connections/one\?[^"]+)"', page)

@@ -6,13 +6,11 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 from urllib.parse import quote, urlencode
 
 from halfopen.dashboard.asking import Asking, Query
-from halfopen.dashboard.words import moment
-from halfopen.radar.windows import WEEK, stamp
+from halfopen.radar.windows import Window, stamp, time_of
 
 RANGES: Final[Mapping[str, str]] = {
     "1d": "last 24 hours",
@@ -85,17 +83,15 @@ class Asked:
 
     @property
     def control(self) -> Query:
-        """As `api`, of the control window: so many weeks before that it does not overlap."""
+        """As `api`, of the control window: so many weeks before that it does not overlap. As `api` where the window cannot be
+        read, for the API says what is wrong with it."""
         if self.date_range:
             return [("dateRange", f"{self.date_range}control"), *self.filters.items()]
-        start, end = moment(_zoned(self.start)), moment(_zoned(self.end))
-        weeks = -(-round((end - start).total_seconds()) // WEEK)
-        back = timedelta(seconds=weeks * WEEK)
-        dates = [
-            (name, stamp(int((when - back).timestamp())))
-            for name, when in (("dateStart", start), ("dateEnd", end))
-        ]
-        return [*dates, *self.filters.items()]
+        start, end = time_of(self.start), time_of(self.end)
+        if start is None or end is None or start < 0 or end <= start:
+            return self.api
+        before = Window(start, end).control
+        return [("dateStart", stamp(before.start)), ("dateEnd", stamp(before.end)), *self.filters.items()]
 
     @property
     def both(self) -> Query:
@@ -125,11 +121,10 @@ async def found(asked: Mapping[str, str], api: Asking) -> tuple[dict[str, str], 
     """What was typed, with codes in the place of names of countries and networks; and in words what was not found."""
 
     async def one(name: str, text: str) -> tuple[str, str]:
-        codes = await asyncio.gather(
-            *(_code(name, each.strip(), api) for each in text.split(",") if each.strip())
-        )
-        missing = [each for each, code in zip(text.split(","), codes, strict=False) if code is None]
-        faults.extend(f"{FILTERS[name]} {each.strip()!r} was not found in these data." for each in missing)
+        typed = [each.strip() for each in text.split(",") if each.strip()]
+        codes = await asyncio.gather(*(_code(name, each, api) for each in typed))
+        missing = [each for each, code in zip(typed, codes, strict=True) if code is None]
+        faults.extend(f"{FILTERS[name]} {each!r} was not found in these data." for each in missing)
         return name, ",".join(code for code in codes if code is not None)
 
     faults: list[str] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -98,9 +97,8 @@ async def _told(asked: Asked, visit: Visit) -> dict[str, Told]:
         "signatures": ("summary/signature", [*asked.api, counts, ("limitPerGroup", "30")]),
         "networks": ("affected/ases", [*asked.api, ("limit", _FEW)]),
         "locations": ("affected/locations", [*asked.api, ("limit", _FEW)]),
+        "before": ("summary", [*asked.control, counts]),
     }
-    with suppress(ValueError):  # a window that cannot be read: what the API says of it is shown
-        questions["before"] = ("summary", [*asked.control, counts])
     told = await asyncio.gather(
         *(visit.api.get(f"{RESETS}/{path}", query) for path, query in questions.values())
     )

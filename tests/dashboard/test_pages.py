@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from html import unescape
@@ -22,7 +23,13 @@ from halfopen.dashboard.dashboard import dashboard_routes
 from halfopen.dashboard.events import Events
 from halfopen.dashboard.rendering import HEADERS
 from halfopen.errors import DatabaseError
+from halfopen.model import SECOND
+from halfopen.radar.windows import stamp
+from halfopen.store.committer import Batch
+from halfopen.store.query import QUARTER
+from halfopen.store.store import Store
 from tests.dashboard.site import NAME, NAVIGATING, Site, Visitor
+from tests.store.rows import row, table
 
 OPEN = {"/sign-in", "/static/{file}", "/"}
 """What needs no sign-in: signing in, its scripts and styles, and where the first page is."""
@@ -164,6 +171,30 @@ def test_what_strangers_sent_is_shown_as_they_sent_it(visitor: Visitor) -> None:
     for text in (page, visitor.get(unescape(link)).text):
         assert "<script>" not in text
         assert str(escape(NAME)) in text
+
+
+def test_one_of_thousands_that_are_alike_is_found(site: Site, visitor: Visitor) -> None:
+    begun = (int(time.time()) - 20 * 86_400) // QUARTER * QUARTER
+    alike = [
+        row(
+            begun,
+            start_ns=(begun * 1000 + ms) * 1_000_000,
+            end_ns=(begun + 60) * SECOND,
+            client_port=10_000 + ms,
+        )
+        for ms in range(3500)
+    ]
+    with closing(Store(site.data / "store", threads=1)) as store:
+        committer = store.committer()
+        committer.commit([Batch("busy", "one", 1, int(time.time()), table(alike))])
+        committer.follow()
+    like = f"dateStart={stamp(begun)}&dateEnd={stamp(begun + QUARTER)}"
+    for ms in (0, 1, 999, 1750, 2500, 3499):
+        page = visitor.get(f"/connections?{like}&page={(3499 - ms) // 50 + 1}").text
+        links = [unescape(each) for each in re.findall(r'href="(/connections/one\?[^"]+)"', page)]
+        (link,) = [each for each in links if each.endswith(f"client_port={10_000 + ms}&server=198.51.100.1")]
+        assert f"port {10_000 + ms}</dd>" in visitor.get(link).text
+        assert visitor.get(link.replace("client=192.0.2.1", "client=192.0.2.2")).status_code == 404
 
 
 def test_what_is_typed_is_shown_as_it_was_typed(visitor: Visitor) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -129,6 +130,19 @@ def test_without_a_terminal_no_token_is_printed_and_lines_of_the_processes_go_to
     capfd.readouterr()
     assert main(["token", "list", "--json", "--data", str(tmp_path / "data")]) == 0
     assert capfd.readouterr().out.strip() == "[]"
+
+
+def test_ctrl_c_before_anything_runs_ends_both_processes_in_one_line(tmp_path: Path) -> None:
+    def working() -> bool:
+        return Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text() != ""
+
+    # The terminal sends it to all of them.
+    with up(tmp_path / "data", terminal=True, prepare=partial(os.setpgid, 0, 0)) as running:
+        assert until(working, 60)
+        os.killpg(running.process.pid, signal.SIGINT)
+        assert running.process.wait(60) == 130
+        running.heard("halfopen: interrupted")
+        assert "Traceback" not in running.text
 
 
 @pytest.mark.parametrize("option", ["--port", "--edge-listen", "--visitors"])

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from halfopen.accounts import Accounts
 from halfopen.accounts.sign_ins import SignIns
 from halfopen.api.application import Api, application
+from halfopen.api.limits import Limits, Rate
 from halfopen.dashboard.dashboard import dashboard_routes
 from halfopen.dashboard.events import Events
 from halfopen.dashboard.rendering import HEADERS
@@ -220,6 +221,25 @@ def test_what_is_typed_is_shown_as_it_was_typed(visitor: Visitor) -> None:
             answer = visitor.client.get(path, params={name: wicked})
             assert answer.status_code < 500
             assert "<script>alert" not in answer.text or "html" not in answer.headers["content-type"]
+
+
+def test_an_address_that_guesses_at_cookies_and_tokens_is_let_wait(tmp_path: Path) -> None:
+    async def ask(app: Starlette) -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+            cookie = {"cookie": f"halfopen={'x' * 40}"}
+            answers = [await client.get("/connections", headers=cookie) for _ in range(3)]
+            return [*answers, await client.post("/sign-in", data={"token": "x" * 40})]
+
+    with closing(Accounts.open(tmp_path)) as accounts:
+        app = application(
+            [],
+            accounts,
+            Limits(address=Rate(2, 3600)),
+            beside=lambda api: dashboard_routes(api, accounts, Events({}), lambda: None),
+        )
+        answers = anyio.run(ask, app)
+    assert [each.status_code for each in answers] == [401, 401, 429, 429]
+    assert all(int(each.headers["retry-after"]) > 0 for each in answers[2:])
 
 
 def test_a_database_that_is_away_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -304,6 +304,13 @@ def answers(bench: Bench) -> None:
     measured(bench.cache, bench.rounds, bench.quick, bench.report)
 
 
+def pages(bench: Bench) -> None:
+    """How long the dashboard's first page takes on the store of a year."""
+    from pages import pages as measured
+
+    measured(bench.cache, bench.rounds, bench.report)
+
+
 def tunnels(bench: Bench) -> None:
     """What the registry of tunnels takes, and how fast the API tells it."""
     from tunnels import tunnels as measured
@@ -340,6 +347,7 @@ PARTS: Final[dict[str, Callable[[Bench], None]]] = {
     "ingestion": ingestion,
     "start": start,
     "answers": answers,
+    "pages": pages,
     "tunnels": tunnels,
     "edge": edge,
     "live": live,

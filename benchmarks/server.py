@@ -33,9 +33,14 @@ class Server:
     port: int
     tokens: Sequence[str]
 
+    @property
+    def root(self) -> str:
+        """Where it is found."""
+        return f"http://127.0.0.1:{self.port}"
+
     def get(self, target: str) -> Any:
         """The result of one answer."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{target}")
+        request = urllib.request.Request(self.root + target)
         request.add_header("Authorization", f"Bearer {self.tokens[0]}")
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)["result"]

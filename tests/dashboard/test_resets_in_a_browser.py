@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from tests.cli.conftest import capture_bytes
 from tests.dashboard.browser import Watched, watched
@@ -226,3 +226,19 @@ def test_light_or_dark_is_kept(page: Page) -> None:
     page.get_by_role("button", name="Light").click()
     page.reload()
     assert page.evaluate(ground) == light
+
+
+def test_a_page_that_nobody_sees_does_not_listen(page: Page, visitor: Watched) -> None:
+    """Browsers open six connections to a server: a seventh tab would wait for one of the others to be closed."""
+
+    def seen(hidden: str) -> None:
+        page.evaluate(f"Object.defineProperty(document, 'hidden', {{value: {hidden}, configurable: true}})")
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    def is_listening(request: Request) -> bool:
+        return request.url.endswith("/events")
+
+    with page.expect_event("requestfailed", is_listening):
+        seen("true")
+    with page.expect_request(is_listening), page.expect_request(page.url):  # what was missed is looked at
+        seen("false")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,12 +13,13 @@ from typing import Final
 
 import altair
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from halfopen import figures
+from tests.conftest import Require
+from tests.dashboard.browser import chromium
 
 Charts = Mapping[str, altair.TopLevelMixin]
-Require = Callable[[bool, str], None]
 
 POLICY: Final = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'"
 PAGE: Final = """<!doctype html>
@@ -34,7 +34,7 @@ fetch("/spec" + location.search).then((answer) => answer.json()).then(async (spe
   document.body.dataset.drawn = "";
 });
 """
-PICTURES: Final = os.environ.get("HALFOPEN_PICTURES")
+PICTURES: Final = os.environ.get("HALFOPEN_ARTEFACTS")
 """A directory for what the browser showed, for somebody to look at."""
 
 
@@ -80,12 +80,8 @@ def base(charts: Charts) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(require: Require) -> Iterator[Browser]:
-    found = shutil.which("chromium")
-    require(found is not None, "chromium (Debian: package chromium)")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+    with chromium(require) as found:
+        yield found
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -25,8 +26,14 @@ STAGE_WORDS: Final[Mapping[str, str]] = {
 """Each stage in words, in the order in which they are shown."""
 
 SIGNATURE_WORDS: Final[Mapping[str, str]] = {each.id: each.words for each in SIGNATURES}
-EVIDENCE_WORDS: Final[Mapping[str, str]] = {column.name: column.words for column in EVIDENCE}
-TAG_WORDS: Final[Mapping[str, str]] = {tag.name: words for tag, words in TAGS.items()}
+EVIDENCE_WORDS: Final[Mapping[str, str]] = {
+    column.name: re.sub(r"[,;] null.*", "", column.words) for column in EVIDENCE
+}
+"""Each fact in words; those that are null are not shown."""
+TAG_WORDS: Final[Mapping[str, str]] = {
+    tag.name: re.sub(r" \(D\d+\)", "", words) for tag, words in TAGS.items()
+}
+"""Each tag in words, without the number of the decision that it comes from."""
 
 CUT: Final = tuple(stage.name for stage in STAGES if stage is not Stage.no_match)
 """The stages in which a connection was cut."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 
+from halfopen.figures.inline import inline
 from halfopen.figures.series import second, spoken_time
 from halfopen.figures.strips import MILLI
 from halfopen.figures.theme import BAND, RULE
@@ -52,7 +53,7 @@ def told_layers(happened: Sequence[Told], x: alt.X, strip: tuple[int, int], heig
     above, below = (alt.value(px) for px in strip)
     layers: list[alt.Chart] = []
     if spans:  # a layer without rows would have no extent on the axis
-        chart = alt.Chart(alt.InlineData(spans))
+        chart = alt.Chart(inline(spans))
         layers += [
             chart.mark_rect(style=BAND, fillOpacity=0.1, clip=True)
             .encode(x=x, x2="until:T", y=alt.value(0), y2=alt.value(height)),
@@ -60,7 +61,7 @@ def told_layers(happened: Sequence[Told], x: alt.X, strip: tuple[int, int], heig
             .encode(x=x, x2="until:T", y=above, y2=below, tooltip=words),
         ]  # fmt: skip
     if instants:
-        chart = alt.Chart(alt.InlineData(instants))
+        chart = alt.Chart(inline(instants))
         layers += [
             chart.mark_rule(style=RULE, strokeDash=[3, 3]).encode(x=x, y=alt.value(0), y2=alt.value(height)),
             chart.mark_point(style=BAND, shape="diamond", size=90, filled=True, opacity=1)

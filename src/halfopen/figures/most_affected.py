@@ -8,6 +8,7 @@ from typing import Any, Final
 import altair as alt
 
 from halfopen.figures.blank import blank
+from halfopen.figures.inline import inline
 from halfopen.figures.rows import WORDS, rows_of
 from halfopen.figures.theme import CUT_COLOUR, QUIET, TEXT, finished
 
@@ -26,7 +27,7 @@ def affected(rows: Sequence[Mapping[str, Any]]) -> alt.TopLevelMixin:
     if not shown:
         return blank("Nothing is known of where connections came from.", 120)
     data = [row.drawn() | {"row": place} for place, row in enumerate(shown)]
-    base = alt.Chart(alt.InlineData(data)).encode(
+    base = alt.Chart(inline(data)).encode(
         y=alt.Y("row:O", axis=None), tooltip=[alt.Tooltip(f"{field}:N") for field in WORDS]
     )
     scale = alt.Scale(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import altair as alt
 
 from halfopen.figures.blank import blank
+from halfopen.figures.inline import inline
 from halfopen.figures.series import Series, doubt, percent, second, series_of, spoken_step, spoken_time, step
 from halfopen.figures.stages import COLOURS, CUT, WORDS
 from halfopen.figures.strips import MILLI, Strip, hover, stepped, time_axis
@@ -55,8 +56,8 @@ def _strip(
     top = max([*now.groups[stage.name], *before.groups[stage.name], _LEAST])
     strip = Strip(above + _BETWEEN, above + _BETWEEN + _STRIP, top)
     y = strip.y("share", "format(datum.value, datum.value < 10 ? '.2~g' : '.0f') + ' %'")
-    words = alt.Chart(alt.InlineData([{"words": WORDS[stage]}]))
-    area, line = (alt.Chart(alt.InlineData(_steps(series, stage, seconds))) for series in (now, before))
+    words = alt.Chart(inline([{"words": WORDS[stage]}]))
+    area, line = (alt.Chart(inline(_steps(series, stage, seconds))) for series in (now, before))
     marks = [
         (now, area.mark_area(interpolate="step-after", color=COLOURS[stage])),
         (before, line.mark_line(interpolate="step-after", style=RULE, opacity=0.75)),

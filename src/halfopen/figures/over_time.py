@@ -9,6 +9,7 @@ import altair as alt
 
 from halfopen.figures.annotations import Told, told, told_layers
 from halfopen.figures.blank import blank
+from halfopen.figures.inline import inline
 from halfopen.figures.series import (
     Series,
     counted,
@@ -76,7 +77,7 @@ def _areas(share: Series, seconds: int, x: alt.X) -> alt.Chart:
                 }
             )  # fmt: skip
     areas: alt.Chart = (
-        alt.Chart(alt.InlineData(stepped(rows, seconds)))
+        alt.Chart(inline(stepped(rows, seconds)))
         .mark_area(interpolate="step-after")
         .encode(
             x=x,
@@ -105,9 +106,9 @@ def _counts(count: Series, seconds: int, x: alt.X) -> list[alt.Chart]:
         {"time": count.times[place], "count": count.total(place), "run": str(run)}
         for place, run in count.runs(seconds)
     ]
-    words = alt.Chart(alt.InlineData([{"words": f"connections per {spoken_step(seconds)}"}]))
+    words = alt.Chart(inline([{"words": f"connections per {spoken_step(seconds)}"}]))
     return [
-        alt.Chart(alt.InlineData(stepped(rows, seconds)))
+        alt.Chart(inline(stepped(rows, seconds)))
         .mark_area(interpolate="step-after", style=QUIET, opacity=0.6)
         .encode(
             x=x,

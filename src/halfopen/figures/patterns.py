@@ -9,6 +9,7 @@ import altair as alt
 
 from halfopen.connections.rules import SIGNATURES
 from halfopen.figures.blank import blank
+from halfopen.figures.inline import inline
 from halfopen.figures.series import doubt, percent
 from halfopen.figures.stages import COLOURS, CUT, WORDS
 from halfopen.figures.theme import QUIET, TEXT, finished
@@ -36,7 +37,7 @@ def signatures(shares: Mapping[str, Any]) -> alt.TopLevelMixin:
         }
         for row, (signature, share) in enumerate(shown)
     ]  # fmt: skip
-    base = alt.Chart(alt.InlineData(rows)).encode(
+    base = alt.Chart(inline(rows)).encode(
         y=alt.Y("row:O", axis=None),
         tooltip=[alt.Tooltip(f"{field}:N") for field in ("words", "id", "pattern", "stage", "told")],
     )

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import altair as alt
 
+from halfopen.figures.inline import inline
 from halfopen.figures.theme import BAND
 
 MILLI: Final = 1000
@@ -71,7 +72,7 @@ def hover(rows: Sequence[Mapping[str, Any]], fields: Sequence[str], x: alt.X, he
         name="pointed", on="pointerover", clear="pointerout", fields=["time"], empty=False
     )
     chart: alt.Chart = (
-        alt.Chart(alt.InlineData(list(rows)))
+        alt.Chart(inline(list(rows)))
         .mark_rect(style=BAND)
         .encode(
             x=x, x2="until:T", y=alt.value(0), y2=alt.value(height),

@@ -67,6 +67,11 @@ def themed(chart: altair.TopLevelMixin, dark: bool) -> dict[str, Any]:
     return spec | {"config": _config(dark), "usermeta": spec.get("usermeta", {}) | page}
 
 
+def _on_phone(small: int, large: int) -> dict[str, str]:
+    """A size (px) that is another one where the figure has hardly any room."""
+    return {"expr": f"width < 280 ? {small} : {large}"}
+
+
 def _config(dark: bool) -> dict[str, Any]:
     of: dict[str, Any] = _DARK if dark else _LIGHT
     text, quiet = of["text"], of["quiet"]
@@ -78,16 +83,17 @@ def _config(dark: bool) -> dict[str, Any]:
         # A figure is one picture with one description; its marks would be thousands to a screen reader.
         "mark": {"aria": False},
         "title": {
-            "anchor": "start", "frame": "bounds", "offset": 12, "color": text, "fontSize": 15, "fontWeight": 600,
-            "subtitleColor": quiet, "subtitleFontSize": 12, "subtitlePadding": 6,
+            "anchor": "start", "frame": "bounds", "offset": 12, "color": text, "fontSize": _on_phone(12, 15), "fontWeight": 600,
+            "subtitleColor": quiet, "subtitleFontSize": _on_phone(10, 12), "subtitlePadding": 6,
         },
         "axis": {
             **labels, "aria": False, "gridOpacity": 0.7, "titleFontWeight": "normal", "gridColor": of["line"], "domainColor": of["line"],
             "tickColor": of["line"], "labelPadding": 6,
         },
         "legend": {
-            **labels, "aria": False, "labelFontSize": 12, "labelColor": text, "titleFontWeight": "normal", "symbolType": "square",
-            "symbolSize": 110, "symbolStrokeWidth": 0, "rowPadding": 4, "columnPadding": 18,
+            **labels, "aria": False, "labelFontSize": _on_phone(10, 12), "labelColor": text, "titleFontWeight": "normal",
+            "symbolType": "square",
+            "symbolSize": 110, "symbolStrokeWidth": 0, "rowPadding": 4, "columnPadding": _on_phone(8, 18),
             "gradientLength": 160, "gradientThickness": 10,
         },
         "range": {"ramp": of["ramp"], "heatmap": of["ramp"]},

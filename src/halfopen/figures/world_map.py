@@ -11,6 +11,7 @@ from typing import Any, Final
 import altair as alt
 
 from halfopen.figures.blank import blank
+from halfopen.figures.inline import inline
 from halfopen.figures.rows import WORDS, Row, rows_of
 from halfopen.figures.theme import BACKGROUND, FAINT, finished
 from halfopen.places.countries import COUNTRIES
@@ -46,18 +47,16 @@ def world(rows: Sequence[Mapping[str, Any]]) -> alt.TopLevelMixin:
     )  # fmt: skip
     opacity = alt.Opacity("opacity:Q", scale=None)
     words = [alt.Tooltip(f"{field}:N") for field in WORDS]
-    outlines = alt.InlineData(_outlines(), format=alt.TopoDataFormat(feature="countries", type="topojson"))
+    outlines = inline(_outlines(), alt.TopoDataFormat(feature="countries", type="topojson"))
     ground = alt.Chart(outlines).mark_geoshape(style=FAINT, strokeWidth=0.6)
     worst = max(known, key=lambda row: row.low)
     layers = alt.layer(
         ground,
         ground.mark_geoshape(style=BACKGROUND, strokeWidth=0.6)
-        .transform_lookup(
-            lookup="id", from_=alt.LookupData(alt.InlineData(data), key="code", fields=list(_SHOWN))
-        )
+        .transform_lookup(lookup="id", from_=alt.LookupData(inline(data), key="code", fields=list(_SHOWN)))
         .transform_filter("isValid(datum.share)")
         .encode(color=colour, opacity=opacity, tooltip=words),
-        alt.Chart(alt.InlineData([row for row in data if row["code"] not in outlined]))
+        alt.Chart(inline([row for row in data if row["code"] not in outlined]))
         .mark_circle(size=70, style=BACKGROUND, strokeWidth=1)
         .encode(longitude="longitude:Q", latitude="latitude:Q", color=colour, opacity=opacity, tooltip=words),
     )

@@ -53,7 +53,8 @@ def found(rows: list[dict[str, Any]], **state: str) -> tuple[list[Any], Api]:
 def test_a_network_that_is_cut_off_since_then() -> None:
     rises, api = found([network(64497, 50, 40), network(64500, 1, 0.5), network(64501, 30, -2)])
     (rise,) = rises
-    assert rise.row and rise.row["code"] == 64497
+    assert rise.row is not None
+    assert rise.row["code"] == 64497
     assert (rise.since, rise.stage) == (stamp(BUCKETS[50]), "post_ack")
     assert (rise.before, rise.after, rise.connections) == (10.0, 90.0, 100 * (96 - 50))
     assert [each.get("asn") for each in api.asked] == ["64497", "64500"], (

@@ -91,7 +91,7 @@ def application(
     app = Starlette(
         routes=[*health(missing, api.verifying.answers), *beside(api), Mount(PREFIX, app=api)],
         middleware=[Middleware(TrustedProxies, trusted=proxies), Middleware(AccessLog, observe=observe)],
-        exception_handlers={404: _outside, 405: _outside, DatabaseError: _away},
+        exception_handlers={404: _outside, 405: _outside, DatabaseError: _away, RateError: _throttled},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -122,6 +122,15 @@ class Api:
         self._polling: Counter[str] = Counter()
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
+    def admit(self, request: Request) -> None:
+        """Let a page look up who visits it, as often as an address may ask; what it asks then as somebody does not count again.
+
+        RateError where that is too often.
+        """
+        standing = self._addresses.take(_whence(request))
+        if not standing.granted:
+            raise RateError(standing.retry_after)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
@@ -149,8 +158,8 @@ class Api:
 
     async def _answer(self, request: Request, path: str, match: Match, progress: _Progress) -> Answer:
         self._check_sizes(request)
-        address = request.client.host if request.client else ""
-        self._take(self._addresses, neighbourhood(address), progress)
+        if SIGNED_IN not in request.scope:
+            self._take(self._addresses, _whence(request), progress)
         principal = await self._principal(request, match)
         seen(request.scope).who = str(principal)
         route = match.route
@@ -233,6 +242,10 @@ class Api:
             raise RateError(standing.retry_after, progress.service.throttled)
 
 
+def _whence(request: Request) -> str:
+    return neighbourhood(request.client.host if request.client else "")
+
+
 def _checked(route: Route, call: Call) -> Answer:
     """The handler's answer, once nothing is wrong with the parameters; else everything that is."""
     found = rejected(route.parameters, call.query)
@@ -302,6 +315,11 @@ async def _outside(request: Request, error: Exception) -> Response:
     fault: RequestError = MethodError(allowed.split(", ")) if allowed else RouteError(request.url.path)
     headers = {**_HEADERS, "content-type": CONTENT_TYPE} | ({"allow": allowed} if allowed else {})
     return Response(failure(fault.faults), fault.status, headers)
+
+
+async def _throttled(request: Request, error: Exception) -> Response:
+    """A page outside of the API is asked for too often."""
+    return _response(request, answer_to(cast(RateError, error), CORE), {})
 
 
 async def _away(request: Request, error: Exception) -> Response:

@@ -19,6 +19,9 @@ PATH: Final = "/connections"
 
 _PER_PAGE: Final = 50
 
+_LOOKED_AT: Final = 1000
+"""Connections among which one is looked for at once: as many as the API gives."""
+
 
 def connection_pages(pages: Pages) -> list[Route]:
     """The list, and one connection."""
@@ -51,17 +54,26 @@ async def _list(pages: Pages, visit: Visit) -> Response:
 
 
 async def _one(pages: Pages, visit: Visit) -> Response:
-    """The connection that `words.one` made the query of."""
+    """The connection that `words.one` made the query of; those of its like are many pages, newest first, in which it is searched for."""
     query = visit.request.query_params
     asked = Asked.of(query)
-    told = await visit.api.get(f"{RESETS}/connections", [*asked.api, ("per_page", "1000")])
-    if not told.good:
-        return pages.refusal(visit, " ".join(told.faults), told.status)
     wanted = {name: query.get(name, "") for name in ("at", "client", "client_port", "server")}
-    row = next((row for row in told.result if _is(row, wanted)), None)
-    if row is None:
-        return pages.refusal(visit, "This connection is no longer kept, or was never there.", 404)
-    return pages.page("connection.html", visit, {**_words(), "row": row, "asked": asked})
+    first, last = 1, 1
+    while first <= last:
+        number = (first + last) // 2
+        told = await visit.api.get(
+            f"{RESETS}/connections", [*asked.api, ("page", str(number)), ("per_page", str(_LOOKED_AT))]
+        )
+        if not told.good:
+            return pages.refusal(visit, " ".join(told.faults), told.status)
+        if (row := next((row for row in told.result if _is(row, wanted)), None)) is not None:
+            return pages.page("connection.html", visit, {**_words(), "row": row, "asked": asked})
+        if told.result and told.result[-1]["start"] >= wanted["at"]:
+            last = max(last, -(-told.total // _LOOKED_AT)) if number == 1 else last
+            first = number + 1
+        else:
+            last = number - 1
+    return pages.refusal(visit, "This connection is no longer kept, or was never there.", 404)
 
 
 def _is(row: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:

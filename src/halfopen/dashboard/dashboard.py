@@ -36,7 +36,7 @@ def dashboard_routes(
     of this server, None where it is none."""
     made = f"{version('halfopen')}-{version('vl-convert-python')}"
     assets = Assets({"figures.js": (made, _script), "figures.css": (made, _style)})
-    templates, visits = Templates(assets), Visits(accounts, api.verifying, api)
+    templates, visits = Templates(assets), Visits(accounts, api)
     pages = Pages(templates, visits)
     return [
         Route("/", _first, methods=["GET"]),

@@ -12,7 +12,17 @@ from starlette.routing import Route
 from halfopen.dashboard.asking import Told
 from halfopen.dashboard.drafts import Table, has_rules
 from halfopen.dashboard.pages import Pages, after
-from halfopen.dashboard.tunnel_visits import DONE, Where, changing, may_change, named, path, reading, refused
+from halfopen.dashboard.tunnel_visits import (
+    DONE,
+    Where,
+    account_path,
+    changing,
+    may_change,
+    named,
+    path,
+    reading,
+    refused,
+)
 from halfopen.dashboard.tunnels import STANDING, told_of
 from halfopen.dashboard.visits import Visit
 from halfopen.edge.connecting import Way
@@ -39,7 +49,7 @@ async def _page(
         *(
             visit.api.get(asked)
             for asked in (
-                f"/accounts/{where.account}",
+                account_path(where.account),
                 f"{where.api}/connections",
                 f"{where.api}/configurations",
                 f"{where.api}/traffic",

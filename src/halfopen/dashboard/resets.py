@@ -104,7 +104,6 @@ async def _told(asked: Asked, visit: Visit) -> dict[str, Told]:
         "signatures": ("summary/signature", [*asked.api, counts, ("limitPerGroup", "30")]),
         "networks": ("affected/ases", [*asked.api, ("limit", _MANY)]),
         "locations": ("affected/locations", [*asked.api, ("limit", _FEW)]),
-        "before": ("summary", [*asked.control, counts]),
     }
     told = await asyncio.gather(
         *(visit.api.get(f"{RESETS}/{path}", query) for path, query in questions.values())

@@ -71,8 +71,10 @@ const focusable = (part) => [...part.querySelectorAll("a[href], button, summary,
 /* What has changed on the server is shown without loading the page again. */
 async function renew(changed) {
   const answer = await fetch(location.href, {headers: {accept: "text/html"}});
+  if (answer.status === 404) location.reload();  // it is gone: the page that says so
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.title = fresh.title;
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
     const focused = part.contains(document.activeElement) ? document.activeElement : null;
@@ -131,10 +133,10 @@ function live() {
 
 /* A text is copied; where the browser does not let a page do so, it is selected. */
 function copying(button) {
-  const text = document.getElementById(button.dataset.copy);
   const label = button.textContent;
   button.hidden = false;
   button.addEventListener("click", async () => {
+    const text = document.getElementById(button.dataset.copy);
     if (navigator.clipboard) {
       await navigator.clipboard.writeText(text.textContent);
       button.textContent = "Copied";

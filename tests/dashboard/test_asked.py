@@ -18,7 +18,8 @@ from halfopen.dashboard.views import VIEWS
 from halfopen.radar.parameters import question_of
 from halfopen.radar.vocabulary import ENDPOINTS
 
-NOW = 1_780_000_000
+NOW = 1_780_000_000 + 52 * 60
+"""Eight minutes to the hour."""
 
 VALUES = {
     "location": "DE,-FR", "asn": "64496", "continent": "EU", "signature": "psh_rst", "tag": "-fin,-answered", "ipVersion": "IPv6",
@@ -44,7 +45,7 @@ def parsed(url: str) -> dict[str, str]:
 def test_the_url_of_a_state_is_that_state(state: dict[str, str]) -> None:
     asked = Asked.of(state)
     assert parsed(asked.url("/resets")) == {"dateRange": "7d", **state}
-    assert Asked.of(parsed(asked.url("/resets"))) == asked
+    assert Asked.of(parsed(asked.url("/resets")), asked.now) == asked
 
 
 @given(STATES, st.sampled_from(list(FILTERS)))
@@ -55,7 +56,7 @@ def test_a_filter_is_taken_away_and_the_rest_stays(state: dict[str, str], name: 
 
 @given(STATES)
 def test_the_api_takes_what_every_view_asks(state: dict[str, str]) -> None:
-    asked = Asked.of({name: value for name, value in state.items() if name != "aggInterval"})
+    asked = Asked.of({name: value for name, value in state.items() if name != "aggInterval"}, NOW)
     for view in VIEWS.values():
         for question in view.questions:
             if question.path in ENDPOINTS:
@@ -75,8 +76,10 @@ def windows(query: Query) -> list[tuple[int, int]]:
     {"dateStart": "2026-04-01T00:00:00Z", "dateEnd": "2026-05-01T00:00:00Z"},
 ])  # fmt: skip
 def test_the_control_window_is_as_long_whole_weeks_before_and_does_not_overlap(state: dict[str, str]) -> None:
-    asked = Asked.of(state)
+    asked = Asked.of(state, NOW)
     (start, end), (before, until) = windows(asked.both)
+    if "dateRange" in state:
+        assert end == NOW - NOW % 900, "up to the quarter of an hour that is over"
     assert (start, end) == windows(asked.api)[0]
     assert (before, until) == windows(asked.control)[0]
     assert end - start == until - before

@@ -59,7 +59,7 @@ def stages_over_time(shares: Mapping[str, Any], counts: Mapping[str, Any]) -> al
         *told_layers(happened, x, (_SHARES[1] + 4, _SHARES[1] + 10), _HEIGHT),
     ).resolve_scale(y="independent")
     return finished(
-        layers, _HEIGHT, headline, [f"Shares by stage per {spoken_step(seconds)}, UTC", doubt(shares)],
+        layers, _HEIGHT, "When connections were cut", [f"Shares by stage per {spoken_step(seconds)}, UTC", doubt(shares)],
         f"{headline}, from {spoken_time(start, seconds)} to {spoken_time(end, seconds)} UTC.",
     )  # fmt: skip
 

@@ -10,20 +10,27 @@ from starlette.routing import Route
 
 from halfopen.dashboard import asked as states
 from halfopen.dashboard.asked import Asked
+from halfopen.dashboard.calls import the_same
+from halfopen.dashboard.connection_table import table
 from halfopen.dashboard.pages import Pages
+from halfopen.dashboard.rendering import HEADERS, attached
 from halfopen.dashboard.views import RESETS
 from halfopen.dashboard.visits import Visit
 from halfopen.dashboard.words import EVIDENCE_WORDS, SIGNATURE_WORDS, STAGE_WORDS, TAG_WORDS
 
 PATH: Final = "/connections"
 
+_LISTED: Final = f"{RESETS}/connections"
 _PER_PAGE: Final = 50
+_MOST_TAKEN: Final = 1000
+"""Connections of a CSV: as many as the API gives at once."""
 
 
 def connection_pages(pages: Pages) -> list[Route]:
-    """The list, and one connection."""
+    """The list, also as CSV, and one connection."""
     return [
         pages.route(PATH, lambda visit: _list(pages, visit)),
+        pages.route(f"{PATH}.csv", _taken),
         pages.route(f"{PATH}/one", lambda visit: _one(pages, visit)),
     ]
 
@@ -39,22 +46,31 @@ async def _list(pages: Pages, visit: Visit) -> Response:
     asked, number = Asked.of(typed), _number(visit)
     if typed != given and not unknown:
         return RedirectResponse(asked.url(PATH), 303)
-    told = await visit.api.get(
-        f"{RESETS}/connections", [*asked.api, ("page", str(number)), ("per_page", str(_PER_PAGE))]
-    )
+    question = _LISTED, [*asked.api, ("page", str(number)), ("per_page", str(_PER_PAGE))]
+    told = await visit.api.get(*question)
     shown: dict[str, Any] = {
         **_words(), "asked": asked, "typed": given if unknown else typed, "filter_names": states.FILTERS, "faults": [*unknown, *told.faults], "ranges": states.RANGES,
         "rows": told.result if told.good else [], "number": number, "per_page": _PER_PAGE,
-        "total": told.total if told.good else 0,
+        "total": told.total if told.good else 0, "most_taken": _MOST_TAKEN,
+        "calls": the_same(visit.api, [question]) if told.good else None,
     }  # fmt: skip
     return pages.page("connections.html", visit, shown, told.status)
+
+
+async def _taken(visit: Visit) -> Response:
+    """The newest connections of the list as CSV, with the columns of ``halfopen classify``."""
+    asked = Asked.of(visit.request.query_params)
+    told = await visit.api.get(_LISTED, [*asked.api, ("per_page", str(_MOST_TAKEN))])
+    if not told.good:
+        return Response(told.body, told.status, dict(HEADERS), media_type=told.content_type)
+    return Response(table(told.result), headers=attached("connections.csv"), media_type="text/csv")
 
 
 async def _one(pages: Pages, visit: Visit) -> Response:
     """The connection that `words.one` made the query of."""
     query = visit.request.query_params
     asked = Asked.of(query)
-    told = await visit.api.get(f"{RESETS}/connections", [*asked.api, ("per_page", "1000")])
+    told = await visit.api.get(_LISTED, [*asked.api, ("per_page", str(_MOST_TAKEN))])
     if not told.good:
         return pages.refusal(visit, " ".join(told.faults), told.status)
     wanted = {name: query.get(name, "") for name in ("at", "client", "client_port", "server")}

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from halfopen.accounts.permissions import ADMINISTRATION, RADAR
+from halfopen.dashboard.calls import the_same
 from halfopen.dashboard.pages import Pages
 from halfopen.dashboard.visits import Visit
 from halfopen.dashboard.words import age, clock, lasting, moment, percent, size
@@ -65,6 +66,7 @@ async def _page(pages: Pages, visit: Visit) -> Response:
         "denied": denied, "sensors": live, "captures": [each for each in sensors if each["kind"] == "captures"],
         "store": found["store"], "edges": [each | dict(zip(("mark", "words"), _EDGE[each["state"]], strict=True)) for each in edges],
         "worries": [*_of_sensors(live), *_of_store(found["store"]), *_of_edges(edges)], "counters": COUNTERS,
+        "calls": the_same(visit.api, [(f"/{name}", ()) for name in _ASKED if name not in denied]),
     }  # fmt: skip
     return pages.page("health.html", visit, seen)
 

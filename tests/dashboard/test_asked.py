@@ -15,6 +15,7 @@ from halfopen.dashboard.asked import FILTERS, INTERVALS, RANGES, Asked, found
 from halfopen.dashboard.asking import Asking, Query, Told
 from halfopen.dashboard.calls import calls
 from halfopen.dashboard.views import VIEWS
+from halfopen.errors import InvalidError
 from halfopen.radar.parameters import question_of
 from halfopen.radar.vocabulary import ENDPOINTS
 
@@ -74,6 +75,8 @@ def windows(query: Query) -> list[tuple[int, int]]:
     {"dateRange": "7d"}, {"dateRange": "1d"}, {"dateRange": "14d"}, {"dateRange": "12w"},
     {"dateStart": "2026-05-01T00:00", "dateEnd": "2026-05-01T12:00"},
     {"dateStart": "2026-04-01T00:00:00Z", "dateEnd": "2026-05-01T00:00:00Z"},
+    {"dateStart": "2026-04-01", "dateEnd": "2026-04-02T00:00Z"},
+    {"dateStart": "2026-04-01T00:00:00+02:00", "dateEnd": "2026-04-02T00:00:00-05:00"},
 ])  # fmt: skip
 def test_the_control_window_is_as_long_whole_weeks_before_and_does_not_overlap(state: dict[str, str]) -> None:
     asked = Asked.of(state, NOW)
@@ -85,6 +88,18 @@ def test_the_control_window_is_as_long_whole_weeks_before_and_does_not_overlap(s
     assert end - start == until - before
     assert (start - before) % (7 * 86_400) == 0
     assert until <= start < until + 7 * 86_400
+
+
+@pytest.mark.parametrize(("start", "end"), [
+    ("yesterday", "today"), ("2026-04-01T00:00", ""), ("0001-01-01T00:00", "0001-01-02T00:00"),
+    ("2026-04-02T00:00", "2026-04-01T00:00"),
+])  # fmt: skip
+def test_the_api_is_left_to_say_what_is_wrong_with_a_window(start: str, end: str) -> None:
+    asked = Asked.of({"dateStart": start, "dateEnd": end})
+    with pytest.raises(InvalidError):
+        windows(asked.api)
+    with pytest.raises(InvalidError):
+        windows(asked.both)
 
 
 class Searching:
@@ -105,6 +120,7 @@ class Searching:
     ({"asn": "AS64496"}, {"asn": "64496"}, 0),
     ({"asn": "-as 64496,Example Mobile"}, {"asn": "-64496,64497"}, 0),
     ({"location": "Atlantis"}, {"location": ""}, 1),
+    ({"location": ",Germany,Atlantis"}, {"location": "DE"}, 1),
     ({"sensor": "Germany"}, {"sensor": "Germany"}, 0),
 ])  # fmt: skip
 def test_typed_names_become_codes(typed: dict[str, str], codes: dict[str, str], missing: int) -> None:

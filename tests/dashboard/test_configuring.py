@@ -204,7 +204,9 @@ def test_any_json_is_judged(value: Any) -> None:
     assert faults({"ingress": value}) or is_table({"ingress": value})
 
 
-@pytest.mark.parametrize("text", ["", "{", "NaN", "[" * 100_000, '{"a": 1e', "1" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "NaN", "[" * 100_000, '{"a": 1e', "1" * 10_000, "1e999", r'{"a": "\ud800"}']
+)
 def test_what_is_no_json_is_told(text: str) -> None:
     value, told = parsed(text)
     assert (value, len(told)) == (None, 1)

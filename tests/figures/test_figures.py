@@ -98,17 +98,21 @@ def test_annotations_lie_on_the_axis_of_time(drawn: dict[str, dict[str, Any]]) -
     assert (instant["time"], instant["note"]) == (RELEASE.start * 1000, RELEASE.description)
 
 
-def test_annotations_end_where_the_figure_does() -> None:
-    long = Annotation("Since ever.", at("2020-01-01T00:00:00Z"))
+@pytest.mark.parametrize(("begin", "drawn_as"), [("2026-08-14T00:00:00Z", 1), ("2020-01-01T00:00:00Z", 0)])
+def test_annotations_end_where_the_figure_does_and_what_holds_for_all_of_it_is_not_drawn(
+    begin: str, drawn_as: int
+) -> None:
+    long = Annotation("Since then.", at(begin))
     spec = figures.stages_over_time(*of(DATASET, ("dateRange", "2d"), told=[long]).over_time()).to_dict()
     buckets = rows(spec, hovered(spec))
-    (span,) = {
+    spans = {
         (row["time"], row["until"])
         for layer in layers(spec, "rect")
         for row in rows(spec, layer)
         if row.get("note") == long.description and "from" in row
     }
-    assert span == (buckets[0]["time"], buckets[-1]["until"])
+    assert spans == {(at(begin) * 1000, buckets[-1]["until"])} if drawn_as else not spans
+    assert long.description in buckets[-1]["note"]
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def application(
     app = Starlette(
         routes=[*health(missing, api.verifying.answers), *beside(api), Mount(PREFIX, app=api)],
         middleware=[Middleware(TrustedProxies, trusted=proxies), Middleware(AccessLog, observe=observe)],
-        exception_handlers={404: told, 405: told, DatabaseError: _away},
+        exception_handlers={404: told, 405: told, DatabaseError: _away, RateError: _throttled},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -128,6 +128,15 @@ class Api:
         self._polling: Counter[str] = Counter()
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
+    def admit(self, request: Request) -> None:
+        """Let a page look up who visits it, as often as an address may ask; what it asks then as somebody does not count again.
+
+        RateError where that is too often.
+        """
+        standing = self._addresses.take(_whence(request))
+        if not standing.granted:
+            raise RateError(standing.retry_after)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
@@ -155,8 +164,8 @@ class Api:
 
     async def _answer(self, request: Request, path: str, match: Match, progress: _Progress) -> Answer:
         self._check_sizes(request)
-        address = request.client.host if request.client else ""
-        self._take(self._addresses, neighbourhood(address), progress)
+        if SIGNED_IN not in request.scope:
+            self._take(self._addresses, _whence(request), progress)
         principal = await self._principal(request, match)
         seen(request.scope).who = str(principal)
         route = match.route
@@ -239,6 +248,10 @@ class Api:
             raise RateError(standing.retry_after, progress.service.throttled)
 
 
+def _whence(request: Request) -> str:
+    return neighbourhood(request.client.host if request.client else "")
+
+
 def _checked(route: Route, call: Call) -> Answer:
     """The handler's answer, once nothing is wrong with the parameters; else everything that is."""
     found = rejected(route.parameters, call.query)
@@ -313,6 +326,11 @@ async def _outside(page: Outside | None, request: Request, error: Exception) -> 
     if allowed:
         answer.headers["allow"] = allowed
     return answer
+
+
+async def _throttled(request: Request, error: Exception) -> Response:
+    """A page outside of the API is asked for too often."""
+    return _response(request, answer_to(cast(RateError, error), CORE), {})
 
 
 async def _away(request: Request, error: Exception) -> Response:

@@ -14,7 +14,8 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from logging import makeLogRecord
+from io import TextIOWrapper
+from logging import LogRecord, makeLogRecord
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -160,18 +161,32 @@ def _lacking(sense: Namespace) -> str:
     return "" if held(needed) else needed.name
 
 
+class _Log(RotatingFileHandler):
+    """Files for nobody else. What cannot be written, as on a disk that is full, is lost; what runs goes on."""
+
+    def _open(self) -> TextIOWrapper:
+        return os.fdopen(
+            os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            "a",
+            errors="backslashreplace",
+        )
+
+    def handleError(self, record: LogRecord) -> None:  # noqa: N802 - its name in the library
+        pass
+
+
 @contextmanager
 def _lines(file: Path | None) -> Iterator[Callable[[str], None]]:
     """Where the processes' lines go: that file, or standard error."""
     if file is None:
         yield partial(print, file=sys.stderr, flush=True)
         return
-    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=1)
+    handler = _Log(file, maxBytes=_LOG_BYTES, backupCount=1)
     try:
         yield lambda line: handler.emit(makeLogRecord({"msg": line}))
     finally:
-        handler.close()
+        with suppress(OSError):
+            handler.close()
 
 
 class _Up:

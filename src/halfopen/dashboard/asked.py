@@ -85,7 +85,7 @@ class Asked:
             later = self.now % HOUR  # the API's own ranges end with an hour
             return found and Window(found.start + later, found.end + later)
         start, end = map(time_of, (_zoned(self.start), _zoned(self.end)))
-        return None if start is None or end is None else Window(start, end)
+        return None if start is None or end is None or start < 0 or end <= start else Window(start, end)
 
     @property
     def api(self) -> Query:
@@ -134,11 +134,10 @@ async def found(asked: Mapping[str, str], api: Asking) -> tuple[dict[str, str], 
     """What was typed, with codes in the place of names of countries and networks; and in words what was not found."""
 
     async def one(name: str, text: str) -> tuple[str, str]:
-        codes = await asyncio.gather(
-            *(_code(name, each.strip(), api) for each in text.split(",") if each.strip())
-        )
-        missing = [each for each, code in zip(text.split(","), codes, strict=False) if code is None]
-        faults.extend(f"{FILTERS[name]} {each.strip()!r} was not found in these data." for each in missing)
+        typed = [each.strip() for each in text.split(",") if each.strip()]
+        codes = await asyncio.gather(*(_code(name, each, api) for each in typed))
+        missing = [each for each, code in zip(typed, codes, strict=True) if code is None]
+        faults.extend(f"{FILTERS[name]} {each!r} was not found in these data." for each in missing)
         return name, ",".join(code for code in codes if code is not None)
 
     faults: list[str] = []

@@ -22,8 +22,8 @@ PATH: Final = "/connections"
 
 _LISTED: Final = f"{RESETS}/connections"
 _PER_PAGE: Final = 50
-_MOST_TAKEN: Final = 1000
-"""Connections of a CSV: as many as the API gives at once."""
+_MOST: Final = 1000
+"""Connections of a CSV, and those among which one is looked for at once: as many as the API gives."""
 
 
 def connection_pages(pages: Pages) -> list[Route]:
@@ -51,7 +51,7 @@ async def _list(pages: Pages, visit: Visit) -> Response:
     shown: dict[str, Any] = {
         **_words(), "asked": asked, "typed": given if unknown else typed, "filter_names": states.FILTERS, "faults": [*unknown, *told.faults], "ranges": states.RANGES,
         "rows": told.result if told.good else [], "number": number, "per_page": _PER_PAGE,
-        "total": told.total if told.good else 0, "most_taken": _MOST_TAKEN,
+        "total": told.total if told.good else 0, "most_taken": _MOST,
         "calls": the_same(visit.api, [question]) if told.good else None,
     }  # fmt: skip
     return pages.page("connections.html", visit, shown, told.status)
@@ -60,24 +60,31 @@ async def _list(pages: Pages, visit: Visit) -> Response:
 async def _taken(visit: Visit) -> Response:
     """The newest connections of the list as CSV, with the columns of ``halfopen classify``."""
     asked = Asked.of(visit.request.query_params)
-    told = await visit.api.get(_LISTED, [*asked.api, ("per_page", str(_MOST_TAKEN))])
+    told = await visit.api.get(_LISTED, [*asked.api, ("per_page", str(_MOST))])
     if not told.good:
         return Response(told.body, told.status, dict(HEADERS), media_type=told.content_type)
     return Response(table(told.result), headers=attached("connections.csv"), media_type="text/csv")
 
 
 async def _one(pages: Pages, visit: Visit) -> Response:
-    """The connection that `words.one` made the query of."""
+    """The connection that `words.one` made the query of; those of its like are many pages, newest first, in which it is searched for."""
     query = visit.request.query_params
     asked = Asked.of(query)
-    told = await visit.api.get(_LISTED, [*asked.api, ("per_page", str(_MOST_TAKEN))])
-    if not told.good:
-        return pages.refusal(visit, " ".join(told.faults), told.status)
     wanted = {name: query.get(name, "") for name in ("at", "client", "client_port", "server")}
-    row = next((row for row in told.result if _is(row, wanted)), None)
-    if row is None:
-        return pages.refusal(visit, "This connection is no longer kept, or was never there.", 404)
-    return pages.page("connection.html", visit, {**_words(), "row": row, "asked": asked})
+    first, last = 1, 1
+    while first <= last:
+        number = (first + last) // 2
+        told = await visit.api.get(_LISTED, [*asked.api, ("page", str(number)), ("per_page", str(_MOST))])
+        if not told.good:
+            return pages.refusal(visit, " ".join(told.faults), told.status)
+        if (row := next((row for row in told.result if _is(row, wanted)), None)) is not None:
+            return pages.page("connection.html", visit, {**_words(), "row": row, "asked": asked})
+        if told.result and told.result[-1]["start"] >= wanted["at"]:
+            last = max(last, -(-told.total // _MOST)) if number == 1 else last
+            first = number + 1
+        else:
+            last = number - 1
+    return pages.refusal(visit, "This connection is no longer kept, or was never there.", 404)
 
 
 def _is(row: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:

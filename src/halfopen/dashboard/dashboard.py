@@ -36,7 +36,7 @@ def dashboard_routes(
     """The pages, for who signs in with a token of these accounts; they are told of `events`. `way` is how connectors come to the edge
     of this server, None where it is none."""
     assets = _assets()
-    templates, visits = Templates(assets), Visits(accounts, api.verifying, api)
+    templates, visits = Templates(assets), Visits(accounts, api)
     pages = Pages(templates, visits)
     return [
         Route("/", _first, methods=["GET"]),

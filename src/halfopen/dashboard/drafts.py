@@ -75,9 +75,15 @@ class Table:
 def parsed(text: str) -> tuple[Any, list[str]]:
     """What JSON says, and what is wrong with it: with line and column."""
     try:
-        return json.loads(text, parse_constant=_no_number), []
+        value = json.loads(text, parse_constant=_no_number)
+        json.dumps(
+            value, ensure_ascii=False, allow_nan=False
+        ).encode()  # half a pair of surrogates is no text, 1e999 no number
+        return value, []
     except json.JSONDecodeError as error:
         return None, [f"Line {error.lineno}, column {error.colno}: {error.msg}."]
+    except UnicodeEncodeError:
+        return None, ["A text in it has half of a pair of surrogates (\\ud800 to \\udfff)."]
     except ValueError as error:
         return None, [f"{error}."]
     except RecursionError:

@@ -13,7 +13,17 @@ from halfopen.dashboard.asking import Told
 from halfopen.dashboard.calls import the_same
 from halfopen.dashboard.drafts import Table, has_rules
 from halfopen.dashboard.pages import Pages, after
-from halfopen.dashboard.tunnel_visits import DONE, Where, changing, may_change, named, path, reading, refused
+from halfopen.dashboard.tunnel_visits import (
+    DONE,
+    Where,
+    account_path,
+    changing,
+    may_change,
+    named,
+    path,
+    reading,
+    refused,
+)
 from halfopen.dashboard.tunnels import STANDING, told_of
 from halfopen.dashboard.visits import Visit
 from halfopen.edge.connecting import Way
@@ -38,7 +48,7 @@ async def _page(
     where, told, tunnel = await named(visit)
     of_tunnel = [f"{where.api}/{each}" for each in ("connections", "configurations", "traffic")]
     account, clients, configuration, traffic = await asyncio.gather(
-        *(visit.api.get(asked) for asked in (f"/accounts/{where.account}", *of_tunnel))
+        *(visit.api.get(asked) for asked in (account_path(where.account), *of_tunnel))
     )
     if (refusal := refused(pages, visit, told, account, clients, configuration, traffic)) is not None:
         return refusal

@@ -52,7 +52,12 @@ class Where:
     @property
     def api(self) -> str:
         """Where the API has it."""
-        return f"/accounts/{self.account}/cfd_tunnel/{self.tunnel}"
+        return f"{account_path(self.account)}/cfd_tunnel/{quote(self.tunnel, safe='')}"
+
+
+def account_path(account: str) -> str:
+    """Where the API has an account; what was typed for its id leads nowhere else."""
+    return f"/accounts/{quote(account, safe='')}"
 
 
 def path(below: str = "") -> str:

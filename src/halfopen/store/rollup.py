@@ -77,6 +77,11 @@ _FOLD: Final = 8
 """And only if it is at most so many times as long as what comes: else little would be written again and again."""
 
 
+def changes_rows(change: Change) -> bool:
+    """Whether rollups have to follow a version of the connections."""
+    return change.kind == DATA and bool(change.added or change.removed)
+
+
 class Follower:
     """Brings rollups up to connections, exactly once: each commit carries the version followed, and is refused
     if somebody else followed it first."""
@@ -96,7 +101,7 @@ class Follower:
             while last < self._connections.version and len(changes) < VERSIONS_AT_ONCE:
                 last += 1
                 change = self._connections.change(last)
-                if change.kind == DATA and (change.added or change.removed):
+                if changes_rows(change):
                     changes.append(change)
             if changes or last - reached >= VERSIONS_AT_ONCE:
                 try:

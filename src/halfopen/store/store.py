@@ -16,7 +16,7 @@ from halfopen.store.ledger import Ingested, Ledger, Sensor, running_twice
 from halfopen.store.object_lease import ObjectLease
 from halfopen.store.place import Place
 from halfopen.store.reader import Reader
-from halfopen.store.rollup import FOLLOWED
+from halfopen.store.rollup import FOLLOWED, changes_rows
 from halfopen.store.schema import CONNECTIONS, FORMAT, ROLLUPS
 from halfopen.store.tables import Table
 
@@ -122,6 +122,15 @@ class Store:
                 and each.number == tables[CONNECTIONS.name].transaction(application_of_file(each.digest))
             ),
         )
+
+    def waiting(self) -> int | None:
+        """Since when (s) the connections that the rollups lack are there; None where they lack none."""
+        connections, rollups = (Table(self.place / each.name, each) for each in (CONNECTIONS, ROLLUPS))
+        for version in range(rollups.transaction(FOLLOWED) + 1, connections.version + 1):
+            change = connections.change(version)
+            if changes_rows(change):
+                return change.made // 1000
+        return None
 
     def held(self) -> dict[str, Held]:
         """What is there of each capture, by its digest; nothing of those that went by retention as a whole."""

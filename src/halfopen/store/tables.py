@@ -63,9 +63,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one committed version did to the rows: paths of added and removed files, and to what end."""
+    """What one committed version did to the rows: paths of added and removed files, to what end, and when (ms since the epoch)."""
 
     kind: str
+    made: int
     added: Sequence[str]
     removed: Sequence[str]
 
@@ -307,16 +308,19 @@ class Table:
             raise StoreError(
                 self.place.uri, f"version {version} is gone from the log of {self.layout.name!r}"
             )
-        kind, added, removed = "", [], []
+        kind, made, added, removed = "", 0, [], []
         for line in found[0].splitlines():
             action = json.loads(line)
             if "commitInfo" in action:
-                kind = action["commitInfo"].get("halfopen", "")
+                kind, made = (
+                    action["commitInfo"].get("halfopen", ""),
+                    action["commitInfo"].get("timestamp", 0),
+                )
             elif "add" in action and action["add"]["dataChange"]:
                 added.append(action["add"]["path"])
             elif "remove" in action and action["remove"]["dataChange"]:
                 removed.append(action["remove"]["path"])
-        return Change(kind, added, removed)
+        return Change(kind, made, added, removed)
 
     def vacuum(self, hours: int) -> int:
         """Delete files that left the table more than `hours` ago, and give their number; tidy the log.

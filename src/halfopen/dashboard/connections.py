@@ -11,6 +11,7 @@ from starlette.routing import Route
 from halfopen.dashboard import asked as states
 from halfopen.dashboard.asked import Asked
 from halfopen.dashboard.calls import the_same
+from halfopen.dashboard.chosen import chosen
 from halfopen.dashboard.connection_table import table
 from halfopen.dashboard.pages import Pages
 from halfopen.dashboard.rendering import HEADERS, attached
@@ -49,7 +50,7 @@ async def _list(pages: Pages, visit: Visit) -> Response:
     question = _LISTED, [*asked.api, ("page", str(number)), ("per_page", str(_PER_PAGE))]
     told = await visit.api.get(*question)
     shown: dict[str, Any] = {
-        **_words(), "asked": asked, "typed": given if unknown else typed, "filter_names": states.FILTERS, "faults": [*unknown, *told.faults], "ranges": states.RANGES,
+        **_words(), "asked": asked, "typed": given if unknown else typed, "filter_names": states.FILTERS, "chosen": await chosen(asked, visit.api), "faults": [*unknown, *told.faults], "ranges": states.RANGES,
         "rows": told.result if told.good else [], "number": number, "per_page": _PER_PAGE,
         "total": told.total if told.good else 0, "most_taken": _MOST,
         "calls": the_same(visit.api, [question]) if told.good else None,

@@ -66,8 +66,8 @@ _ROUTING: Final = Parameter(
 )
 
 _SINCE: Final = Parameter(
-    "since", "Only what has changed since the routing had this number.", "a number", "integer", least=0
-)
+    "since", "Only what has changed since the routing had this number.", "a number", "integer", least=0, most=10**15 - 1,
+)  # fmt: skip
 
 _EDGE: Final = "/edges/{edge_name}/sessions"
 _HERE: Final = f"{_EDGE}/{{session_id}}"

@@ -150,6 +150,22 @@ def test_paths_that_are_not_there(site: Site, visitor: Visitor) -> None:
     assert visitor.client.post("/connections").status_code == 405
 
 
+def test_a_browser_is_shown_a_page_where_there_is_none(site: Site, visitor: Visitor) -> None:
+    for path in ("/nonsense", "/connections/xyz", "/tunnels/xyz", "/resets/", "/<script>alert(1)"):
+        for who in (visitor.client, httpx):
+            answer = who.get(f"{site.url}{path}", headers=NAVIGATING)
+            assert answer.status_code == 404
+            assert "<h1>There is no such page</h1>" in answer.text
+            assert "alert(1)" not in answer.text
+            assert {name: answer.headers.get(name) for name in HEADERS} == dict(HEADERS)
+            told = who.get(f"{site.url}{path}", headers={"accept": "*/*"})
+            assert (told.status_code, told.json()["success"]) == (404, False)
+    answer = visitor.get("/sign-out")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "not a page to look at" in answer.text
+    assert visitor.get("/client/v4/nonsense").json()["success"] is False
+
+
 @pytest.mark.parametrize("path", [
     "/resets?dateStart=2026-04-01T00:00Z&dateEnd=2026-04-02T00:00Z",
     "/resets?dateStart=0001-01-01T00:00&dateEnd=0001-01-02T00:00",

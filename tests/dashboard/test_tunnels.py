@@ -244,6 +244,7 @@ def test_connections_are_shown_and_closed_for_one_connector_or_all(
             )
             answer = await asyncio.to_thread(send, reader, only, connector=second.id)
             assert answer.headers["location"] == f"{page}?done=cleaned"
+            assert "No connection that was there is left." in see(reader, f"{page}?done=cleaned")
             shown = await asyncio.to_thread(see, reader, page)
             assert "healthy 4 live connections of 1 connector." in shown
             assert second.id not in shown

@@ -67,9 +67,13 @@ class Table:
                 rows.insert(max(number - 2, 0) if found[1] == "up" else number, row)
         return Table(tuple(rows), self.more)
 
+    def filled(self) -> Table:
+        """The table without rows in which nothing is typed, but for the last: that is the rule for everything else."""
+        return Table((*(row for row in self.rows[:-1] if row != Row()), *self.rows[-1:]), self.more)
+
     def config(self) -> dict[str, Any]:
-        """The configuration that it stands for, without rows in which nothing is typed."""
-        return {**_object(self.more), "ingress": [_rule(row) for row in self.rows if row != Row()]}
+        """The configuration that it stands for, a rule for each row."""
+        return {**_object(self.more), "ingress": [_rule(row) for row in self.rows]}
 
 
 def parsed(text: str) -> tuple[Any, list[str]]:

@@ -15,6 +15,7 @@ from halfopen.dashboard import asked as states
 from halfopen.dashboard.asked import Asked
 from halfopen.dashboard.asking import Told
 from halfopen.dashboard.calls import calls
+from halfopen.dashboard.chosen import chosen
 from halfopen.dashboard.pages import Pages
 from halfopen.dashboard.rendering import HEADERS
 from halfopen.dashboard.standing_out import standing_out
@@ -79,6 +80,7 @@ async def _page(pages: Pages, visit: Visit) -> Response:
         "intervals": states.INTERVALS,
         "quick": _QUICK,
         "filter_names": states.FILTERS,
+        "chosen": await chosen(asked, visit.api),
         "continents": sorted(CONTINENTS),
         "signature_words": SIGNATURE_WORDS,
         "tag_words": TAG_WORDS,

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from halfopen.dashboard.asking import Told
+from halfopen.dashboard.calls import the_same
 from halfopen.dashboard.pages import Pages, after
 from halfopen.dashboard.tunnel_visits import (
     DONE,
@@ -65,20 +66,17 @@ async def _list(
             visit, " ".join([*accounts.faults, *one.faults]), max(accounts.status, one.status)
         )
     shown = [one.result] if chosen else accounts.result
-    told = await asyncio.gather(
-        *(
-            visit.api.get(
-                f"{account_path(each['id'])}/cfd_tunnel",
-                [("per_page", _PER_PAGE), ("page", number)],
-            )
-            for each in shown
-        )
-    )
+    questions = [
+        (f"{account_path(each['id'])}/cfd_tunnel", [("per_page", _PER_PAGE), ("page", number)])
+        for each in shown
+    ]
+    told = await asyncio.gather(*(visit.api.get(*each) for each in questions))
     seen: dict[str, Any] = {
         "accounts": accounts.result, "every": accounts.total, "chosen": chosen, "groups": list(zip(shown, map(_group, told), strict=True)),
         "faults": [fault for each in told for fault in each.faults], "number": int(number) if all(each.good for each in told) else 1,
         "per_page": int(_PER_PAGE), "standing": STANDING, "sources": SOURCES, "done": DONE.get(query.get("done", "")),
         "may_change": may_change(visit), "typed": typed or {}, "refused": refused.faults if refused else [],
+        "calls": the_same(visit.api, questions),
     }  # fmt: skip
     seen["counts"] = {
         status: sum(row["status"] == status for _, group in seen["groups"] for row in group["rows"])

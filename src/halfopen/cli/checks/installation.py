@@ -126,7 +126,7 @@ def tunnels(examined: Examined) -> Iterator[Finding]:
     if every:
         yield _alone("tunnels", key, 0o600)
     alive = [each for _, each in every if each.status is Status.healthy]
-    yield Finding(Level.ok, "tunnels", f"{len(every):,}, of which {len(alive):,} are healthy")
+    yield Finding(Level.ok, "tunnels", f"{len(every):,} in all, {len(alive):,} healthy")
     for _, each in [pair for pair in every if pair[1].status is Status.down][:_SHOWN]:
         yield Finding(
             Level.note, "tunnels", f"{each.name} is down: nothing is connected",

@@ -91,9 +91,11 @@ async function renew(changed) {
     outOfDate("You are signed out, and what is shown here may be old: load the page again to sign in.");
     return;
   }
+  if (answer.status === 404) { location.reload(); return; }  // it is gone: the page that says so
   outOfDate(answer.ok ? "" : `The server refuses to show this again (${answer.status}): what is shown here may be old.`);
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.title = fresh.title;
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
     const focused = part.contains(document.activeElement) ? document.activeElement : null;
@@ -153,10 +155,10 @@ function live() {
 
 /* A text is copied; where the browser does not let a page do so, it is selected. */
 function copying(button) {
-  const text = document.getElementById(button.dataset.copy);
   const label = button.textContent;
   button.hidden = false;
   button.addEventListener("click", async () => {
+    const text = document.getElementById(button.dataset.copy);
     if (navigator.clipboard) {
       await navigator.clipboard.writeText(text.textContent);
       button.textContent = "Copied";

@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -71,6 +72,20 @@ def test_a_sound_installation_has_no_problem_and_is_left_as_it_is(halfopen: Run,
     made = {path for path in listing(data) if path not in before and not path.endswith(("-wal", "-shm"))}
     assert gone == set()
     assert {Path(path).name for path in made} <= {"committer.lock"}
+
+
+def test_tables_that_are_not_there_or_older_are_told_and_left_as_they_are(halfopen: Run, data: Path) -> None:
+    with closing(sqlite3.connect(data / "accounts.sqlite")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '0004'")
+    ran = halfopen("doctor", "--data", data)
+    assert (ran.code, "of another version (0004, not " in ran.out) == (0, True), ran.out
+    with closing(sqlite3.connect(data / "accounts.sqlite")) as database:
+        assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
+    for path in (*data.glob("accounts.*"), *data.glob("edge/*")):
+        path.unlink()
+    ran = halfopen("doctor", "--data", data)
+    assert (ran.code, "`halfopen up` makes them" in ran.out) == (0, True), ran.out
+    assert [*data.glob("accounts.*"), *data.glob("edge/*.pem")] == []
 
 
 def test_without_an_installation_it_says_how_one_is_made(halfopen: Run, tmp_path: Path) -> None:

@@ -8,11 +8,15 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from halfopen.cli import up as verb
+from halfopen.cli.beginning import Beginning
+from halfopen.cli.board import Board
 from halfopen.cli.main import main
 from halfopen.sensor.privileges import Capability, drop, held
 from tests.cli.conftest import Ran
@@ -174,6 +178,46 @@ def test_without_a_terminal_no_token_is_printed_and_lines_of_the_processes_go_to
     capfd.readouterr()
     assert main(["token", "list", "--json", "--data", str(tmp_path / "data")]) == 0
     assert capfd.readouterr().out.strip() == "[]"
+
+
+def test_the_log_is_for_nobody_else_and_a_full_disk_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verb, "_LOG_BYTES", 100)
+    with verb._lines(tmp_path / "up.log") as say:
+        for number in range(20):
+            say(f"line {number}")
+    found = sorted(tmp_path.iterdir())
+    assert [(path.name, path.stat().st_mode & 0o777) for path in found] == [
+        ("up.log", 0o600),
+        ("up.log.1", 0o600),
+    ]
+    with verb._lines(Path("/dev/full")) as say:
+        say("nobody hears this")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_commands_can_be_typed_as_they_stand_there(capsys: pytest.CaptureFixture[str]) -> None:
+    data = Path("/srv/two words;")
+    found = Beginning(False, 0, 0, None, False, data / "edge" / "ca.pem")
+    board = Board(data, found, "CAP_NET_RAW", ["--data", str(data)], None, None, None)
+    board.show("http://127.0.0.1:8787", "127.0.0.1:7844", "http://127.0.0.1:8080", None)
+    told = capsys.readouterr().out
+    assert told.count("--data '/srv/two words;'") == 5
+    assert "--cacert '/srv/two words;/edge/ca.pem' --edge" in told
+
+
+def test_ctrl_c_before_anything_runs_ends_both_processes_in_one_line(tmp_path: Path) -> None:
+    def working() -> bool:
+        return Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text() != ""
+
+    # The terminal sends it to all of them.
+    with up(tmp_path / "data", terminal=True, prepare=partial(os.setpgid, 0, 0)) as running:
+        assert until(working, 60)
+        os.killpg(running.process.pid, signal.SIGINT)
+        assert running.process.wait(60) == 130
+        running.heard("halfopen: interrupted")
+        assert "Traceback" not in running.text
 
 
 @pytest.mark.parametrize("option", ["--port", "--edge-listen", "--visitors"])

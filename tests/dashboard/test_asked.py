@@ -15,10 +15,12 @@ from halfopen.dashboard.asked import FILTERS, INTERVALS, RANGES, Asked, found
 from halfopen.dashboard.asking import Asking, Query, Told
 from halfopen.dashboard.calls import calls
 from halfopen.dashboard.views import VIEWS
+from halfopen.errors import InvalidError
 from halfopen.radar.parameters import question_of
 from halfopen.radar.vocabulary import ENDPOINTS
 
-NOW = 1_780_000_000
+NOW = 1_780_000_000 + 52 * 60
+"""Eight minutes to the hour."""
 
 VALUES = {
     "location": "DE,-FR", "asn": "64496", "continent": "EU", "signature": "psh_rst", "tag": "-fin,-answered", "ipVersion": "IPv6",
@@ -44,7 +46,7 @@ def parsed(url: str) -> dict[str, str]:
 def test_the_url_of_a_state_is_that_state(state: dict[str, str]) -> None:
     asked = Asked.of(state)
     assert parsed(asked.url("/resets")) == {"dateRange": "7d", **state}
-    assert Asked.of(parsed(asked.url("/resets"))) == asked
+    assert Asked.of(parsed(asked.url("/resets")), asked.now) == asked
 
 
 @given(STATES, st.sampled_from(list(FILTERS)))
@@ -55,7 +57,7 @@ def test_a_filter_is_taken_away_and_the_rest_stays(state: dict[str, str], name: 
 
 @given(STATES)
 def test_the_api_takes_what_every_view_asks(state: dict[str, str]) -> None:
-    asked = Asked.of({name: value for name, value in state.items() if name != "aggInterval"})
+    asked = Asked.of({name: value for name, value in state.items() if name != "aggInterval"}, NOW)
     for view in VIEWS.values():
         for question in view.questions:
             if question.path in ENDPOINTS:
@@ -73,15 +75,31 @@ def windows(query: Query) -> list[tuple[int, int]]:
     {"dateRange": "7d"}, {"dateRange": "1d"}, {"dateRange": "14d"}, {"dateRange": "12w"},
     {"dateStart": "2026-05-01T00:00", "dateEnd": "2026-05-01T12:00"},
     {"dateStart": "2026-04-01T00:00:00Z", "dateEnd": "2026-05-01T00:00:00Z"},
+    {"dateStart": "2026-04-01", "dateEnd": "2026-04-02T00:00Z"},
+    {"dateStart": "2026-04-01T00:00:00+02:00", "dateEnd": "2026-04-02T00:00:00-05:00"},
 ])  # fmt: skip
 def test_the_control_window_is_as_long_whole_weeks_before_and_does_not_overlap(state: dict[str, str]) -> None:
-    asked = Asked.of(state)
+    asked = Asked.of(state, NOW)
     (start, end), (before, until) = windows(asked.both)
+    if "dateRange" in state:
+        assert end == NOW - NOW % 900, "up to the quarter of an hour that is over"
     assert (start, end) == windows(asked.api)[0]
     assert (before, until) == windows(asked.control)[0]
     assert end - start == until - before
     assert (start - before) % (7 * 86_400) == 0
     assert until <= start < until + 7 * 86_400
+
+
+@pytest.mark.parametrize(("start", "end"), [
+    ("yesterday", "today"), ("2026-04-01T00:00", ""), ("0001-01-01T00:00", "0001-01-02T00:00"),
+    ("2026-04-02T00:00", "2026-04-01T00:00"),
+])  # fmt: skip
+def test_the_api_is_left_to_say_what_is_wrong_with_a_window(start: str, end: str) -> None:
+    asked = Asked.of({"dateStart": start, "dateEnd": end})
+    with pytest.raises(InvalidError):
+        windows(asked.api)
+    with pytest.raises(InvalidError):
+        windows(asked.both)
 
 
 class Searching:
@@ -102,6 +120,7 @@ class Searching:
     ({"asn": "AS64496"}, {"asn": "64496"}, 0),
     ({"asn": "-as 64496,Example Mobile"}, {"asn": "-64496,64497"}, 0),
     ({"location": "Atlantis"}, {"location": ""}, 1),
+    ({"location": ",Germany,Atlantis"}, {"location": "DE"}, 1),
     ({"sensor": "Germany"}, {"sensor": "Germany"}, 0),
 ])  # fmt: skip
 def test_typed_names_become_codes(typed: dict[str, str], codes: dict[str, str], missing: int) -> None:

@@ -93,6 +93,25 @@ def test_every_fault_is_told_beside_what_was_typed_and_nothing_is_sent(
     assert latest(owner, tunnel)["version"] == 0
 
 
+def test_faults_name_rules_as_the_table_numbers_them(owner: Server, reader: Visitor) -> None:
+    tunnel = made(owner)
+    page = f"{page_of(owner, tunnel)}/configuration"
+    fields = fields_of(reader.get(page).text)
+    good = fields | {"hostname-1": "a.example", "service-1": "http://localhost"}
+    answer = reader.client.post(page, data=good | {"service-2": "", "act": "check"})
+    told = words(answer.text)
+    assert answer.status_code == 400
+    assert "Rule 2:" in told
+    assert "Rule 1:" not in told
+    moved = {f"{name[:-1]}2": text for name, text in good.items() if name.endswith("-1")}
+    blank = {f"{name}-1": "" for name in ("hostname", "path", "service")}
+    last = {f"{name}-3": good[f"{name}-2"] for name in ("hostname", "path", "service")}
+    typed = {**good, **moved, **blank, **last, "service-2": "localhost"}
+    answer = reader.client.post(page, data=typed | {"act": "check"})
+    assert "Rule 1: localhost is an invalid address" in words(answer.text)
+    assert fields_of(answer.text)["service-1"] == "localhost"
+
+
 def test_json_is_written_and_its_faults_have_line_and_column(owner: Server, reader: Visitor) -> None:
     tunnel = made(owner)
     page = f"{page_of(owner, tunnel)}/configuration"
@@ -204,7 +223,9 @@ def test_any_json_is_judged(value: Any) -> None:
     assert faults({"ingress": value}) or is_table({"ingress": value})
 
 
-@pytest.mark.parametrize("text", ["", "{", "NaN", "[" * 100_000, '{"a": 1e', "1" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "NaN", "[" * 100_000, '{"a": 1e', "1" * 10_000, "1e999", r'{"a": "\ud800"}']
+)
 def test_what_is_no_json_is_told(text: str) -> None:
     value, told = parsed(text)
     assert (value, len(told)) == (None, 1)

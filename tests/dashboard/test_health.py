@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -81,7 +82,8 @@ def test_what_is_wrong_with_sensors_is_said_first(reader: Visitor) -> None:
 def test_sensors_stand_in_a_table_with_their_counters(reader: Visitor) -> None:
     told = see(reader, "/health")
     assert "<i>lyon</i> reports" in told
-    assert "one in 4 100 100 2.0 %" in told  # sample, connections, packets lost
+    assert "Connections since its start Packets lost since its start" in told
+    assert "one in 4 100 100 2.0 %" in told
     assert "post_syn 10 connections cut after the SYN" in told
     assert "bonn is silent" in told
     assert "lab 1 3" in told
@@ -91,6 +93,8 @@ def test_the_store_and_edges_are_shown(server: Server, reader: Visitor) -> None:
     told = see(reader, "/health")
     assert f"Place {server.database.data}/store Size " in told
     assert "Kept single connections for 30 days, what they add up to for 400 days" in told
+    day = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    assert re.search(f"Days single connections of {day} to {day} Upkeep", told)
     assert "There is none: halfopen serve --edge makes this server one" in told
     edge = server.edge("ams01")
     edge.register(
@@ -113,10 +117,14 @@ def test_who_may_see_less_is_told_of_what_they_may_not(server: Server) -> None:
         assert "bonn" not in told
 
 
-def test_a_disk_that_is_nearly_full_and_upkeep_that_fails_are_told() -> None:
-    store = {"disk": {"free": 9, "total": 100}, "upkeep": {"failures": 2}}
-    full, failing = _of_store(store)
+def test_a_disk_that_is_nearly_full_rollups_that_stay_behind_and_upkeep_that_fails_are_told() -> None:
+    store = {"disk": {"free": 9, "total": 100}, "rollups_behind": 3600, "upkeep": {"failures": 2}}
+    full, behind, failing = _of_store(store)
     assert full.startswith("The disk of the store has 9 B left of 100 B.")
+    assert behind.startswith("Connections that came 1 hour ago are not in the charts yet")
     assert failing.startswith("Upkeep of the store failed 2 times")
-    assert list(_of_store({"disk": {"free": 10, "total": 100}, "upkeep": {"failures": 0}})) == []
-    assert list(_of_store({"disk": None, "upkeep": {"failures": 0}})) == []
+    well = {"rollups_behind": 2, "upkeep": {"failures": 0}}
+    assert list(_of_store({"disk": {"free": 10, "total": 100}, **well})) == []
+    assert list(_of_store({"disk": None, **well})) == []
+    (once,) = _of_store({"disk": None, "rollups_behind": None, "upkeep": {"failures": 1}})
+    assert "failed 1 time since" in once

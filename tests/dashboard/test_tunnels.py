@@ -244,6 +244,7 @@ def test_connections_are_shown_and_closed_for_one_connector_or_all(
             )
             answer = await asyncio.to_thread(send, reader, only, connector=second.id)
             assert answer.headers["location"] == f"{page}?done=cleaned"
+            assert "No connection that was there is left." in see(reader, f"{page}?done=cleaned")
             shown = await asyncio.to_thread(see, reader, page)
             assert "healthy 4 live connections of 1 connector." in shown
             assert second.id not in shown
@@ -278,7 +279,7 @@ def test_traffic_is_shown_by_hostname(owner: Server, reader: Visitor) -> None:
     sums = {"statuses": {"2xx": 1190, "5xx": 10}, "bytes_in": 2048, "bytes_out": 3 << 20, "seconds": 60.0}
     passed = [{"tunnel": tunnel["id"], "hostname": f"www.{zone}", "sums": sums, "ago": 1.0}]
     edge = owner.edge()
-    edge.post(edge.here("traffic"), {"passed": passed})
+    edge.post(edge.here("traffic"), {"passed": passed, "within": 10.0})
     told = see(reader, page)
     assert re.search(rf"www\.{zone} [0-9.]+ 1,200 1,190 10 2\.0 KiB 3\.0 MiB 50 ms ", told), told
     assert f"api.{zone} 0.0 0 no request yet" in told

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from halfopen.testing.connectors.connector import Connector
 from halfopen.testing.forwarding import forward
 from halfopen.tunnels.vault import RunToken
+from tests.dashboard.accounts import administrator
 from tests.dashboard.browser import watched
 from tests.dashboard.site import PATIENCE, Site
 
@@ -91,3 +92,32 @@ def test_from_its_beginning_to_its_end(browser: Browser, site: Site) -> None:
         expect(row(page)).to_have_count(0)
         expect(row(other)).to_have_count(0, timeout=MS)
         assert other.evaluate("window.mark") == 1, "the page was loaded again"
+
+
+def test_what_changes_elsewhere_is_seen_on_the_page_of_the_tunnel(browser: Browser, site: Site) -> None:
+    api = administrator(site)
+    with watched(browser, site) as visitor:
+        visitor.sign_in(api.token)
+        made = api.ask("POST", api.tunnels, json={"name": "attic", "config_src": "cloudflare"})
+        tunnel = made.json()["result"]["id"]
+        place = f"/tunnels/{api.account}/{tunnel}"
+        page, beside = visitor.open(), visitor.open()
+        page.goto(place)
+        beside.goto("/tunnels")
+        expect(page.locator("#configured")).to_contain_text("There is none yet")
+        page.evaluate("window.mark = 1")
+
+        api.ask("PATCH", f"{api.tunnels}/{tunnel}", json={"name": "cellar"})
+        expect(page.get_by_role("heading", level=1)).to_have_text("cellar", timeout=MS)
+        expect(page).to_have_title("cellar - Halfopen")
+        for version in (1, 2):
+            rules = [{"service": f"http_status:40{version}"}]
+            api.ask("PUT", f"{api.tunnels}/{tunnel}/configurations", json={"config": {"ingress": rules}})
+            expect(page.locator("#configured")).to_contain_text(f"Version {version}, set here", timeout=MS)
+            expect(page.locator("#configured")).to_contain_text(f"http_status:40{version}")
+        assert page.evaluate("window.mark") == 1, "the page was loaded again"
+
+        visitor.refused.add(place)
+        api.ask("DELETE", f"{api.tunnels}/{tunnel}")
+        expect(page.locator("main")).to_contain_text("There is no such tunnel", timeout=MS)
+        expect(beside.get_by_role("link", name="cellar")).to_have_count(0, timeout=MS)

@@ -57,7 +57,7 @@ class Seeded:
             "heartbeat": {"connections": [told.connection]},
             "departures": {"connections": [told.connection], "lost": True},
             "reports": {"connection": told.connection, "applied": 1},
-            "traffic": {"passed": []},
+            "traffic": {"passed": [], "within": 10.0},
         }
         return path, bodies
 

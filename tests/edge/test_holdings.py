@@ -257,10 +257,10 @@ class Older:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    async def traffic(self, passed: Sequence[Passed]) -> None:
+    async def traffic(self, passed: Sequence[Passed], within: float) -> None:
         self.asked += 1
         if self.renewed.is_set():
-            return await self.inner.traffic(passed)
+            return await self.inner.traffic(passed, within)
         if isinstance(self.inner, FarRegistry):
             await self.inner._ask("POST", "/not-known-yet", NoneType, {})
         raise AwayError("away")

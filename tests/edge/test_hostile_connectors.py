@@ -53,7 +53,7 @@ class Told:
             raise AwayError("away")
         self.reports.append({"applied": applied, "configuration": configuration})
 
-    async def traffic(self, passed: Sequence[Passed]) -> None:
+    async def traffic(self, passed: Sequence[Passed], within: float) -> None:
         pass
 
     async def news(self, routing: int) -> NewsResult:

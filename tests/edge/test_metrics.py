@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
+import pytest
 from prometheus_client import generate_latest
 
+from halfopen.edge import traffic
 from halfopen.edge.metrics import EdgeMetrics
 from halfopen.tunnels.registrations import SECRET, Refused, Registered
 from halfopen.tunnelwire.exchange import Broken
@@ -30,6 +33,28 @@ async def say(address: tuple[str, int], request: bytes) -> bytes:
         return await reader.read()
     finally:
         leave(writer)
+
+
+def test_what_passed_is_told_with_the_time_since_all_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(traffic, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    passing = traffic.Traffic()
+    for now, heard, within in (
+        (10.0, True, 10.0),
+        (20.0, False, 10.0),
+        (40.0, True, 30.0),
+        (50.0, True, 10.0),
+    ):
+        clock.now = now
+        passing.count("tunnel", NAME, "2xx", 1, 1, 0.1)
+        told, seconds = passing.untold()
+        assert seconds == within
+        clock.now = now + 1
+        if heard:
+            passing.told(told)
+            passing.all_told()
+    clock.now = 60.0
+    assert passing.untold() == ([], 10.0)
 
 
 def test_requests_are_counted_by_where_they_lead_and_what_became_of_them() -> None:

@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
@@ -25,6 +26,14 @@ Charts = Mapping[str, altair.TopLevelMixin]
 ROW: Final = {
     "code": 64500, "name": "", "connections": 9, "cut": 3, "share": 33.3, "low": 12, "high": 41
 }  # fmt: skip
+
+
+def test_nothing_is_imported_from_where_the_command_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vl_convert.py").write_text("raise SystemExit('from here')")
+    monkeypatch.chdir(tmp_path)
+    assert figures.picture(themed(figures.affected([ROW]), dark=False), "svg").startswith(b"<svg")
 
 
 def colours(png: bytes) -> tuple[int, int, Counter[Pixel]]:

@@ -145,6 +145,23 @@ def test_the_store_is_told_with_its_disk_to_administrators(client: httpx.Client,
     assert 0 < told["disk"]["free"] < told["disk"]["total"]
 
 
+def test_it_is_told_for_how_long_rollups_lack_connections(client: httpx.Client, data: Path) -> None:
+    def behind() -> int | None:
+        told = client.get("/client/v4/store", headers=as_administrator(client, data)).json()["result"]
+        found: int | None = told["rollups_behind"]
+        return found
+
+    assert behind() is None
+    with closing(Store(data / "store", threads=1)) as store:
+        committer = store.committer()
+        committer.commit([Batch("rome", "third", 1, NOW, table([row(NOW - 60)]))])
+        since = behind()
+        assert since is not None
+        assert 0 <= since < 600
+        committer.follow()
+    assert behind() is None
+
+
 @pytest.mark.parametrize(("where", "told"), [
     ("s3://bucket/prefix/", "s3://bucket/prefix"), ("s3://key:secret@bucket/prefix?token=x", "s3://bucket/prefix"),
 ])  # fmt: skip

@@ -34,7 +34,7 @@ def passed(tunnel: str, hostname: str, ok: int, failed: int = 0, ago: float = 0.
 
 
 def tell(edge: PlayedEdge, *told: dict[str, Any]) -> None:
-    edge.post(edge.here("traffic"), {"passed": told})
+    edge.post(edge.here("traffic"), {"passed": told, "within": 10.0})
 
 
 def traffic(tenant: Server, tunnel: str) -> dict[str, Any]:
@@ -60,9 +60,8 @@ def test_sums_are_of_all_sessions_of_all_edges(tenant: Server, edge: PlayedEdge)
     assert (told["bytes_in"], told["bytes_out"], told["seconds"]) == (24, 240, 6.0)
     assert found[www]["requests"] == 2
     assert told["rate"]["requests"] > 0
-    assert (
-        edge.ask("POST", edge.here("traffic"), json={"passed": [passed(tunnel, app, 99)]}).status_code == 409
-    )
+    late = {"passed": [passed(tunnel, app, 99)], "within": 10.0}
+    assert edge.ask("POST", edge.here("traffic"), json=late).status_code == 409
     assert traffic(tenant, tunnel)[app]["requests"] == 26
 
 
@@ -106,10 +105,10 @@ def test_nobody_else_reads_it(tenant: Server, server: Server, edge: PlayedEdge) 
 ])  # fmt: skip
 def test_what_cannot_be_is_refused_as_a_whole(edge: PlayedEdge, bad: dict[str, Any]) -> None:
     one = passed(str(uuid4()), "app.example.com", 1)
-    refused = edge.ask("POST", edge.here("traffic"), json={"passed": [one | bad]})
+    refused = edge.ask("POST", edge.here("traffic"), json={"passed": [one | bad], "within": 10.0})
     assert refused.status_code == 400, refused.text
-    many = edge.ask("POST", edge.here("traffic"), json={"passed": [one] * 1001})
-    assert many.status_code == 400
+    for whole in ({"passed": [one] * 1001, "within": 10.0}, {"passed": [one], "within": -1.0}):
+        assert edge.ask("POST", edge.here("traffic"), json=whole).status_code == 400
 
 
 def sums(requests: int) -> Sums:
@@ -132,18 +131,28 @@ def test_rates_are_those_between_two_reports_and_end(world: World, led: str) -> 
     session = world.edge()
     report, of = world.here.traffic.report, world.here.traffic.of
     world.later(10)
-    report(session, [Passed(led, "a.example.com", sums(20), 3.0)])
+    report(session, [Passed(led, "a.example.com", sums(20), 3.0)], 10.0)
     (told,) = of(led)
     assert told.rate.requests == pytest.approx(2, abs=1e-4)
     assert told.last == pytest.approx(world.time - 3_000_000, abs=100)
     world.later(20)
-    report(session, [Passed(led, "a.example.com", sums(120), 0.0)])
+    report(session, [Passed(led, "a.example.com", sums(120), 0.0)], 25.0)
     (told,) = of(led)
     assert told.rate.requests == pytest.approx(5, abs=1e-4)
     assert told.rate.bytes_out == pytest.approx(10, abs=1e-3)
     world.later(STALE + 1)
     (told,) = of(led)
     assert (told.rate, told.sums) == (Rate(), sums(120))
+
+
+def test_who_was_quiet_for_long_has_the_rate_of_what_came_then(world: World, led: str) -> None:
+    session = world.edge()
+    world.later(3600)
+    for requests in (50, 100):
+        world.here.traffic.report(session, [Passed(led, "a.example.com", sums(requests), 0.0)], 10.0)
+        (told,) = world.here.traffic.of(led)
+        assert told.rate.requests == pytest.approx(5)
+        world.later(7200)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -165,10 +174,10 @@ def test_whatever_comes_twice_late_or_never_sums_are_what_passed(world: World, l
                 earlier[edge].append(
                     [Passed(led, name, sums(true[edge, name]), 0.0) for name in some if true[edge, name]]
                 )
-                world.here.traffic.report(sessions[edge], earlier[edge][-1])
+                world.here.traffic.report(sessions[edge], earlier[edge][-1], 10.0)
                 told |= {(edge, name): true[edge, name] for name in some}
             case "again" if earlier[edge]:
-                world.here.traffic.report(sessions[edge], chance.choice(earlier[edge]))
+                world.here.traffic.report(sessions[edge], chance.choice(earlier[edge]), 10.0)
             case "ends":
                 over, sessions[edge] = sessions[edge], world.edge(edge)
                 for name in names:
@@ -176,7 +185,7 @@ def test_whatever_comes_twice_late_or_never_sums_are_what_passed(world: World, l
                     true.pop((edge, name), None)
                 earlier[edge].clear()
                 with pytest.raises(SessionError):
-                    world.here.traffic.report(over, [Passed(led, names[0], sums(99), 0.0)])
+                    world.here.traffic.report(over, [Passed(led, names[0], sums(99), 0.0)], 10.0)
         found = {each.hostname: each.sums for each in world.here.traffic.of(led)}
         for name in names:
             assert (

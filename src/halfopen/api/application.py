@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, cast
 from weakref import WeakValueDictionary
 
@@ -69,6 +70,9 @@ _POLLS: Final = 1024  # and for those to edges, which wait most of the time
 _POLLS_OF_ONE: Final = 4  # one, and those it gave up before the server noticed
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
+Outside = Callable[[int], Response]
+"""Makes the page of a status, 404 or 405."""
+
 
 def application(
     routes: Sequence[Route],
@@ -76,6 +80,7 @@ def application(
     limits: Limits | None = None,
     missing: Callable[[], Sequence[str]] = tuple,
     beside: Callable[[Api], Sequence[BaseRoute]] = lambda _: (),
+    outside: Outside | None = None,
     observe: Observer | None = None,
     lifespan: Lifespan[Starlette] | None = None,
     proxies: Sequence[Network] = (),
@@ -83,15 +88,16 @@ def application(
     """The application of a table of routes.
 
     `missing` names what the server still waits for beside its accounts, nothing where it is ready (/readyz). `beside` makes Starlette's own routes
-    outside of the API: pages, which may ask it, and metrics. `observe` is told of each request that is over; `lifespan` is entered before the first
+    outside of the API: pages, which may ask it, and metrics. `outside` makes the page that browsers get for what is not there, in the place of an envelope. `observe` is told of each request that is over; `lifespan` is entered before the first
     request and left after the last. `proxies` are the networks of reverse proxies that are believed.
     """
     limits = limits or Limits()
     api = Api(routes, Verifying(verifier, limits.patience), limits)
+    told = partial(_outside, outside)
     app = Starlette(
         routes=[*health(missing, api.verifying.answers), *beside(api), Mount(PREFIX, app=api)],
         middleware=[Middleware(TrustedProxies, trusted=proxies), Middleware(AccessLog, observe=observe)],
-        exception_handlers={404: _outside, 405: _outside, DatabaseError: _away},
+        exception_handlers={404: told, 405: told, DatabaseError: _away, RateError: _throttled},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -122,6 +128,15 @@ class Api:
         self._polling: Counter[str] = Counter()
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
+    def admit(self, request: Request) -> None:
+        """Let a page look up who visits it, as often as an address may ask; what it asks then as somebody does not count again.
+
+        RateError where that is too often.
+        """
+        standing = self._addresses.take(_whence(request))
+        if not standing.granted:
+            raise RateError(standing.retry_after)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
@@ -149,8 +164,8 @@ class Api:
 
     async def _answer(self, request: Request, path: str, match: Match, progress: _Progress) -> Answer:
         self._check_sizes(request)
-        address = request.client.host if request.client else ""
-        self._take(self._addresses, neighbourhood(address), progress)
+        if SIGNED_IN not in request.scope:
+            self._take(self._addresses, _whence(request), progress)
         principal = await self._principal(request, match)
         seen(request.scope).who = str(principal)
         route = match.route
@@ -233,6 +248,10 @@ class Api:
             raise RateError(standing.retry_after, progress.service.throttled)
 
 
+def _whence(request: Request) -> str:
+    return neighbourhood(request.client.host if request.client else "")
+
+
 def _checked(route: Route, call: Call) -> Answer:
     """The handler's answer, once nothing is wrong with the parameters; else everything that is."""
     found = rejected(route.parameters, call.query)
@@ -296,12 +315,22 @@ def _unavailable(scope: Scope, error: DatabaseError) -> UnavailableError:
     return UnavailableError("the key of tunnels' secrets" if key else "the database of accounts")
 
 
-async def _outside(request: Request, error: Exception) -> Response:
-    """What is not there, outside of the API: told in the same envelope."""
+async def _outside(page: Outside | None, request: Request, error: Exception) -> Response:
+    """What is not there, outside of the API: told in the same envelope, or by a page to who looks for one."""
     allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
     fault: RequestError = MethodError(allowed.split(", ")) if allowed else RouteError(request.url.path)
-    headers = {**_HEADERS, "content-type": CONTENT_TYPE} | ({"allow": allowed} if allowed else {})
-    return Response(failure(fault.faults), fault.status, headers)
+    if page is not None and "text/html" in request.headers.get("accept", ""):
+        answer = page(fault.status)
+    else:
+        answer = Response(failure(fault.faults), fault.status, {**_HEADERS, "content-type": CONTENT_TYPE})
+    if allowed:
+        answer.headers["allow"] = allowed
+    return answer
+
+
+async def _throttled(request: Request, error: Exception) -> Response:
+    """A page outside of the API is asked for too often."""
+    return _response(request, answer_to(cast(RateError, error), CORE), {})
 
 
 async def _away(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,13 +65,21 @@ def apart(prepare: Callable[[], None], work: Callable[..., Any], *given: Any) ->
     ours, theirs = multiprocessing.Pipe(duplex=False)
     # Forked, because no threads run here, and nothing has to be imported again.
     process = multiprocessing.get_context("fork").Process(target=_answer, args=(theirs, prepare, work, given))
-    process.start()
-    theirs.close()
+    interrupts = {signal.SIGINT}
     try:
+        # Ctrl-C is for who waits for the answer, and not for both.
+        signal.pthread_sigmask(signal.SIG_BLOCK, interrupts)
+        process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts)
+        theirs.close()
         answer, words = ours.recv()
     except EOFError:
         answer, words = None, "the process that makes what is missing ended without a word"
-    process.join()
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
+    finally:
+        process.join()
     if words:
         raise HalfopenError(words)
     return answer

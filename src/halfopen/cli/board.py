@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import join, quote
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -103,17 +104,17 @@ class Board:
         yield (
             "Connect a tunnel (docs/edge.md leads on to visitors):",
             self._typed("tunnel create blog"),
-            f"cloudflared tunnel --cacert {self._found.authority} {edges} run --token $({self._typed('tunnel token blog')})",
+            f"cloudflared tunnel --cacert {quote(str(self._found.authority))} {edges} run --token $({self._typed('tunnel token blog')})",
         )
 
     def _typed(self, words: str) -> str:
-        return " ".join([*self._as, command(), words, *self._here])
+        return " ".join([*self._as, command(), words, *map(quote, self._here)])
 
     def _sensor(self, sensor: Child | None) -> str:
         if self._demo:
             return "a made-up one delivers; this host is not watched in the demo"
         if self._lacking:
-            own = " ".join(self._common)
+            own = join(self._common)
             return f"not running, it lacks {self._lacking}: sudo {command()} up {own} --user $(id -un)"
         if sensor is not None and sensor.found:
             return f"{sensor.found[0][1]} watches {sensor.found[0][2]}"

@@ -15,7 +15,8 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from logging import makeLogRecord
+from io import TextIOWrapper
+from logging import LogRecord, makeLogRecord
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -166,6 +167,20 @@ def _lacking(sense: Namespace) -> str:
     return "" if held(needed) else needed.name
 
 
+class _Log(RotatingFileHandler):
+    """Files for nobody else. What cannot be written, as on a disk that is full, is lost; what runs goes on."""
+
+    def _open(self) -> TextIOWrapper:
+        return os.fdopen(
+            os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            "a",
+            errors="backslashreplace",
+        )
+
+    def handleError(self, record: LogRecord) -> None:  # noqa: N802 - its name in the library
+        pass
+
+
 @contextmanager
 def _lines(file: Path | None, prepare: Callable[[], None]) -> Iterator[Callable[[str], None]]:
     """Where the processes' lines go: that file, by a process of its own that was `prepare`d, or standard error."""
@@ -196,7 +211,7 @@ def _write(reading: int, writing: int, file: Path, prepare: Callable[[], None]) 
     os.setsid()  # Ctrl-C is not for it
     os.close(writing)
     prepare()
-    handler = RotatingFileHandler(file, maxBytes=_LOG_BYTES, backupCount=1)
+    handler = _Log(file, maxBytes=_LOG_BYTES, backupCount=1)
     with open(reading) as lines:
         for line in lines:
             handler.emit(makeLogRecord({"msg": line.rstrip("\n")}))

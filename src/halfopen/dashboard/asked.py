@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 from urllib.parse import quote, urlencode
 
 from halfopen.dashboard.asking import Asking, Query
-from halfopen.dashboard.words import moment
-from halfopen.radar.windows import WEEK, stamp
+from halfopen.radar.windows import HOUR, Window, relative_window, stamp, time_of
+from halfopen.store.query import QUARTER
 
 RANGES: Final[Mapping[str, str]] = {
     "1d": "last 24 hours",
@@ -48,8 +48,12 @@ _SEARCHED: Final = {"location": ("LOCATIONS", r"-?[A-Za-z]{2}"), "asn": ("ASNS",
 
 @dataclass(frozen=True)
 class Asked:
-    """What is wanted: a window, filters, an interval, and whether beside the control window."""
+    """What is wanted: a window, filters, an interval, and whether beside the control window.
 
+    A range ends with the quarter of an hour that is over (`now`, s): every question of a page is about the same time.
+    """
+
+    now: int
     date_range: str
     start: str
     end: str
@@ -58,11 +62,13 @@ class Asked:
     filters: Mapping[str, str]
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Asked:
-        """The state of a URL; what is not there has its default."""
+    def of(cls, query: Mapping[str, str], now: float | None = None) -> Asked:
+        """The state of a URL, at a time (s; default: now); what is not there has its default."""
         start, end = query.get("dateStart", "").strip(), query.get("dateEnd", "").strip()
         chosen = {name: query[name].strip() for name in FILTERS if query.get(name, "").strip()}
+        at = int(time.time() if now is None else now)
         return cls(
+            at - at % QUARTER,
             "" if start or end else query.get("dateRange", "").strip() or _DEFAULT,
             start,
             end,
@@ -72,30 +78,26 @@ class Asked:
         )
 
     @property
-    def window(self) -> Query:
-        """The window as the API is asked for it."""
+    def window(self) -> Window | None:
+        """The window, None where it cannot be read."""
         if self.date_range:
-            return [("dateRange", self.date_range)]
-        return [("dateStart", _zoned(self.start)), ("dateEnd", _zoned(self.end))]
+            found = relative_window(self.date_range, self.now)
+            later = self.now % HOUR  # the API's own ranges end with an hour
+            return found and Window(found.start + later, found.end + later)
+        start, end = map(time_of, (_zoned(self.start), _zoned(self.end)))
+        return None if start is None or end is None or start < 0 or end <= start else Window(start, end)
 
     @property
     def api(self) -> Query:
-        """Window and filters as the API is asked for them."""
-        return [*self.window, *self.filters.items()]
+        """Window and filters as the API is asked for them; one that cannot be read as it stands, for the API to say so."""
+        window = self.window
+        return [*(self._said if window is None else _dates(window)), *self.filters.items()]
 
     @property
     def control(self) -> Query:
-        """As `api`, of the control window: so many weeks before that it does not overlap."""
-        if self.date_range:
-            return [("dateRange", f"{self.date_range}control"), *self.filters.items()]
-        start, end = moment(_zoned(self.start)), moment(_zoned(self.end))
-        weeks = -(-round((end - start).total_seconds()) // WEEK)
-        back = timedelta(seconds=weeks * WEEK)
-        dates = [
-            (name, stamp(int((when - back).timestamp())))
-            for name, when in (("dateStart", start), ("dateEnd", end))
-        ]
-        return [*dates, *self.filters.items()]
+        """As `api`, of the control window."""
+        window = self.window
+        return self.api if window is None else [*_dates(window.control), *self.filters.items()]
 
     @property
     def both(self) -> Query:
@@ -108,9 +110,16 @@ class Asked:
         return [("aggInterval", self.interval)] if self.interval else []
 
     @property
+    def _said(self) -> Query:
+        if self.date_range:
+            return [("dateRange", self.date_range)]
+        return [("dateStart", _zoned(self.start)), ("dateEnd", _zoned(self.end))]
+
+    @property
     def state(self) -> Query:
         """What stands in the URL."""
-        return [*self.api, *self.stepped, *([("compare", "1")] if self.compare else [])]
+        compared = [("compare", "1")] if self.compare else []
+        return [*self._said, *self.filters.items(), *self.stepped, *compared]
 
     def url(self, path: str = "", **changed: str | None) -> str:
         """The URL of this state with some of it changed, or None: taken away."""
@@ -125,11 +134,10 @@ async def found(asked: Mapping[str, str], api: Asking) -> tuple[dict[str, str], 
     """What was typed, with codes in the place of names of countries and networks; and in words what was not found."""
 
     async def one(name: str, text: str) -> tuple[str, str]:
-        codes = await asyncio.gather(
-            *(_code(name, each.strip(), api) for each in text.split(",") if each.strip())
-        )
-        missing = [each for each, code in zip(text.split(","), codes, strict=False) if code is None]
-        faults.extend(f"{FILTERS[name]} {each.strip()!r} was not found in these data." for each in missing)
+        typed = [each.strip() for each in text.split(",") if each.strip()]
+        codes = await asyncio.gather(*(_code(name, each, api) for each in typed))
+        missing = [each for each, code in zip(typed, codes, strict=True) if code is None]
+        faults.extend(f"{FILTERS[name]} {each!r} was not found in these data." for each in missing)
         return name, ",".join(code for code in codes if code is not None)
 
     faults: list[str] = []
@@ -160,6 +168,10 @@ async def _code(name: str, text: str, api: Asking) -> str | None:
     sign, plain = ("-", text[1:]) if text.startswith("-") else ("", text)
     matches: Iterable[dict[str, str]] = await suggestions(name, plain, api)
     return next((sign + each["code"] for each in matches), None)
+
+
+def _dates(window: Window) -> Query:
+    return [("dateStart", stamp(window.start)), ("dateEnd", stamp(window.end))]
 
 
 def _zoned(text: str) -> str:

@@ -1,19 +1,26 @@
-"""The same as an API call: what a view asks, for a shell and for Python."""
+"""The same as an API call: what a page asks, for a shell and for Python."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from shlex import quote
-from typing import Any
+from typing import Any, TypeAlias
 
 from halfopen.dashboard.asked import Asked
 from halfopen.dashboard.asking import Asking, Query
 from halfopen.dashboard.views import RESETS, View
 
+Questions: TypeAlias = Sequence[tuple[str, Query]]
+"""Paths below the API's prefix, each with its query."""
+
 
 def calls(api: Asking, view: View, asked: Asked) -> dict[str, str]:
-    """A curl command and a Python program for each question of a view; the token is taken from the environment."""
-    questions = [(f"{RESETS}/{each.path}", each.query(asked)) for each in view.questions]
+    """As `the_same`, of what a view asks."""
+    return the_same(api, [(f"{RESETS}/{each.path}", each.query(asked)) for each in view.questions])
+
+
+def the_same(api: Asking, questions: Questions) -> dict[str, str]:
+    """What asks some questions, with curl and in Python; the token is taken from the environment."""
     return {
         "curl": "\n".join(_curl(api.url(path, query)) for path, query in questions),
         "python": _python(api.url(""), questions),
@@ -24,7 +31,7 @@ def _curl(url: str) -> str:
     return f'curl -H "Authorization: Bearer $HALFOPEN_TOKEN" {quote(url)}'
 
 
-def _python(base: str, questions: Sequence[tuple[str, Query]]) -> str:
+def _python(base: str, questions: Questions) -> str:
     lines = [
         "import os",
         "from cloudflare import Cloudflare",

@@ -69,10 +69,12 @@ async def _typed(pages: Pages, visit: Visit, fields: Mapping[str, str]) -> Respo
         draft = Draft(None, fields["text"], version)
         config, wrong = parsed(draft.text)
     else:
-        draft = Draft(Table.typed(fields), "", version)
-        config, wrong = draft.table.config() if draft.table else None, []
-    if draft.table and act not in ("check", "send", "json"):
-        return await _page(pages, visit, replace(draft, table=draft.table.changed(act)))
+        table = Table.typed(fields)
+        if act not in ("check", "send", "json"):
+            return await _page(pages, visit, Draft(table.changed(act), "", version))
+        table = table.filled()
+        draft = Draft(table, "", version)
+        config, wrong = table.config(), []
     if act == "json" and draft.table:
         return await _page(pages, visit, Draft(None, pretty(config), version))
     if act == "table" and not wrong:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from halfopen.accounts import Accounts
@@ -34,9 +35,8 @@ def dashboard_routes(
 ) -> list[BaseRoute]:
     """The pages, for who signs in with a token of these accounts; they are told of `events`. `way` is how connectors come to the edge
     of this server, None where it is none."""
-    made = f"{version('halfopen')}-{version('vl-convert-python')}"
-    assets = Assets({"figures.js": (made, _script), "figures.css": (made, _style)})
-    templates, visits = Templates(assets), Visits(accounts, api.verifying, api)
+    assets = _assets()
+    templates, visits = Templates(assets), Visits(accounts, api)
     pages = Pages(templates, visits)
     return [
         Route("/", _first, methods=["GET"]),
@@ -52,6 +52,17 @@ def dashboard_routes(
         *health_routes(pages),
         events.route(visits),
     ]
+
+
+def outside_page(status: int) -> Response:
+    """What a browser is shown where there is nothing, whoever asks."""
+    return Templates(_assets()).page("outside.html", {"status": status}, status)
+
+
+@cache
+def _assets() -> Assets:
+    made = f"{version('halfopen')}-{version('vl-convert-python')}"
+    return Assets({"figures.js": (made, _script), "figures.css": (made, _style)})
 
 
 async def _first(_: Request) -> RedirectResponse:

@@ -67,17 +67,27 @@ class Table:
                 rows.insert(max(number - 2, 0) if found[1] == "up" else number, row)
         return Table(tuple(rows), self.more)
 
+    def filled(self) -> Table:
+        """The table without rows in which nothing is typed, but for the last: that is the rule for everything else."""
+        return Table((*(row for row in self.rows[:-1] if row != Row()), *self.rows[-1:]), self.more)
+
     def config(self) -> dict[str, Any]:
-        """The configuration that it stands for, without rows in which nothing is typed."""
-        return {**_object(self.more), "ingress": [_rule(row) for row in self.rows if row != Row()]}
+        """The configuration that it stands for, a rule for each row."""
+        return {**_object(self.more), "ingress": [_rule(row) for row in self.rows]}
 
 
 def parsed(text: str) -> tuple[Any, list[str]]:
     """What JSON says, and what is wrong with it: with line and column."""
     try:
-        return json.loads(text, parse_constant=_no_number), []
+        value = json.loads(text, parse_constant=_no_number)
+        json.dumps(
+            value, ensure_ascii=False, allow_nan=False
+        ).encode()  # half a pair of surrogates is no text, 1e999 no number
+        return value, []
     except json.JSONDecodeError as error:
         return None, [f"Line {error.lineno}, column {error.colno}: {error.msg}."]
+    except UnicodeEncodeError:
+        return None, ["A text in it has half of a pair of surrogates (\\ud800 to \\udfff)."]
     except ValueError as error:
         return None, [f"{error}."]
     except RecursionError:

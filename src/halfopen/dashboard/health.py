@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from halfopen.accounts.permissions import ADMINISTRATION, RADAR
+from halfopen.dashboard.calls import the_same
 from halfopen.dashboard.pages import Pages
 from halfopen.dashboard.visits import Visit
 from halfopen.dashboard.words import age, clock, lasting, moment, percent, size
@@ -36,6 +37,8 @@ _EDGE: Final[Mapping[str, tuple[str, str]]] = {
 """How each state is marked, and in words."""
 
 _DAY: Final = 86_400
+_BEHIND: Final = 300
+"""Seconds for which rollups may lack connections before it is told: they follow each commit within seconds."""
 _SCARCE: Final = 10.0
 """Percent of a disk; less that is free is told."""
 
@@ -65,6 +68,7 @@ async def _page(pages: Pages, visit: Visit) -> Response:
         "denied": denied, "sensors": live, "captures": [each for each in sensors if each["kind"] == "captures"],
         "store": found["store"], "edges": [each | dict(zip(("mark", "words"), _EDGE[each["state"]], strict=True)) for each in edges],
         "worries": [*_of_sensors(live), *_of_store(found["store"]), *_of_edges(edges)], "counters": COUNTERS,
+        "calls": the_same(visit.api, [(f"/{name}", ()) for name in _ASKED if name not in denied]),
     }  # fmt: skip
     return pages.page("health.html", visit, seen)
 
@@ -126,9 +130,14 @@ def _of_store(store: Mapping[str, Any] | None) -> Iterator[str]:
             f"The disk of the store has {size(disk['free'])} left of {size(disk['total'])}. Keep things for a shorter time "
             "(--keep-connections), or make room: nothing more can be taken in once it is full."
         )
-    if store["upkeep"]["failures"]:
+    if (behind := store["rollups_behind"]) is not None and behind > _BEHIND:
         yield (
-            f"Upkeep of the store failed {store['upkeep']['failures']} times since the server began: the server's log says why. "
+            f"Connections that came {lasting(behind)} ago are not in the charts yet: what they add up to cannot be written. "
+            "The logs of server and sensors say why; halfopen doctor looks at who may write there."
+        )
+    if failures := store["upkeep"]["failures"]:
+        yield (
+            f"Upkeep of the store failed {failures} time{'' if failures == 1 else 's'} since the server began: the server's log says why. "
             "Small files add up and what is old stays until it works again."
         )
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from halfopen.cache import Cache
 from halfopen.dashboard.asked import Asked
 from halfopen.dashboard.asking import Told
-from halfopen.dashboard.rendering import HEADERS
+from halfopen.dashboard.rendering import HEADERS, attached
 from halfopen.dashboard.views import RESETS, VIEWS, View
 from halfopen.dashboard.visits import Visit, Visits
 
@@ -51,7 +51,7 @@ async def _figure(visit: Visit) -> Response:
             _KEPT.put(key, known)
         return Response(known, headers=dict(HEADERS), media_type="application/json")
     drawn = await to_thread.run_sync(_picture, view, told, dark, kind, limiter=_pens())
-    return Response(drawn, headers=_kept_as(name, kind), media_type=_PICTURES[kind])
+    return Response(drawn, headers=attached(f"{name}.{kind}"), media_type=_PICTURES[kind])
 
 
 def _specification(view: View, told: Sequence[Told], dark: bool) -> bytes:
@@ -72,12 +72,8 @@ def _pens() -> CapacityLimiter:
     return CapacityLimiter(2)
 
 
-def _kept_as(name: str, kind: str) -> dict[str, str]:
-    return dict(HEADERS) | {"content-disposition": f'attachment; filename="halfopen-{name}.{kind}"'}
-
-
 async def _csv(visit: Visit, name: str, view: View, asked: Asked) -> Response:
     first = view.questions[0]
     told = await visit.api.get(f"{RESETS}/{first.path}", [*first.query(asked), ("format", "CSV")])
-    headers = _kept_as(name, "csv") if told.good else dict(HEADERS)
+    headers = attached(f"{name}.csv") if told.good else dict(HEADERS)
     return Response(told.body, told.status, headers, media_type=told.content_type)

@@ -24,6 +24,11 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 
 
+def attached(name: str) -> dict[str, str]:
+    """Headers of a file that a browser keeps under this name."""
+    return dict(HEADERS) | {"content-disposition": f'attachment; filename="halfopen-{name}"'}
+
+
 class Templates:
     """The templates of the pages. What anybody wrote is escaped in all of them."""
 

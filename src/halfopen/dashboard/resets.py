@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -16,8 +15,10 @@ from halfopen.dashboard import asked as states
 from halfopen.dashboard.asked import Asked
 from halfopen.dashboard.asking import Told
 from halfopen.dashboard.calls import calls
+from halfopen.dashboard.chosen import chosen
 from halfopen.dashboard.pages import Pages
 from halfopen.dashboard.rendering import HEADERS
+from halfopen.dashboard.standing_out import standing_out
 from halfopen.dashboard.views import RESETS, VIEWS, rows_of
 from halfopen.dashboard.visits import Visit
 from halfopen.dashboard.words import (
@@ -32,6 +33,8 @@ from halfopen.places.countries import CONTINENTS
 PATH: Final = "/resets"
 
 _FEW: Final = "10"
+_MANY: Final = "200"
+"""Networks among which those are looked for that stand out."""
 _QUICK: Final[Mapping[str, tuple[str, str]]] = {
     "": ("", "all connections"),
     "middle": (
@@ -65,9 +68,10 @@ async def _page(pages: Pages, visit: Visit) -> Response:
     if typed != given and not unknown:
         return RedirectResponse(f"{PATH}?{urlencode(typed, quote_via=quote)}", 303)
     asked = Asked.of(typed)
-    told = await _told(asked, visit)
+    # Names that are not known are no filter: numbers of everything would be taken for theirs.
+    told = {} if unknown else await _told(asked, visit)
     faults = [*unknown, *dict.fromkeys(fault for each in told.values() for fault in each.faults)]
-    status = max((each.status for each in told.values()), default=200)
+    status = max((each.status for each in told.values()), default=400)
     seen: dict[str, Any] = {
         "asked": asked,
         "typed": given if unknown else typed,
@@ -76,6 +80,7 @@ async def _page(pages: Pages, visit: Visit) -> Response:
         "intervals": states.INTERVALS,
         "quick": _QUICK,
         "filter_names": states.FILTERS,
+        "chosen": await chosen(asked, visit.api),
         "continents": sorted(CONTINENTS),
         "signature_words": SIGNATURE_WORDS,
         "tag_words": TAG_WORDS,
@@ -83,8 +88,10 @@ async def _page(pages: Pages, visit: Visit) -> Response:
         "views": {name: view for name, view in VIEWS.items() if name != "comparison" or asked.compare},
         "answer": None,
     }
-    if all(each.good for each in told.values()):
-        seen["answer"] = _answer(told)
+    if told and not faults:
+        answer = _answer(told)
+        rises = await standing_out(asked, answer["networks"], visit.api) if answer["now"]["cut"] else []
+        seen["answer"] = answer | {"rises": rises}
         seen["calls"] = {name: calls(visit.api, view, asked) for name, view in seen["views"].items()}
     return pages.page("resets.html", visit, seen, status)
 
@@ -94,13 +101,12 @@ async def _told(asked: Asked, visit: Visit) -> dict[str, Told]:
     counts = ("normalization", "RAW_VALUES")
     questions = {
         "counts": ("summary", [*asked.api, counts]),
+        "before": ("summary", [*asked.control, counts]),
         "shares": ("summary", asked.api),
         "signatures": ("summary/signature", [*asked.api, counts, ("limitPerGroup", "30")]),
-        "networks": ("affected/ases", [*asked.api, ("limit", _FEW)]),
+        "networks": ("affected/ases", [*asked.api, ("limit", _MANY)]),
         "locations": ("affected/locations", [*asked.api, ("limit", _FEW)]),
     }
-    with suppress(ValueError):  # a window that cannot be read: what the API says of it is shown
-        questions["before"] = ("summary", [*asked.control, counts])
     told = await asyncio.gather(
         *(visit.api.get(f"{RESETS}/{path}", query) for path, query in questions.values())
     )

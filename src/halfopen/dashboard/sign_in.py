@@ -38,7 +38,7 @@ class SignIn:
         except RefusedError as error:
             return self._page("/", str(error), 403)
         target = local(fields.get("next", "/"))
-        secret = await self._visits.begin(fields.get("token", "").strip())
+        secret = await self._visits.begin(request, fields.get("token", "").strip())
         if secret is None:
             return self._page(
                 target, "This token is not accepted: it is unknown, revoked or out of date.", 403

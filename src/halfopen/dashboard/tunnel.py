@@ -10,9 +10,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from halfopen.dashboard.asking import Told
+from halfopen.dashboard.calls import the_same
 from halfopen.dashboard.drafts import Table, has_rules
 from halfopen.dashboard.pages import Pages, after
-from halfopen.dashboard.tunnel_visits import DONE, Where, changing, may_change, named, path, reading, refused
+from halfopen.dashboard.tunnel_visits import (
+    DONE,
+    Where,
+    account_path,
+    changing,
+    may_change,
+    named,
+    path,
+    reading,
+    refused,
+)
 from halfopen.dashboard.tunnels import STANDING, told_of
 from halfopen.dashboard.visits import Visit
 from halfopen.edge.connecting import Way
@@ -35,16 +46,9 @@ async def _page(
     pages: Pages, visit: Visit, way: Way | None, typed: str | None = None, not_renamed: Told | None = None
 ) -> Response:
     where, told, tunnel = await named(visit)
+    of_tunnel = [f"{where.api}/{each}" for each in ("connections", "configurations", "traffic")]
     account, clients, configuration, traffic = await asyncio.gather(
-        *(
-            visit.api.get(asked)
-            for asked in (
-                f"/accounts/{where.account}",
-                f"{where.api}/connections",
-                f"{where.api}/configurations",
-                f"{where.api}/traffic",
-            )
-        )
+        *(visit.api.get(asked) for asked in (account_path(where.account), *of_tunnel))
     )
     if (refusal := refused(pages, visit, told, account, clients, configuration, traffic)) is not None:
         return refusal
@@ -66,6 +70,7 @@ async def _page(
         "faults": token.faults if token else [],
         "done": DONE.get(query.get("done", "")), "may_change": may_change(visit),
         "typed": tunnel["name"] if typed is None else typed, "refused": not_renamed.faults if not_renamed else [],
+        "calls": the_same(visit.api, [(asked, ()) for asked in (where.api, *of_tunnel)]),
     }  # fmt: skip
     return pages.page("tunnel.html", visit, seen, not_renamed.status if not_renamed else 200)
 

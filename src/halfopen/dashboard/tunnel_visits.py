@@ -23,7 +23,7 @@ DONE: Final[Mapping[str, str]] = {
     "created": "The tunnel is made. Start a connector with the command below.",
     "renamed": "The tunnel has its new name.",
     "rotated": "The secret is another one now. Start the connectors anew with the command below: their old token is refused.",
-    "cleaned": "The connections were closed. A connector that still runs connects again by itself.",
+    "cleaned": "No connection that was there is left. A connector that still runs connects again by itself.",
     "deleted": "The tunnel is deleted.",
     "configured": "The configuration is kept, and sent to the connectors.",
 }
@@ -52,7 +52,12 @@ class Where:
     @property
     def api(self) -> str:
         """Where the API has it."""
-        return f"/accounts/{self.account}/cfd_tunnel/{self.tunnel}"
+        return f"{account_path(self.account)}/cfd_tunnel/{quote(self.tunnel, safe='')}"
+
+
+def account_path(account: str) -> str:
+    """Where the API has an account; what was typed for its id leads nowhere else."""
+    return f"/accounts/{quote(account, safe='')}"
 
 
 def path(below: str = "") -> str:

@@ -10,8 +10,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from halfopen.dashboard.asking import Told
+from halfopen.dashboard.calls import the_same
 from halfopen.dashboard.pages import Pages, after
-from halfopen.dashboard.tunnel_visits import DONE, MISSING, PATH, Where, changing, may_change, reading
+from halfopen.dashboard.tunnel_visits import (
+    DONE,
+    MISSING,
+    PATH,
+    Where,
+    account_path,
+    changing,
+    may_change,
+    reading,
+)
 from halfopen.dashboard.visits import Visit
 
 _PER_PAGE: Final = "100"
@@ -46,8 +56,9 @@ async def _list(
 ) -> Response:
     query = visit.request.query_params
     chosen = query.get("account", "")
+    number = (chosen and query.get("page")) or "1"
     accounts = await visit.api.get("/accounts", [("per_page", _MOST_ACCOUNTS)])
-    one = await visit.api.get(f"/accounts/{chosen}") if chosen else accounts
+    one = await visit.api.get(account_path(chosen)) if chosen else accounts
     if one.status in MISSING:
         return pages.refusal(visit, _NO_ACCOUNT, 404)
     if not accounts.good or not one.good:
@@ -55,20 +66,17 @@ async def _list(
             visit, " ".join([*accounts.faults, *one.faults]), max(accounts.status, one.status)
         )
     shown = [one.result] if chosen else accounts.result
-    told = await asyncio.gather(
-        *(
-            visit.api.get(
-                f"/accounts/{each['id']}/cfd_tunnel",
-                [("per_page", _PER_PAGE), ("page", query.get("page", "1") if chosen else "1")],
-            )
-            for each in shown
-        )
-    )
+    questions = [
+        (f"{account_path(each['id'])}/cfd_tunnel", [("per_page", _PER_PAGE), ("page", number)])
+        for each in shown
+    ]
+    told = await asyncio.gather(*(visit.api.get(*each) for each in questions))
     seen: dict[str, Any] = {
         "accounts": accounts.result, "every": accounts.total, "chosen": chosen, "groups": list(zip(shown, map(_group, told), strict=True)),
-        "faults": [fault for each in told for fault in each.faults], "number": int(query.get("page", "1")) if chosen and told[0].good else 1,
+        "faults": [fault for each in told for fault in each.faults], "number": int(number) if all(each.good for each in told) else 1,
         "per_page": int(_PER_PAGE), "standing": STANDING, "sources": SOURCES, "done": DONE.get(query.get("done", "")),
         "may_change": may_change(visit), "typed": typed or {}, "refused": refused.faults if refused else [],
+        "calls": the_same(visit.api, questions),
     }  # fmt: skip
     seen["counts"] = {
         status: sum(row["status"] == status for _, group in seen["groups"] for row in group["rows"])
@@ -100,7 +108,7 @@ def told_of(connections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 async def _made(pages: Pages, visit: Visit, fields: Mapping[str, str]) -> Response:
     account = fields.get("account", "")
     body = {"name": fields.get("name", "").strip(), "config_src": fields.get("config_src", "cloudflare")}
-    told = await visit.api.send("POST", f"/accounts/{account}/cfd_tunnel", body=body)
+    told = await visit.api.send("POST", f"{account_path(account)}/cfd_tunnel", body=body)
     if told.status in MISSING:
         return pages.refusal(visit, _NO_ACCOUNT, 404)
     if not told.good:

@@ -12,12 +12,11 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from anyio import fail_after
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp
 
 from halfopen.accounts import Accounts, Principal, Refusal
 from halfopen.accounts.credentials import TOKEN
 from halfopen.api.access import seen
-from halfopen.api.verifying import Verifying
+from halfopen.api.application import Api
 from halfopen.dashboard.asking import Asking
 
 SIGN_IN: Final = "/sign-in"
@@ -70,14 +69,15 @@ Handler = Callable[[Visit], Awaitable[Response]]
 class Visits:
     """Knows by its cookie who visits."""
 
-    def __init__(self, accounts: Accounts, verifying: Verifying, api: ASGIApp) -> None:
-        self._accounts, self._verifying, self._api = accounts, verifying, api
+    def __init__(self, accounts: Accounts, api: Api) -> None:
+        self._accounts, self._api = accounts, api
 
-    async def begin(self, token: str) -> str | None:
+    async def begin(self, request: Request, token: str) -> str | None:
         """Sign in by a token; the secret for the cookie, None where it is not accepted."""
         if not TOKEN.fullmatch(token):
             return None
-        found = await self._verifying.ask(lambda _: self._accounts.sign_ins.begin(token))
+        self._api.admit(request)
+        found = await self._api.verifying.ask(lambda _: self._accounts.sign_ins.begin(token))
         return None if isinstance(found, Refusal) else found
 
     async def of(self, request: Request) -> Visit | None:
@@ -85,7 +85,8 @@ class Visits:
         secret = request.cookies.get(cookie_name(request), "")
         if not TOKEN.fullmatch(secret):
             return None
-        who = await self._verifying.ask(lambda _: self._accounts.sign_ins.principal(secret))
+        self._api.admit(request)
+        who = await self._api.verifying.ask(lambda _: self._accounts.sign_ins.principal(secret))
         if not isinstance(who, Principal):
             return None
         seen(request.scope).who = str(who)
@@ -93,7 +94,7 @@ class Visits:
 
     async def end(self, visit: Visit) -> None:
         """Sign out."""
-        await self._verifying.ask(lambda _: self._accounts.sign_ins.end(visit.secret))
+        await self._api.verifying.ask(lambda _: self._accounts.sign_ins.end(visit.secret))
 
     def signed_in(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """A handler that others are sent away from, to sign in."""

@@ -41,8 +41,8 @@ CUT: Final = tuple(stage.name for stage in STAGES if stage is not Stage.no_match
 CONFIDENCE: Final[Mapping[int, str]] = {
     5: "These numbers are steady: many connections, nothing missed.",
     3: "Something is odd: a sensor missed part of the time, or the shares jump about.",
-    2: "There is little data: read these shares as rough.",
-    1: "There is hardly any data: these shares may be chance.",
+    2: "Read these shares as rough: they may be some points off.",
+    1: "There are hardly any connections: these shares may be chance.",
 }
 """How sure the numbers are, by level."""
 

@@ -39,6 +39,19 @@ class Database:
         return cls.at(url) if url else cls.in_directory(data)
 
     @classmethod
+    def revision(cls, data: Path, url: str | None = None) -> str | None:
+        """The migration that the tables of `open` are the result of, as they are left; None where there are none yet."""
+        path = data / FILE
+        if not url and not path.exists():
+            return None
+        looked_at = cls(*postgresql(url)) if url else cls(sqlite(path), str(path))
+        try:
+            with looked_at.reading() as connection:
+                return _revision(connection)
+        finally:
+            looked_at.close()
+
+    @classmethod
     def in_directory(cls, directory: Path) -> Database:
         """The SQLite file of a data directory, made with mode 0600 where it does not exist."""
         path = directory / FILE

@@ -192,14 +192,15 @@ class Holdings:
     async def _told(self) -> bool:
         """Tell what has passed; whether the registry has heard it. One that is older than this edge never does."""
         traffic = self._metrics.traffic
-        passed = traffic.untold()
+        passed, within = traffic.untold()
         for first in range(0, len(passed), _AT_ONCE):
             some = passed[first : first + _AT_ONCE]
             try:
-                await self._registry.traffic(some)
+                await self._registry.traffic(some, within)
             except AwayError:
                 return False
             traffic.told(some)
+        traffic.all_told()
         return True
 
     async def _decided(self, asked: Registration) -> Registered | Refused:

@@ -83,8 +83,8 @@ class Registry(Protocol):
         """Hand on what a connector says of its configuration."""
         ...
 
-    async def traffic(self, passed: Sequence[Passed]) -> None:
-        """Tell what has passed since the session began."""
+    async def traffic(self, passed: Sequence[Passed], within: float) -> None:
+        """Tell what has passed since the session began; what is new in it has within so many seconds."""
         ...
 
     async def news(self, routing: int) -> NewsResult:
@@ -139,9 +139,9 @@ class OwnRegistry:
         """As `Registry.report`."""
         await self._ask(self._here.desk.report, self._session, connection, applied, configuration)
 
-    async def traffic(self, passed: Sequence[Passed]) -> None:
+    async def traffic(self, passed: Sequence[Passed], within: float) -> None:
         """As `Registry.traffic`."""
-        await self._ask(self._here.traffic.report, self._session, passed)
+        await self._ask(self._here.traffic.report, self._session, passed, within)
 
     async def news(self, routing: int) -> NewsResult:
         """As `Registry.news`."""
@@ -215,9 +215,9 @@ class FarRegistry:
         """As `Registry.report`."""
         await self._ask("POST", "/reports", NoneType, Report(connection, applied, configuration))
 
-    async def traffic(self, passed: Sequence[Passed]) -> None:
+    async def traffic(self, passed: Sequence[Passed], within: float) -> None:
         """As `Registry.traffic`; a server that is older than this edge is away for it."""
-        await self._ask("POST", "/traffic", NoneType, TrafficReport(tuple(passed)))
+        await self._ask("POST", "/traffic", NoneType, TrafficReport(tuple(passed), within))
 
     async def news(self, routing: int) -> NewsResult:
         """As `Registry.news`."""

@@ -25,11 +25,13 @@ class Traffic:
     def __init__(self) -> None:
         self._sums: dict[tuple[str, str], _Sums] = {}
         self._untold: dict[tuple[str, str], None] = {}
+        self._since = self._looked = time.monotonic()
 
     def begin(self) -> None:
         """A session begins: nothing has passed in it."""
         self._sums.clear()
         self._untold.clear()
+        self._since = time.monotonic()
 
     def count(
         self, tunnel: str, hostname: str, status: str, received: int, sent: int, seconds: float
@@ -44,9 +46,10 @@ class Traffic:
         sums.last = time.monotonic()
         self._untold[key] = None
 
-    def untold(self) -> list[Passed]:
-        """What has changed since it was told."""
-        return [self._passed(*key) for key in self._untold]
+    def untold(self) -> tuple[list[Passed], float]:
+        """What has changed since it was told, and within how many seconds."""
+        self._looked = time.monotonic()
+        return [self._passed(*key) for key in self._untold], self._looked - self._since
 
     def told(self, passed: Iterable[Passed]) -> None:
         """This was told; what has changed meanwhile is still to be."""
@@ -54,6 +57,10 @@ class Traffic:
             key = each.tunnel, each.hostname
             if self._sums[key].statuses.total() == each.sums.requests:
                 self._untold.pop(key, None)
+
+    def all_told(self) -> None:
+        """All that was `untold` when it was asked for was told."""
+        self._since = self._looked
 
     def _passed(self, tunnel: str, hostname: str) -> Passed:
         sums = self._sums[tunnel, hostname]

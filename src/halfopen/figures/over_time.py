@@ -56,10 +56,16 @@ def stages_over_time(shares: Mapping[str, Any], counts: Mapping[str, Any]) -> al
         _areas(share, seconds, x),
         *_counts(count, seconds, x),
         hover(_bucket_rows(share, count, seconds, happened), _fields(happened), x, _HEIGHT),
-        *told_layers(happened, x, (_SHARES[1] + 4, _SHARES[1] + 10), _HEIGHT),
+        # What holds for all of it says nothing of when.
+        *told_layers(
+            [each for each in happened if (each.start, each.end) != (start, end)],
+            x,
+            (_SHARES[1] + 4, _SHARES[1] + 10),
+            _HEIGHT,
+        ),
     ).resolve_scale(y="independent")
     return finished(
-        layers, _HEIGHT, headline, [f"Shares by stage per {spoken_step(seconds)}, UTC", doubt(shares)],
+        layers, _HEIGHT, "When connections were cut", [f"Shares by stage per {spoken_step(seconds)}, UTC", doubt(shares)],
         f"{headline}, from {spoken_time(start, seconds)} to {spoken_time(end, seconds)} UTC.",
     )  # fmt: skip
 

@@ -78,7 +78,8 @@ def style() -> str:
 
 
 def _drawn(kind: str, given: bytes) -> bytes:
-    command = [sys.executable, "-m", "halfopen.figures.drawing", kind]
+    # -P: nothing is imported from the directory that the process happens to be in.
+    command = [sys.executable, "-P", "-m", "halfopen.figures.drawing", kind]
     try:
         done = subprocess.run(command, input=given, capture_output=True, timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired:

@@ -56,17 +56,19 @@ class Series:
 
 
 def series_of(result: Mapping[str, Any]) -> list[Series]:
-    """The series of an answer of ``timeseries_groups``, in their order."""
+    """The series of an answer of ``timeseries_groups``, in their order, each as far as its window goes: answers have the bucket that
+    begins with its end, too."""
     return list(_series(result))
 
 
 def _series(result: Mapping[str, Any]) -> Iterator[Series]:
-    for name, columns in result.items():
-        if name != "meta":
-            groups = {
-                group: [*map(float, texts)] for group, texts in columns.items() if group != "timestamps"
-            }
-            yield Series(name, [second(text) for text in columns["timestamps"]], groups)
+    ends = [second(window["endTime"]) for window in result["meta"]["dateRange"]]
+    for (name, columns), end in zip(
+        ((name, columns) for name, columns in result.items() if name != "meta"), ends, strict=True
+    ):
+        times = [second(text) for text in columns["timestamps"]]
+        groups = {group: [*map(float, texts)] for group, texts in columns.items() if group != "timestamps"}
+        yield Series(name, times, groups).at([time for time in times if time < end])
 
 
 def second(text: str) -> int:

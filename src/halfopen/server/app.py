@@ -25,7 +25,7 @@ from halfopen.api.application import application
 from halfopen.api.identity import identity_routes
 from halfopen.api.openapi import document
 from halfopen.config import accounts_url
-from halfopen.dashboard.dashboard import dashboard_routes
+from halfopen.dashboard.dashboard import dashboard_routes, outside_page
 from halfopen.dashboard.events import Events
 from halfopen.log import begin_log, begin_plain_log
 from halfopen.radar.affected import affected_routes
@@ -129,6 +129,7 @@ def create(every: float = EVERY, *beside: Collector) -> Starlette:
             metrics.page(),
             *dashboard_routes(api, here.accounts, events, lambda: made.state.way),
         ],
+        outside=outside_page,
         observe=metrics.observe,
         lifespan=lifespan,
         proxies=[ip_network(each) for each in os.environ.get(TRUSTED_PROXIES, "").split(",") if each],

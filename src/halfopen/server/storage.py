@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -42,12 +43,14 @@ class DiskResult(Struct, frozen=True):
 
 
 class StoreResult(Struct, frozen=True):
-    """What the dataset amounts to, as `halfopen store info` prints it, and how this server looks after it."""
+    """What the dataset amounts to, as `halfopen store info` prints it, and how this server looks after it. `rollups_behind` is for how
+    long there have been connections that the rollups, and so the charts, lack (s); null where they lack none."""
 
     place: str
     format: int
     tables: tuple[TableFacts, ...]
     captures: int
+    rollups_behind: int | None
     retention: RetentionResult
     upkeep: UpkeepResult
     disk: DiskResult | None
@@ -62,7 +65,7 @@ def store_routes(store: Store, upkeep: RegularUpkeep) -> Iterator[Route]:
 
 
 def _answer(store: Store, upkeep: RegularUpkeep, _: Call) -> Answer:
-    facts = store.info()
+    facts, waiting = store.info(), store.waiting()
     last = datetime.fromtimestamp(upkeep.last, UTC) if upkeep.last else None
     return answered(
         StoreResult(
@@ -70,6 +73,7 @@ def _answer(store: Store, upkeep: RegularUpkeep, _: Call) -> Answer:
             facts.format,
             facts.tables,
             len(facts.files),
+            None if waiting is None else max(int(time.time()) - waiting, 0),
             RetentionResult(*upkeep.keep),
             UpkeepResult(upkeep.every, last, upkeep.failures),
             _disk(store.place),

@@ -157,7 +157,7 @@ def sums(by: Dimension, filters: Filters, kind: str, grains: Sequence[str]) -> t
 
 def source_name(grain: str, start: int | None = None) -> str:
     """Name of the source of a grain, or of one stretch of it."""
-    return f"g{grain.replace('-', '_')}" + ("" if start is None else f"_{start}")
+    return f"g{grain}{'' if start is None else f'_{start}'}".replace("-", "_")
 
 
 def _stage(key: Any) -> str:

@@ -66,8 +66,8 @@ _ROUTING: Final = Parameter(
 )
 
 _SINCE: Final = Parameter(
-    "since", "Only what has changed since the routing had this number.", "a number", "integer", least=0
-)
+    "since", "Only what has changed since the routing had this number.", "a number", "integer", least=0, most=10**15 - 1,
+)  # fmt: skip
 
 _EDGE: Final = "/edges/{edge_name}/sessions"
 _HERE: Final = f"{_EDGE}/{{session_id}}"
@@ -149,9 +149,10 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class TrafficReport(msgspec.Struct, frozen=True):
-    """What has passed since the session began, of those hostnames for which it changed."""
+    """What has passed since the session began, of those hostnames for which it changed, and within how many seconds it did."""
 
     passed: Annotated[tuple[Passed, ...], msgspec.Meta(max_length=MOST)]
+    within: Annotated[float, msgspec.Meta(ge=0, le=2**53)]
 
 
 class NewsResult(msgspec.Struct, frozen=True):
@@ -276,7 +277,7 @@ class EdgeRoutes:
     def traffic(self, call: Call) -> Answer:
         """Keep what has passed to hostnames."""
         with self._current(call):
-            self._traffic.report(self._session(call), call.given.passed)
+            self._traffic.report(self._session(call), call.given.passed, call.given.within)
         return answered(None)
 
     def news(self, call: Call) -> Answer:

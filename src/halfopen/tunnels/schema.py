@@ -159,7 +159,7 @@ TRAFFIC: Final = Table(
     Column("session", String(32), nullable=False),  # of the edge in which this was counted
     Column("counted", JSON, nullable=False),  # since that began (traffic.Sums)
     Column("before", JSON, nullable=False),  # in the sessions before it
-    Column("rate", JSON, nullable=False),  # between the last two reports (traffic.Rate)
+    Column("rate", JSON, nullable=False),  # as the last report has it (traffic.Rate)
     Column("told", BigInteger, nullable=False),  # when the last one came
     Column("last", BigInteger, nullable=False),  # when the last request was over
 )

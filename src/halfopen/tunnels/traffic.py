@@ -68,7 +68,7 @@ class Passed(msgspec.Struct, frozen=True):
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """What passes in a second, between the last two reports."""
+    """What passes in a second, as far as is known from the last report."""
 
     requests: float = 0.0
     bytes_in: float = 0.0
@@ -96,9 +96,9 @@ class Traffic:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def report(self, session: Session, passed: Sequence[Passed]) -> None:
-        """Keep what an edge tells; what leads to no tunnel, or was never routed here, is left aside. SessionError where the session is
-        over."""
+    def report(self, session: Session, passed: Sequence[Passed], within: float) -> None:
+        """Keep what an edge tells, of which what is new has passed `within` so many seconds; what leads to no tunnel, or was never routed
+        here, is left aside. SessionError where the session is over."""
         told = {(each.tunnel, each.hostname): each for each in passed}
         with self._database.writing() as connection:
             edge = sessions.kept(connection, session)
@@ -108,7 +108,9 @@ class Traffic:
             routed = set(connection.execute(select(ROUTED.c.hostname).where(names)).scalars())
             there = _of_edge(connection, edge.id, told)
             led = [key for key in sorted(told) if key[1] in routed and _is_there(tunnels.get(key[0]))]
-            made = [row for key in led if (row := _row(told[key], there.get(key), edge, now)) is not None]
+            made = [
+                row for key in led if (row := _row(told[key], there.get(key), edge, now, within)) is not None
+            ]
             if made:
                 _keep(connection, made)
 
@@ -146,7 +148,9 @@ def _of_edge(
     return {(row.tunnel_id, row.hostname): row for row in connection.execute(wanted)}
 
 
-def _row(passed: Passed, before: Row[Any] | None, edge: Row[Any], now: int) -> dict[str, Any] | None:
+def _row(
+    passed: Passed, before: Row[Any] | None, edge: Row[Any], now: int, within: float
+) -> dict[str, Any] | None:
     """The row that takes the place of the one before, if there is any; None where that knows more: the report is late."""
     ended, counted, since = NOTHING, NOTHING, edge.begun or now
     if before is not None:
@@ -157,6 +161,8 @@ def _row(passed: Passed, before: Row[Any] | None, edge: Row[Any], now: int) -> d
             ended += _sums(before.counted)
     if passed.sums.requests < counted.requests:
         return None
+    # Of a hostname that was quiet nothing was told for long: not all of that time is what passes in now.
+    seconds = max(min((now - since) / SECOND, within), 1.0)
     return {
         "tunnel_id": passed.tunnel,
         "hostname": passed.hostname,
@@ -164,7 +170,7 @@ def _row(passed: Passed, before: Row[Any] | None, edge: Row[Any], now: int) -> d
         "session": edge.session,
         "counted": msgspec.to_builtins(passed.sums),
         "before": msgspec.to_builtins(ended),
-        "rate": msgspec.to_builtins(_rate(passed.sums, counted, max(now - since, SECOND) / SECOND)),
+        "rate": msgspec.to_builtins(_rate(passed.sums, counted, seconds)),
         "told": now,
         "last": now - round(passed.ago * SECOND),
     }

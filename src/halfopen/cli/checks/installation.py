@@ -56,7 +56,17 @@ def accounts(examined: Examined) -> Iterator[Finding]:
     """Whether the database opens and is up to date, and whether anybody may do everything."""
     from halfopen.accounts import Accounts
     from halfopen.accounts.permissions import ADMIN
+    from halfopen.database.metadata import REVISION
 
+    if (found := _revision(examined)) is None:
+        yield Finding(Level.note, "accounts", "none yet", "`halfopen up` makes them")
+        return
+    if found != REVISION:
+        yield Finding(
+            Level.note, "accounts", f"their tables are those of another version ({found}, not {REVISION})",
+            "a server of this version brings older ones up to date as it starts",
+        )  # fmt: skip
+        return
     with closing(Accounts.open(examined.data, accounts_url())) as opened:
         count = len(opened.every_account())
         now = datetime.now(UTC)
@@ -75,11 +85,11 @@ def certificates(examined: Examined) -> Iterator[Finding]:
     """What connectors trust the edge by, and what visitors are shown."""
     from cryptography import x509
 
-    from halfopen.edge.trust import NAMES, Trust
+    from halfopen.edge.trust import AUTHORITY, NAMES, Trust
     from halfopen.edge.visitors.certificates import Certificates
 
     trust = Trust(examined.data / edge.FOLDER)
-    if not trust.folder.exists():
+    if not (trust.folder / AUTHORITY).exists():
         yield Finding(Level.note, "certificates", "none for the edge yet", "the edge makes them as it starts")
     else:
         authority = x509.load_pem_x509_certificate(trust.authority().encode())
@@ -96,10 +106,13 @@ def certificates(examined: Examined) -> Iterator[Finding]:
 
 def tunnels(examined: Examined) -> Iterator[Finding]:
     """Which tunnels are down, whose connections are pending, and whether their secrets can be opened."""
+    from halfopen.database.metadata import REVISION
     from halfopen.tunnels.catalogue import Filter
     from halfopen.tunnels.installation import Installation
     from halfopen.tunnels.records import Status
 
+    if _revision(examined) != REVISION:
+        return  # what `accounts` says
     with closing(Installation(examined.data, accounts_url())) as here:
         every = [
             (account.id, each)
@@ -113,7 +126,7 @@ def tunnels(examined: Examined) -> Iterator[Finding]:
     if every:
         yield _alone("tunnels", key, 0o600)
     alive = [each for _, each in every if each.status is Status.healthy]
-    yield Finding(Level.ok, "tunnels", f"{len(every):,}, of which {len(alive):,} are healthy")
+    yield Finding(Level.ok, "tunnels", f"{len(every):,} in all, {len(alive):,} healthy")
     for _, each in [pair for pair in every if pair[1].status is Status.down][:_SHOWN]:
         yield Finding(
             Level.note, "tunnels", f"{each.name} is down: nothing is connected",
@@ -126,6 +139,13 @@ def tunnels(examined: Examined) -> Iterator[Finding]:
                 "tunnels",
                 f"{each.name}: {counted(pending, 'connection')} broke off and may come back",
             )
+
+
+def _revision(examined: Examined) -> str | None:
+    """The version of the tables. To open them would make them, or bring them up to date below a server that runs."""
+    from halfopen.database.database import Database
+
+    return Database.revision(examined.data, accounts_url())
 
 
 def _lasting(what: str, ends: datetime) -> Finding:

@@ -68,11 +68,34 @@ function withoutEmpty(form) {
 
 const focusable = (part) => [...part.querySelectorAll("a[href], button, summary, [tabindex]")];
 
+/* Says above the page, for as long as it is so, why what is shown may be old. */
+function outOfDate(words) {
+  const before = document.getElementById("out-of-date");
+  if (!words) { before?.remove(); return; }
+  if (before?.textContent === words) return;
+  const note = before ?? document.createElement("p");
+  Object.assign(note, {id: "out-of-date", className: "fault", role: "alert", textContent: words});
+  document.getElementById("main").prepend(note);
+}
+
 /* What has changed on the server is shown without loading the page again. */
 async function renew(changed) {
-  const answer = await fetch(location.href, {headers: {accept: "text/html"}});
+  let answer;
+  try {
+    answer = await fetch(location.href, {headers: {accept: "text/html"}});
+  } catch {
+    outOfDate("The server does not answer: what is shown here may be old.");
+    return;
+  }
+  if (new URL(answer.url).pathname !== location.pathname) {
+    outOfDate("You are signed out, and what is shown here may be old: load the page again to sign in.");
+    return;
+  }
+  if (answer.status === 404) { location.reload(); return; }  // it is gone: the page that says so
+  outOfDate(answer.ok ? "" : `The server refuses to show this again (${answer.status}): what is shown here may be old.`);
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.title = fresh.title;
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
     const focused = part.contains(document.activeElement) ? document.activeElement : null;
@@ -116,6 +139,7 @@ function live() {
   const listen = () => {
     source = new EventSource("/events");
     for (const name of wanted) source.addEventListener(name, run);
+    source.addEventListener("error", run);
     source.addEventListener("open", () => { source.addEventListener("open", run); }, {once: true});  // again: it was away
   };
   const every = Number(document.body.dataset.every);
@@ -131,10 +155,10 @@ function live() {
 
 /* A text is copied; where the browser does not let a page do so, it is selected. */
 function copying(button) {
-  const text = document.getElementById(button.dataset.copy);
   const label = button.textContent;
   button.hidden = false;
   button.addEventListener("click", async () => {
+    const text = document.getElementById(button.dataset.copy);
     if (navigator.clipboard) {
       await navigator.clipboard.writeText(text.textContent);
       button.textContent = "Copied";

@@ -184,7 +184,7 @@ def test_the_log_is_for_nobody_else_and_a_full_disk_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(verb, "_LOG_BYTES", 100)
-    with verb._lines(tmp_path / "up.log") as say:
+    with verb._lines(tmp_path / "up.log", lambda: None) as say:
         for number in range(20):
             say(f"line {number}")
     found = sorted(tmp_path.iterdir())
@@ -192,7 +192,7 @@ def test_the_log_is_for_nobody_else_and_a_full_disk_stops_nothing(
         ("up.log", 0o600),
         ("up.log.1", 0o600),
     ]
-    with verb._lines(Path("/dev/full")) as say:
+    with verb._lines(Path("/dev/full"), lambda: None) as say:
         say("nobody hears this")
     assert capfd.readouterr() == ("", "")
 

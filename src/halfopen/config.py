@@ -33,9 +33,9 @@ def data_path(given: str | Path | None = None) -> Path:
 
 
 def data_directory(given: str | Path | None = None) -> Path:
-    """The directory at `data_path`; made with mode 0700 where it does not exist.
+    """The directory at `data_path`, to be written to; made with mode 0700 where it does not exist.
 
-    Raises UsageError where it cannot be made or is no directory.
+    Raises UsageError where it cannot be made or is no directory, and as `must_own`.
     """
     path = data_path(given)
     try:
@@ -43,7 +43,27 @@ def data_directory(given: str | Path | None = None) -> Path:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise UsageError("--data", path, f"a directory that can be made ({error.strerror})") from None
+    must_own("--data", path)
     return path
+
+
+def must_own(option: str, path: Path) -> None:
+    """UsageError where root would write into somebody else's directory: its owner could not use what root made there."""
+    uid = path.stat().st_uid
+    if uid and os.geteuid() == 0:
+        owner = owner_of(uid)
+        accepted = f"a directory of root, or this command as its owner: sudo -u {owner} halfopen ... (up and sense: --user {owner})"
+        raise UsageError(option, f"{path}, which belongs to {owner},", accepted)
+
+
+def owner_of(uid: int) -> str:
+    """The name of a user, for a person or `sudo -u`; of one without a name, what stands for it there."""
+    import pwd  # Unix only
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"'#{uid}'"
 
 
 def accounts_url() -> str | None:

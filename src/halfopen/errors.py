@@ -4,6 +4,7 @@
 
     HalfopenError
     ├── UsageError      a parameter: its name, its value, what is accepted
+    ├── SettingsError   several of them, out of environment and settings file
     ├── CaptureError    a capture: file, offset, what was expected there
     │   └── UnreadableError   not one byte of it can be read: why
     ├── PlacesError     a places file: its name and what is wrong with it
@@ -55,6 +56,14 @@ class UsageError(HalfopenError):
         self.name = name
         self.value = value
         self.accepted = accepted
+
+
+class SettingsError(HalfopenError):
+    """Several settings that cannot be used."""
+
+    def __init__(self, faults: Sequence[UsageError]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
 
 
 class CaptureError(HalfopenError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import socket
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +26,9 @@ from halfopen.store.schema import INCOMING
 from halfopen.store.store import Store
 from tests.cli.conftest import Ran
 from tests.cli.upping import Ports
+from tests.conftest import allow
+from tests.sensor import foreign
+from tests.store.rows import row, table
 
 Run = Callable[..., Ran]
 
@@ -157,6 +162,8 @@ def test_what_is_broken_is_told_with_what_to_do(
     assert any(line.split(None, 1)[1].startswith(about) for line in problems(ran)), ran.out
     assert words in ran.out
     assert ran.err == ""
+    told = json.loads(halfopen("doctor", "--json", "--data", data).out)
+    assert all(each["remedy"] for each in told if each["level"] == "problem"), told
 
 
 def test_settings_that_cannot_be_used_are_told_before_anything_else(
@@ -167,8 +174,29 @@ def test_settings_that_cannot_be_used_are_told_before_anything_else(
     assert (ran.code, len(problems(ran))) == (1, 1)
     assert "settings         HALFOPEN_GRACE: long cannot be used; accepted: " in problems(ran)[0]
     (data / "halfopen.toml").write_text("[serve]\nport = 99999\n")
-    ran = halfopen("doctor", "--data", data)
-    assert (ran.code, "[serve] port: 99999 cannot be used" in ran.err) == (2, True)
+    ran = halfopen("doctor", "--data", data, "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, [each["level"] for each in told]) == (1, ["problem", "problem"])
+    assert "HALFOPEN_GRACE: long" in told[0]["words"]
+    assert "[serve] port: 99999 cannot be used" in told[1]["words"]
+
+
+def test_what_one_may_not_look_into_is_told_with_whom_to_ask(tmp_path: Path) -> None:
+    python = foreign.python()
+    allow(os.geteuid() == 0 and python is not None, "root, and a Python that other users may run")
+    assert python is not None
+    folder = Path(f"/tmp/halfopen-doctor-{os.getpid()}")
+    (folder / "data").mkdir(parents=True, mode=0o700)
+    try:
+        argv = [python, "-m", "halfopen", "doctor", "--json", "--data", str(folder / "data")]
+        ran = subprocess.run(
+            argv, user="nobody", env=foreign.environment(), capture_output=True, text=True, check=False
+        )
+    finally:
+        shutil.rmtree(folder)
+    (problem,) = (each for each in json.loads(ran.stdout) if each["level"] == "problem")
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert problem["remedy"] == f"ask as root: sudo -u root halfopen doctor --data {folder / 'data'}"
 
 
 def test_what_belongs_to_somebody_else_is_not_opened(halfopen: Run, data: Path) -> None:
@@ -177,7 +205,7 @@ def test_what_belongs_to_somebody_else_is_not_opened(halfopen: Run, data: Path) 
     os.chown(data, 1, 1)
     ran = halfopen("doctor", "--data", data)
     assert (ran.code, len(problems(ran))) == (1, 1)
-    assert "ask as that user" in ran.out
+    assert f"sudo -u {pwd.getpwuid(1).pw_name} halfopen doctor --data {data}" in ran.out
     assert "accounts " not in ran.out
 
 
@@ -274,3 +302,36 @@ def test_nobody_who_may_do_everything_is_worth_a_note(halfopen: Run, tmp_path: P
     ran = halfopen("doctor", "--data", tmp_path / "data", "--config", toml(tmp_path))
     assert "none of them an administrator's" in ran.out
     assert "`halfopen token create --permission admin` makes one" in ran.out
+
+
+def test_what_root_left_in_an_installation_of_somebody_else_is_told(halfopen: Run, data: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    os.chown(data / "store" / "rollups", 1, 1)
+    ran = halfopen("doctor", "--data", data)
+    (line,) = problems(ran)
+    assert f"{data / 'store' / 'rollups'} is not of root but of " in line
+    assert f"to do: sudo chown -R root {data} " in ran.out
+
+
+@pytest.mark.parametrize(("ago", "level"), [(60, "note"), (7200, "problem")])
+def test_rollups_that_lack_connections_for_long_are_a_problem(
+    halfopen: Run, data: Path, ago: int, level: str
+) -> None:
+    with closing(Store(data / "store")) as store:
+        now = int(time.time())
+        store.committer().commit(
+            [Batch("alive", str(uuid4()), 1, now - 60, table([row(now - 90)]), now - 900)]
+        )
+    log = data / "store" / "connections" / "_delta_log"
+    newest = max(log.glob("*.json"))
+    actions = [json.loads(line) for line in newest.read_text().splitlines()]
+    for each in actions:
+        if "commitInfo" in each:
+            each["commitInfo"]["timestamp"] = (now - ago) * 1000
+    newest.write_text("\n".join(map(json.dumps, actions)))
+    ran = halfopen("doctor", "--data", data)
+    (line,) = (each for each in ran.out.splitlines() if "its rollups lack connections" in each)
+    assert line.startswith(level)
+    assert halfopen("store", "prune", "--data", data).code == 0
+    assert "rollups lack" not in halfopen("doctor", "--data", data).out

@@ -204,7 +204,12 @@ def test_verbs_that_end_take_what_they_share_with_those_that_run_on(tmp_path: Pa
         ("[serve]\nedge = 1\n", "[serve] edge: 1 cannot be used; accepted: true or false"),
         ("store = 5\n", "store: 5 cannot be used; accepted: text"),
         ("[serve]\nprot = 1\n", "[serve] prot: a key of this name cannot be used; accepted: certificates, "),
-        ("port = 1\n", "port: a key of this name cannot be used; accepted: data, "),
+        ("port = 1\n", "port: a key of this name cannot be used; accepted: it under [up] or [serve]"),
+        (
+            "[sense]\nport = 1\n",
+            "[sense] port: a key of this name cannot be used; accepted: it under [up] or ",
+        ),
+        ("prot = 1\n", "prot: a key of this name cannot be used; accepted: data, "),
         ("[server]\nport = 1\n", "[server] cannot be used; accepted: ["),
         (
             '[sense]\nkeep-clients = "some"\n',
@@ -224,6 +229,19 @@ def test_what_is_wrong_is_told_with_its_place(halfopen: Run, tmp_path: Path, tex
     assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
     assert str(path) in ran.err
     assert words in ran.err
+
+
+def test_all_that_is_wrong_is_told_at_once(halfopen: Run, tmp_path: Path) -> None:
+    text = 'port = 1\nstore = 5\n[serve]\nport = 99999\nedge = 1\n[server]\nport = 1\n[sense]\nkeep-clients = "some"\n'
+    (tmp_path / "halfopen.toml").write_text(text)
+    with environment({"HALFOPEN_HOST": "127.0.0.1", "HALFOPEN_GRACE": "long"}):
+        ran = halfopen("serve", "--data", tmp_path)
+    words = ("HALFOPEN_GRACE: long", ": port: ", ": store: 5", "[serve] port: 99999", "[serve] edge: 1",
+             "[server]", "[sense] keep-clients: some")  # fmt: skip
+    assert (ran.code, ran.out) == (2, "")
+    for line, each in zip(ran.err.splitlines(), words, strict=True):
+        assert line.startswith("halfopen: ")
+        assert each in line
 
 
 def test_a_variable_that_cannot_be_used_is_named(halfopen: Run, tmp_path: Path) -> None:

@@ -89,6 +89,25 @@ def test_the_doctor_finds_it_healthy(halfopen: Run, first: Up, data: Path) -> No
     assert f"--port ({data.with_name('data.toml')}: [serve] port)" in ran.out
 
 
+def test_a_second_one_is_refused_with_the_words_where_the_first_runs(
+    halfopen: Run, first: Up, data: Path
+) -> None:
+    other = Ports.free()
+    ran = halfopen(
+        "up", "--data", data, "--port", other.api, "--edge-listen", f"127.0.0.1:{other.connectors}",
+        "--visitors", f"127.0.0.1:{other.visitors}",
+    )  # fmt: skip
+    assert (ran.code, ran.out) == (1, "")
+    assert f"{data} has a `halfopen up` already (process {first.process.pid}, at {first.url}/): " in ran.err
+    assert ready(first.url)
+
+
+def test_the_doctor_knows_where_it_runs_whatever_is_set(halfopen: Run, first: Up, data: Path) -> None:
+    ran = halfopen("doctor", "--data", data)
+    assert f"it answers at {first.url} and is ready" in ran.out
+    assert f"visitors come in at http://127.0.0.1:{first.ports.visitors}" in ran.out
+
+
 def test_a_server_that_dies_is_started_again_and_that_is_said_once(first: Up) -> None:
     died = first.children()["serve"]
     os.kill(died, signal.SIGKILL)
@@ -103,6 +122,24 @@ def ready(url: str) -> bool:
         return httpx.get(f"{url}/readyz", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_what_it_began_ends_with_it_even_if_it_is_killed(tmp_path: Path) -> None:
+    with up(tmp_path / "data") as running:
+        running.heard(ENDS)
+        children = running.children().values()
+        assert children
+        running.process.kill()
+        running.process.wait()
+        assert until(lambda: not any(map(alive, children)), 60)
+
+
+def alive(number: int) -> bool:
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2][0]
+    except OSError:
+        return False
+    return state != "Z"  # of one whom nobody waits for, as in a container without an init
 
 
 def test_sigterm_ends_all_and_a_second_start_resumes_without_a_token(first: Up, data: Path) -> None:
@@ -139,7 +176,7 @@ def test_the_log_is_for_nobody_else_and_a_full_disk_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(verb, "_LOG_BYTES", 100)
-    with verb._lines(tmp_path / "up.log") as say:
+    with verb._lines(tmp_path / "up.log", lambda: None) as say:
         for number in range(20):
             say(f"line {number}")
     found = sorted(tmp_path.iterdir())
@@ -147,7 +184,7 @@ def test_the_log_is_for_nobody_else_and_a_full_disk_stops_nothing(
         ("up.log", 0o600),
         ("up.log.1", 0o600),
     ]
-    with verb._lines(Path("/dev/full")) as say:
+    with verb._lines(Path("/dev/full"), lambda: None) as say:
         say("nobody hears this")
     assert capfd.readouterr() == ("", "")
 
@@ -236,8 +273,18 @@ def test_started_as_root_all_of_it_becomes_the_user(
     try:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         program, environment = (python, "-m", "halfopen"), foreign.environment()
-        with up(folder / "data", "--user", "nobody", program=program, environment=environment) as running:
+        with up(
+            folder / "data", "--user", "nobody", terminal=True, program=program, environment=environment
+        ) as running:
             running.heard(ENDS)
+            assert running.token()
+            assert "halfopen: serving" not in running.text
+            assert "halfopen: serving" in (folder / "data" / "up.log").read_text()
+            commands = [
+                line for line in running.text.splitlines() if " ingest " in line or " tunnel create " in line
+            ]
+            assert len(commands) == 2
+            assert all(line.split()[:3] == ["sudo", "-u", "nobody"] for line in commands)
             assert until(
                 lambda: (
                     {Path(f"/proc/{each}").stat().st_uid for each in running.children().values()}
@@ -246,6 +293,8 @@ def test_started_as_root_all_of_it_becomes_the_user(
                 60,
             )
             assert {path.stat().st_uid for path in (folder / "data").rglob("*")} == {nobody.pw_uid}
-            assert running.end() == 0
+            children = running.children().values()
+            running.process.kill()
+            assert until(lambda: not any(map(alive, children)), 60)
     finally:
         shutil.rmtree(folder)

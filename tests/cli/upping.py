@@ -68,12 +68,12 @@ class Up:
         return found[1]
 
     def children(self) -> dict[str, int]:
-        """What runs below it: the verb or module of each, and its process."""
+        """What runs below it: the verb or module of each, and its process; not its own fork, which writes the log."""
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         found = {}
         for number in path.read_text().split():
             words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
-            if b"-m" in words:
+            if b"-m" in words and b"up" not in words:
                 module, verb = words[words.index(b"-m") + 1 :][:2]
                 found[(verb if module == b"halfopen" else module).decode()] = int(number)
         return found

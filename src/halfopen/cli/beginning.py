@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from halfopen.cli import edge
-from halfopen.config import accounts_url, data_directory
+from halfopen.config import accounts_url
 from halfopen.errors import HalfopenError
 
 
@@ -29,7 +29,7 @@ class Beginning:
 
 
 def begin(data: Path, store: str, token: bool) -> Beginning:
-    """Make what is missing: data directory, account, authority, dataset; with `token` one for the admin, if nobody has any."""
+    """Make what is missing in the data directory: account, authority, dataset; with `token` one for the admin, if nobody has any."""
     from halfopen.accounts.permissions import ADMIN
     from halfopen.edge.trust import AUTHORITY, Trust
     from halfopen.store.schema import CONNECTIONS
@@ -37,7 +37,6 @@ def begin(data: Path, store: str, token: bool) -> Beginning:
     from halfopen.tunnels.catalogue import Filter
     from halfopen.tunnels.installation import Installation
 
-    data_directory(data)
     trust = Trust(data / edge.FOLDER)
     new = not trust.folder.exists()
     trust.authority()

@@ -48,6 +48,7 @@ class Board:
         self._demo, self._as_root = demo, os.geteuid() == 0 and user is None
         self._data, self._found, self._lacking, self._common, self._log = data, found, lacking, common, log
         self._here = [] if data == default_data() else ["--data", str(data)]
+        self._as = [] if user is None else ["sudo", "-u", user]
         self._console = Console(highlight=False, soft_wrap=True)
 
     def say(self, words: str) -> None:
@@ -107,7 +108,7 @@ class Board:
         )
 
     def _typed(self, words: str) -> str:
-        return " ".join([command(), words, *map(quote, self._here)])
+        return " ".join([*self._as, command(), words, *map(quote, self._here)])
 
     def _sensor(self, sensor: Child | None) -> str:
         if self._demo:

@@ -1,14 +1,17 @@
-"""Processes that one process starts, listens to, starts again when they die, and ends."""
+"""Processes that one process starts, listens to, starts again when they die, and ends; they end with it, however it ends."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from re import Match, Pattern
 from typing import Final
+
+from halfopen.sensor.privileges import end_with
 
 FIRST: Final = 1.0
 LONGEST: Final = 60.0
@@ -67,10 +70,15 @@ class Child:
             pause = min(2 * pause, LONGEST)
 
     async def _once(self) -> None:
+        def prepare(parent: int = os.getpid()) -> None:
+            if self._prepare is not None:
+                self._prepare()
+            end_with(parent)
+
         # A session of its own: Ctrl-C in the terminal is for the one process that ends the others in order.
         self._process = await asyncio.create_subprocess_exec(
             *self._argv, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, limit=_LINE, start_new_session=True,
-            preexec_fn=self._prepare,
+            preexec_fn=prepare,
         )  # fmt: skip
         if self._ending.is_set():
             self._process.terminate()

@@ -6,15 +6,31 @@ import os
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from halfopen.cli import options
+from halfopen.cli import edge, options
 from halfopen.cli.tables import add_json, print_json
 from halfopen.cli.text import counted, printable
-from halfopen.errors import UsageError
+from halfopen.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
     from halfopen.cli.checks.finding import Check, Examined, Finding
+
+_BACKUP: Final = "put it back from a backup (docs/operations.md)"
+
+_TO_DO: Final = {
+    "accounts": f"{_BACKUP}; without one, move it away: `halfopen up` makes another, without its tokens and tunnels",
+    "certificates": f"{_BACKUP}; without one, move the file away: an edge makes its own anew, and connectors are to be given the new ca.pem",
+    "tunnels": f"{_BACKUP}; where accounts are damaged, those first",
+    "places": "a whole file in its place, or none (docs/places.md)",
+    "store": f"{_BACKUP}; without one, move it away: the next start or ingest makes another, empty one",
+    "sensors": "mend the store first",
+}
+"""What to do about what a check fails by, by what it is about."""
+
+_ELSE: Final = "see to the disk and to the owner and mode of what is named"
+"""The same for other checks."""
 
 _STYLES: Final = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
@@ -53,25 +69,33 @@ def run(args: Namespace) -> int:
 def _findings(args: Namespace) -> Iterator[Finding]:
     from halfopen.cli.checks import dataset, installation, machine, reach
     from halfopen.cli.checks.finding import Examined, Finding, Level, found
-    from halfopen.cli.main import parser
-    from halfopen.config import data_path
+    from halfopen.cli.holder import holder
+    from halfopen.config import data_path, owner_of
 
-    data = data_path(args.data)
-    common = ["--data", str(data), *(["--config", args.config] if args.config else [])]
-    more = ["--store", args.store] if args.store else []
     try:
-        serve, sense = (parser().parse_args([verb, *common, *more]) for verb in ("serve", "sense"))
-    except UsageError as error:
-        yield Finding(Level.problem, "settings", str(error), "correct it; nothing else was looked at")
+        serve, sense = (_settled(verb, args) for verb in ("serve", "sense"))
+    except SettingsError as error:
+        for fault in error.faults:
+            yield Finding(Level.problem, "settings", str(fault), "correct it; nothing else was looked at")
         return
+    except OSError as error:
+        words = f"{error.filename}: {error.strerror}, so nothing was looked at"
+        yield Finding(Level.problem, "settings", words, _as_owner(data_path(args.data)))
+        return
+    data = data_path(serve.data)
+    running = holder(data) if data.exists() and data.stat().st_uid == os.geteuid() else None
+    if running and running.api:  # where it was told to be when it began counts
+        serve.host, serve.port = options.place("--port", 8787)(running.api)
+        serve.connectors = options.place("--edge-listen", edge.CONNECTORS[1])(running.connectors)
+        serve.visitors = options.place("--visitors", edge.VISITORS[1])(running.visitors)
     examined = Examined(data, serve, sense, options.store(serve, data), tuple(args.dns))
     yield from _settings(examined)
     looks: list[tuple[str, Check]] = [("privileges", machine.privileges), ("clock", machine.clock)]
     if not data.exists():
         yield Finding(Level.note, "data directory", f"{data} is not there yet", "`halfopen up` makes it")
     elif data.stat().st_uid != os.geteuid():
-        words = f"{data} belongs to another user, so what is in it was not looked at"
-        yield Finding(Level.problem, "data directory", words, "ask as that user, whose the files are")
+        words = f"{data} belongs to {owner_of(data.stat().st_uid)}, so what is in it was not looked at"
+        yield Finding(Level.problem, "data directory", words, _as_owner(data))
     else:
         looks += [
             ("disk", machine.disk), ("data directory", installation.directory), ("accounts", installation.accounts),
@@ -85,7 +109,30 @@ def _findings(args: Namespace) -> Iterator[Finding]:
         ("DNS", machine.names),
     ]
     for about, check in looks:
-        yield from found(about, check, examined)
+        yield from found(about, check, examined, _TO_DO.get(about, _ELSE))
+
+
+def _settled(verb: str, args: Namespace) -> Namespace:
+    """What a verb would go by; SettingsError where it would not start."""
+    from halfopen.cli.main import parser
+
+    given = ((name, getattr(args, name)) for name in ("data", "config", "store"))
+    words = [word for name, value in given if value is not None for word in (f"--{name}", value)]
+    try:
+        return parser().parse_args([verb, *words])
+    except UsageError as error:
+        raise SettingsError([error]) from None
+
+
+def _as_owner(data: Path) -> str:
+    """What to do where one may not look."""
+    from halfopen.config import owner_of
+
+    try:
+        owner = owner_of(data.stat().st_uid)
+    except OSError:
+        return "ask as the user whose it is: sudo -u USER halfopen doctor"
+    return f"ask as {owner}: sudo -u {owner} halfopen doctor --data {data}"
 
 
 def _settings(examined: Examined) -> Iterator[Finding]:

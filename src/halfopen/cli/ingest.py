@@ -137,7 +137,7 @@ def _ingest_all(
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps some 30 MiB more than is ever in use
     notes = Notes(data)
     refused = False
-    store = Store(options.store(args, data), create=True)
+    store = Store(options.store_to_write(args, data), create=True)
     with closing(store):
         committer = store.committer(told=waits)
         for capture, identity in captures:

@@ -40,7 +40,7 @@ from halfopen.cli import (
 )
 from halfopen.cli.settings import Settings, without_defaults
 from halfopen.cli.text import printable
-from halfopen.errors import HalfopenError, UsageError
+from halfopen.errors import HalfopenError, SettingsError, UsageError
 from halfopen.lean import without_pandas
 
 FAILED: Final = 1
@@ -103,7 +103,11 @@ def parser() -> ArgumentParser:
         account, zone, tunnel, edge, login, doctor, completion,
     ):  # fmt: skip
         verb.add(verbs)
-    set_ = [each for each in _below(top) if any(action.dest == "config" for action in each._actions)]
+    set_ = [
+        each for each in _below(top)
+        if any(action.dest == "config" for action in each._actions)
+        and each.get_default("run") is not doctor.run  # it reports what is wrong with them
+    ]  # fmt: skip
     settings = Settings(verbs.choices, set_)
     for each in set_:
         each.settings = settings
@@ -133,6 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UsageError as error:
         return _failed(error, USAGE)
+    except SettingsError as error:
+        for fault in error.faults:
+            _failed(fault, USAGE)
+        return USAGE
     except HalfopenError as error:
         return _failed(error, FAILED)
     except BrokenPipeError:

@@ -279,6 +279,16 @@ def store(args: Namespace, data: Path) -> str:
     return str(args.store or data / "store")
 
 
+def store_to_write(args: Namespace, data: Path) -> str:
+    """The same, for a verb that writes to it; UsageError where what root made there could not be used by its owner."""
+    from halfopen.config import must_own
+
+    where = store(args, data)
+    if Path(where).exists():
+        must_own("--store" if args.store else "--data", Path(where))
+    return where
+
+
 def places(args: Namespace, data: Path) -> list[str]:
     """The places files of a server: those asked for, else the directory of them in the data directory, if there is one."""
     kept = data / "places"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from halfopen.config import ACCOUNTS_URL, EDGE_KEY, KEY_FILE, data_path
-from halfopen.errors import UsageError
+from halfopen.errors import SettingsError, UsageError
 
 FILE: Final = "halfopen.toml"
 """Name of the settings file in the data directory."""
@@ -87,19 +87,24 @@ class Settings:
     def fill(self, parser: ArgumentParser, args: Namespace) -> list[Setting]:
         """Give `args`, which has only what flags said, the rest; gives what was not left as it is by default.
 
-        UsageError where something that was set cannot be used; it names the file or variable, the section and the key.
+        UsageError where something that was set cannot be used; it names the file or variable, the section and the key. SettingsError
+        of all of them where there are several.
         """
+        faults: list[UsageError] = []
         options = self.of(parser)
         set_ = {name: Setting(f"--{name}", getattr(args, each.dest), f"--{name}")
                 for name, each in options.items() if hasattr(args, each.dest)}  # fmt: skip
         environment = {name: _Said(_variable(name), os.environ[_variable(name)])
                        for name in options if os.environ.get(_variable(name))}  # fmt: skip
-        self._lay(parser, options, set_, environment, _from_text)
+        self._lay(parser, options, set_, environment, _from_text, faults)
         given = set_["data"].value if "data" in set_ else None
-        path = self._path(args, str(given) if given is not None else None)
-        if path is not None:
-            for layer in self._read(path, parser, set_):
-                self._lay(parser, options, set_, layer, _from_file)
+        with _noted(faults):
+            path = self._path(args, str(given) if given is not None else None)
+            if path is not None:
+                for layer in self._read(path, parser, set_, faults):
+                    self._lay(parser, options, set_, layer, _from_file, faults)
+        if faults:
+            raise faults[0] if len(faults) == 1 else SettingsError(faults)
         for name, each in options.items():
             value = set_[name].value if name in set_ else _default(each)
             setattr(args, each.dest, value)
@@ -115,19 +120,21 @@ class Settings:
         set_: dict[str, Setting],
         layer: Mapping[str, _Said],
         read: Callable[[Action, Any], Any],
+        faults: list[UsageError],
     ) -> None:
-        """Put a layer below what is `set_` already; of options that exclude each other one is enough."""
+        """Put a layer below what is `set_` already; of options that exclude each other one is enough. `faults` gets what cannot be used."""
         before, new = set(set_), dict[str, Setting]()
         for name, said in layer.items():
             if name not in options:
                 continue
-            value = said.value(options[name], read)
-            rivals = _rivals(parser, options, name)
-            if name in before or rivals & before:
-                continue
-            for rival in rivals & set(new):
-                raise UsageError(said.origin, value, f"no {new[rival].origin} beside it")
-            new[name] = Setting(f"--{name}", value, said.origin)
+            with _noted(faults):
+                value = said.value(options[name], read)
+                rivals = _rivals(parser, options, name)
+                if name in before or rivals & before:
+                    continue
+                for rival in rivals & set(new):
+                    raise UsageError(said.origin, value, f"no {new[rival].origin} beside it")
+                new[name] = Setting(f"--{name}", value, said.origin)
         set_.update(new)
 
     @staticmethod
@@ -142,37 +149,53 @@ class Settings:
         return usual if usual.is_file() else None
 
     def _read(
-        self, path: Path, parser: ArgumentParser, set_: Mapping[str, Setting]
+        self, path: Path, parser: ArgumentParser, set_: Mapping[str, Setting], faults: list[UsageError]
     ) -> Iterator[dict[str, _Said]]:
         """What the file says for a verb, the section before what stands above all; the whole file is looked at."""
         told = _toml(path)
         if "data" in told and path == data_path(_text(set_.get("data"))) / FILE:
-            raise UsageError(f"{path}: data", told["data"], "nothing: the file lies in the data directory")
+            accepted = "nothing: the file lies in the data directory"
+            faults.append(UsageError(f"{path}: data", told.pop("data"), accepted))
         sections: dict[str, dict[str, _Said]] = {}
         above: dict[str, _Said] = {}
         for key, value in told.items():
-            if isinstance(value, dict):
-                if key not in self._verbs:
-                    raise UsageError(str(path), f"[{key}]", ", ".join(f"[{verb}]" for verb in RUNNING))
-                sections[key] = self._keys(f"{path}: [{key}] ", value, _options(self._verbs[key]))
-            elif key in WITHOUT_FLAG:
-                _without_flag(path, key, value)
-            else:
-                above |= self._keys(f"{path}: ", {key: value}, self._shared)
+            with _noted(faults):
+                if isinstance(value, dict):
+                    if key not in self._verbs:
+                        raise UsageError(str(path), f"[{key}]", ", ".join(f"[{verb}]" for verb in RUNNING))
+                    sections[key] = self._keys(f"{path}: [{key}] ", value, _options(self._verbs[key]), faults)
+                elif key in WITHOUT_FLAG:
+                    _without_flag(path, key, value)
+                else:
+                    above |= self._keys(f"{path}: ", {key: value}, self._shared, faults)
         yield sections.get(self._section(parser) or "", {})
         yield above
 
-    @staticmethod
-    def _keys(where: str, told: Mapping[str, Any], options: Mapping[str, Action]) -> dict[str, _Said]:
-        """What was said in a part of the file, all of it tried."""
-        said = {}
+    def _keys(
+        self, where: str, told: Mapping[str, Any], options: Mapping[str, Action], faults: list[UsageError]
+    ) -> dict[str, _Said]:
+        """What was said in a part of the file and can be used, all of it tried."""
+        good = {}
         for key, value in told.items():
-            if key not in options:
-                # Its value is not shown: the key of a secret may be misspelled.
-                raise UsageError(f"{where}{key}", "a key of this name", ", ".join(sorted(options)))
-            said[key] = _Said(f"{where}{key}", value)
-            said[key].value(options[key], _from_file)
-        return said
+            with _noted(faults):
+                if key not in options:
+                    others = [f"[{name}]" for name, verb in self._verbs.items() if key in _options(verb)]
+                    accepted = f"it under {' or '.join(others)}" if others else ", ".join(sorted(options))
+                    # Its value is not shown: the key of a secret may be misspelled.
+                    raise UsageError(f"{where}{key}", "a key of this name", accepted)
+                said = _Said(f"{where}{key}", value)
+                said.value(options[key], _from_file)
+                good[key] = said
+        return good
+
+
+@contextmanager
+def _noted(faults: list[UsageError]) -> Iterator[None]:
+    """A block whose fault is noted, so that the next one can be told as well."""
+    try:
+        yield
+    except UsageError as fault:
+        faults.append(fault)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -69,17 +70,17 @@ def add(verbs: Any) -> None:
         action.set_defaults(run=run)
 
 
-def _opened(args: Namespace) -> Any:
+def _opened(args: Namespace, where: Callable[[Namespace, Path], str] = options.store_to_write) -> Any:
     from halfopen.config import data_path
     from halfopen.store.store import Store
 
-    return closing(Store(options.store(args, data_path(args.data))))
+    return closing(Store(where(args, data_path(args.data))))
 
 
 def _info(args: Namespace) -> int:
     from halfopen.radar.windows import stamp
 
-    with _opened(args) as store:
+    with _opened(args, options.store) as store:
         facts, held = store.info(), store.held()
     if args.json:
         told = asdict(facts)

@@ -6,6 +6,7 @@ It stays small: what takes memory runs in processes of their own, which it start
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import re
 import signal
@@ -27,6 +28,7 @@ from halfopen.errors import UsageError
 if TYPE_CHECKING:
     from halfopen.cli.board import Board
     from halfopen.cli.children import Child
+    from halfopen.cli.holder import Hold
 
 LOG: Final = "up.log"
 """Name of the file, in the data directory, for what server and sensor say while a terminal shows the rest."""
@@ -84,6 +86,7 @@ def run(args: Namespace) -> int:
     from halfopen.cli.beginning import apart, begin
     from halfopen.cli.board import Board
     from halfopen.cli.demo import Demo
+    from halfopen.cli.holder import Hold
     from halfopen.cli.main import parser
     from halfopen.config import data_path
     from halfopen.sensor.privileges import leave
@@ -104,23 +107,24 @@ def run(args: Namespace) -> int:
         # What cannot be used is told before anything is made.
         asked = parser().parse_args(serve)
         _free(asked)
+        hold = Hold(data, prepare)
         store = options.store(asked, data)
         lacking = _lacking(parser().parse_args(sense))
         found = apart(prepare, begin, data, store, sys.stdout.isatty())
         if demo:
             print("Filling the demo with two weeks of connections ...", flush=True)
             apart(prepare, demo.fill, store)
-        # Not as root into the directory of somebody else, who may have put a link there.
-        log = data / LOG if sys.stdout.isatty() and args.user is None else None
+        log = data / LOG if sys.stdout.isatty() else None
         board = Board(data, found, lacking, common, log, demo, args.user)
         beside = partial(demo.beside, store) if demo else None
-        up = _Up(board, stack.enter_context(_lines(log)), prepare, beside)
+        up = _Up(board, hold, stack.enter_context(_lines(log, prepare)), prepare, beside)
         return asyncio.run(up.run(serve, None if demo or lacking else sense))
 
 
 def _check(args: Namespace) -> None:
     """What can be told at once."""
-    from halfopen.config import ACCOUNTS_URL, accounts_url
+    from halfopen.cli.holder import must_be_free
+    from halfopen.config import ACCOUNTS_URL, accounts_url, data_path
 
     if args.demo:
         # Nothing of the demo may come into an installation.
@@ -133,6 +137,8 @@ def _check(args: Namespace) -> None:
                 raise UsageError(name, given, "no --demo beside it")
     elif args.user is not None and args.data is None:
         raise UsageError("--data", "none", "a directory of that user, beside --user")
+    if args.data is not None or not args.demo:
+        must_be_free(data_path(args.data))
 
 
 def _said(args: Namespace, *names: str) -> list[str]:
@@ -176,17 +182,39 @@ class _Log(RotatingFileHandler):
 
 
 @contextmanager
-def _lines(file: Path | None) -> Iterator[Callable[[str], None]]:
-    """Where the processes' lines go: that file, or standard error."""
+def _lines(file: Path | None, prepare: Callable[[], None]) -> Iterator[Callable[[str], None]]:
+    """Where the processes' lines go: that file, by a process of its own that was `prepare`d, or standard error."""
+    from halfopen.cli.beginning import apart
+
     if file is None:
         yield partial(print, file=sys.stderr, flush=True)
         return
+    apart(prepare, file.touch, 0o600)  # so that one is told why it cannot be
+    reading, writing = os.pipe()
+    writer = multiprocessing.get_context("fork").Process(
+        target=_write, args=(reading, writing, file, prepare)
+    )
+    writer.start()
+    os.close(reading)
+
+    def heard(line: str) -> None:
+        with suppress(BrokenPipeError):  # the log has ended, all else has not
+            print(line, file=lines, flush=True)
+
+    with open(writing, "w", errors="backslashreplace") as lines:  # noqa: PTH123 - a number
+        yield heard
+    writer.join()
+
+
+def _write(reading: int, writing: int, file: Path, prepare: Callable[[], None]) -> None:
+    """Write what comes into the file until nothing can come any more: not as root, where somebody else may have put a link."""
+    os.setsid()  # Ctrl-C is not for it
+    os.close(writing)
+    prepare()
     handler = _Log(file, maxBytes=_LOG_BYTES, backupCount=1)
-    try:
-        yield lambda line: handler.emit(makeLogRecord({"msg": line}))
-    finally:
-        with suppress(OSError):
-            handler.close()
+    with open(reading) as lines:
+        for line in lines:
+            handler.emit(makeLogRecord({"msg": line.rstrip("\n")}))
 
 
 class _Up:
@@ -195,17 +223,21 @@ class _Up:
     def __init__(
         self,
         board: Board,
+        hold: Hold,
         heard: Callable[[str], None],
         prepare: Callable[[], None],
         beside: Callable[[str, str], dict[str, list[str]]] | None,
     ) -> None:
         """`beside`: what else to run, by where connectors connect and visitors come in."""
-        self._board, self._heard, self._prepare, self._beside = board, heard, prepare, beside
+        self._board, self._hold = board, hold
+        self._heard, self._prepare, self._beside = heard, prepare, beside
         self._running: list[tuple[Child, asyncio.Task[None]]] = []
         self._stop = asyncio.Event()
 
     async def run(self, serve: Sequence[str], sense: Sequence[str] | None) -> int:
         """Start server, sensor and what the demo has beside them; end them, last first, once told to."""
+        from halfopen.cli.holder import Holder
+
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
                 asyncio.get_running_loop().add_signal_handler(number, self._end)
@@ -214,7 +246,8 @@ class _Up:
         )
         await self._until(server.ready, serving)
         if server.ready.is_set():
-            places = server.found[0][1], server.found[0][2]
+            url, places = server.found[1][1], (server.found[0][1], server.found[0][2])
+            self._hold.tell(Holder(os.getpid(), *(each.removeprefix("http://") for each in (url, *places))))
             sensor = None
             if sense is not None:
                 sensor, sensing = self._start("sensor", ["halfopen", *sense], (_SENSING,))
@@ -223,7 +256,7 @@ class _Up:
             for name, argv in self._beside(*places).items() if self._beside else ():
                 self._start(name, argv, prepare=self._prepare)
             if not self._stop.is_set():
-                self._board.show(server.found[1][1], *places, sensor)
+                self._board.show(url, *places, sensor)
             await self._until(self._stop)
         for child, task in reversed(self._running):
             child.end()

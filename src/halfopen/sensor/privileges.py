@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from halfopen.errors import PrivilegeError, UsageError
 _THREADS: Final = Path("/proc/self/task")
 
 # <linux/prctl.h> and <linux/capability.h>
+_PR_SET_PDEATHSIG: Final = 1
+_PR_GET_PDEATHSIG: Final = 2
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_CAP_AMBIENT: Final = 47
@@ -103,6 +106,29 @@ def leave(user: str | None = None) -> None:
         _become(user)
 
 
+def end_with(parent: int) -> None:
+    """Let the kernel send this process SIGTERM once the process `parent`, which has just begun it, ends, even by SIGKILL.
+
+    It lasts through an exec and through `drop`. The kernel means the thread that began it: that has to be the main one.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+    _must(libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0), "life without its parent")
+    if os.getppid() != parent:  # it ended before, and nothing was begun yet
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def _ending_with_its_parent() -> Iterator[None]:
+    """A block in which the user changes, by which the kernel forgets what `end_with` asked for."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    before, parent = ctypes.c_int(), os.getppid()
+    _must(libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(before)), "life without its parent")
+    yield
+    if before.value:
+        end_with(parent)
+
+
 def _empty_bounding_set(libc: ctypes.CDLL) -> None:
     """So that no program run later could have any; where this is not allowed, no_new_privs alone sees to it."""
     capability = 0
@@ -120,9 +146,10 @@ def _become(user: str) -> None:
     except KeyError:
         raise UsageError("--user", user, "a user of this machine") from None
     try:
-        os.initgroups(user, entry.pw_gid)
-        os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
-        os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+        with _ending_with_its_parent():
+            os.initgroups(user, entry.pw_gid)
+            os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+            os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
     except OSError:
         raise UsageError("--user", user, "a user that this process may become: start it as root") from None
     for file, way, may in (

@@ -44,14 +44,16 @@ def forward(url: str) -> Origin:
     return asked
 
 
-async def stay(connector: Connector, stop: asyncio.Event, count: int = 4) -> None:
-    """Keep that many connections of a connector open until `stop` is set; then leave in order."""
+async def stay(
+    connector: Connector, stop: asyncio.Event, count: int = 4, registered: asyncio.Event | None = None
+) -> None:
+    """Keep that many connections of a connector open until `stop` is set; then leave in order. `registered` is set once one is."""
     async with asyncio.TaskGroup() as group:
         for index in range(count):
-            group.create_task(_stay(connector, stop, index))
+            group.create_task(_stay(connector, stop, index, registered or asyncio.Event()))
 
 
-async def _stay(connector: Connector, stop: asyncio.Event, index: int) -> None:
+async def _stay(connector: Connector, stop: asyncio.Event, index: int, registered: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             connection = await connector.connect(index)
@@ -60,6 +62,7 @@ async def _stay(connector: Connector, stop: asyncio.Event, index: int) -> None:
             continue
         try:
             await connection.outcome
+            registered.set()
             await _first(connection.lost.wait(), stop.wait())
             if not connection.lost.is_set():
                 await _first(connection.lost.wait(), connection.leave())

@@ -80,8 +80,9 @@ def token_of(data: Path, host: str, service: str) -> RunToken:
         here.close()
 
 
-async def visit(url: str, host: str) -> None:
-    """Ask for pages, now and then."""
+async def visit(url: str, host: str, registered: asyncio.Event) -> None:
+    """Ask for pages, now and then, once there is a connection that can carry the question."""
+    await registered.wait()
     async with httpx.AsyncClient(headers={"Host": host}, trust_env=False) as client:
         while True:
             with suppress(httpx.HTTPError):
@@ -98,8 +99,9 @@ async def run(data: Path, host: str, connectors: str, visitors: str) -> None:
         address, _, port = connectors.rpartition(":")
         authority = (data / "edge" / "ca.pem").read_text()
         connector = Connector(token, forward(service), address.strip("[]"), int(port), authority, "quic")
-        visits = asyncio.create_task(visit(visitors, host))
-        await stay(connector, stop)
+        registered = asyncio.Event()
+        visits = asyncio.create_task(visit(visitors, host, registered))
+        await stay(connector, stop, registered=registered)
         visits.cancel()
 
 

@@ -62,11 +62,13 @@ def store(examined: Examined) -> Iterator[Finding]:
                 f"{words}; {error}",
                 "right while something large is ingested; otherwise end that process",
             )
-        behind = connections.version - facts.followed
-        if behind > 0:
+        since = opened.waiting()
+        if since is not None:
+            behind = int(time.time()) - since
             yield Finding(
-                Level.note, "store", f"its rollups are {behind:,} commits behind",
-                "the next commit brings them up, or `halfopen store compact`; a server does so every quarter of an hour",
+                Level.problem if behind > _LATE else Level.note, "store",
+                f"its rollups lack connections that came {_ago(behind)}, so charts do not show them",
+                "the next commit brings them up, or `halfopen store prune`; where that fails it says why, as server and sensor do in their logs",
             )  # fmt: skip
 
 

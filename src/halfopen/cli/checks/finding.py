@@ -44,11 +44,12 @@ Check = Callable[[Examined], Iterator[Finding]]
 """Looks at one thing, without changing any."""
 
 
-def found(about: str, check: Check, examined: Examined) -> Iterator[Finding]:
-    """What a check finds; what it fails by is a problem, too."""
+def found(about: str, check: Check, examined: Examined, remedy: str) -> Iterator[Finding]:
+    """What a check finds; what it fails by is a problem, too, with this remedy."""
     try:
         yield from check(examined)
     except HalfopenError as error:
-        yield Finding(Level.problem, about, str(error))
+        yield Finding(Level.problem, about, str(error), remedy)
     except OSError as error:
-        yield Finding(Level.problem, about, f"{error.filename or 'the system'}: {error.strerror or error}")
+        words = f"{error.filename or 'the system'}: {error.strerror or error}"
+        yield Finding(Level.problem, about, words, remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,8 +12,10 @@ from typing import Final
 
 from halfopen.cli import edge
 from halfopen.cli.checks.finding import Examined, Finding, Level
+from halfopen.cli.sense import SPOOLS
 from halfopen.cli.text import counted
-from halfopen.config import accounts_url, key_file
+from halfopen.config import accounts_url, key_file, owner_of
+from halfopen.database.database import FILE
 
 _SOON: Final = timedelta(days=14)
 
@@ -23,6 +26,30 @@ _SHOWN: Final = 5
 def directory(examined: Examined) -> Iterator[Finding]:
     """Who may look into the data directory."""
     yield _alone("data directory", examined.data, 0o700)
+    ours = os.geteuid()
+    foreign = [(path, uid) for path in _written(examined) if (uid := path.lstat().st_uid) != ours]
+    if foreign:
+        path, uid = foreign[0]
+        more = f", and {len(foreign) - 1:,} more are not either" if len(foreign) > 1 else ""
+        words = f"{path} is not of {owner_of(ours)} but of {owner_of(uid)}{more}: server and sensor cannot go on with it"
+        roots = " ".join(dict.fromkeys((str(examined.data), *_local(examined.store))))
+        yield Finding(
+            Level.problem, "data directory", words,
+            f"sudo chown -R {owner_of(ours)} {roots}; from then on use it as {owner_of(ours)} only",
+        )  # fmt: skip
+
+
+def _written(examined: Examined) -> Iterator[Path]:
+    """What server and sensor write to."""
+    yield from examined.data.glob(f"{FILE}*")
+    for root in (examined.data / SPOOLS, *map(Path, _local(examined.store))):
+        for folder, _, files in os.walk(root):
+            yield Path(folder)
+            yield from (Path(folder) / each for each in files)
+
+
+def _local(store: str) -> list[str]:
+    return [] if "://" in store else [store]
 
 
 def accounts(examined: Examined) -> Iterator[Finding]:

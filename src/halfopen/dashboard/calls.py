@@ -46,10 +46,11 @@ def _python(base: str, questions: Questions) -> str:
             "result = client.get(",
             f'    "{path}",',
             "    cast_to=object,",
-            f'    options={{"params": {_listed(query)}}},',
+            *([f'    options={{"params": {_listed(query)}}},'] if query else []),
             ")",
+            "print(result)",
         ]
-    return "\n".join([*lines, "print(result)"])
+    return "\n".join(lines)
 
 
 def _listed(query: Query) -> dict[str, Any]:

@@ -96,7 +96,11 @@ def test_there_are_only_so_many_and_who_leaves_makes_room(site: Site, visitor: V
     def status(stack: ExitStack) -> int:
         link = stack.enter_context(socket.create_connection((where.hostname, where.port), timeout=PATIENCE))
         link.sendall(asked)
-        return int(link.recv(12).split()[1])
+        found = int(link.recv(12).split()[1])
+        if found != 429:
+            return found
+        time.sleep(0.1)  # all of them come from one address
+        return status(stack)
 
     with ExitStack() as stack:
         for _ in range(events._MOST):

@@ -54,7 +54,7 @@ def test_pages_show_the_same_as_an_api_call(site: Site, visitor: Visitor) -> Non
     made = api.ask("POST", api.tunnels, json={"name": "taken away"}).json()["result"]["id"]
     asked = {
         "/connections?serverPort=8444": [r"/connections\?dateStart=.*&serverPort=8444&page=1&per_page=50"],
-        "/tunnels": [r"/cfd_tunnel\?per_page=100&page=1"],
+        f"/tunnels?account={api.account}": [r"/cfd_tunnel\?per_page=100&page=1"],
         f"/tunnels/{api.account}/{made}": [made, "connections", "configurations", "traffic"],
         "/health": ["/sensors", "/store", "/edges"],
     }

@@ -34,7 +34,9 @@ async function draw(element) {
     element.textContent = told.faults.join(" ");
     return;
   }
-  await window.drawFigure(element, await answer.json());
+  const spec = await answer.json();
+  await window.drawFigure(element, spec);
+  if (spec.description) element.setAttribute("aria-label", spec.description);
   element.dataset.drawn = "";
 }
 

@@ -26,6 +26,17 @@ from server import Server, serving
 WITHIN: Final = 1.0
 """Seconds in which a page is to be drawn, whole."""
 
+_WATCH: Final = """new Promise((done) => {
+    let first = 0;
+    const look = () => {
+        if (!first && document.querySelector("[data-drawn]")) first = performance.now();
+        const all = first && !document.querySelector("[data-figure]:not([data-drawn])");
+        all && document.readyState === "complete" ? done([first, performance.now()]) : requestAnimationFrame(look);
+    };
+    look();
+})"""
+"""Milliseconds from the begin of the navigation until the first figure and all of them are there."""
+
 SPANS: Final = {"7 days": 7, "28 days": 28, "52 weeks": 364}
 QUESTIONS: Final = (
     "summary", "summary?normalization=RAW_VALUES", "timeseries_groups", "timeseries_groups?normalization=RAW_VALUES",
@@ -54,28 +65,25 @@ def pages(cache: Path, rounds: int, report: Report) -> None:
             # The first one imports what draws figures.
             shown = [median(each[1:]) for each in (page, figures, asked)]
             drawn = _drawn(server, [f"/resets?{_window(days, 40 + turn)}" for turn in range(rounds)])
+            spoken = [f"{1000 * each:.0f}" for each in drawn] if drawn else ["no browser"] * 2
             rows.append(
-                (words, *(f"{1000 * each:.0f}" for each in shown), f"{(shown[0] + shown[1]) / shown[2]:.1f}",
-                 f"{1000 * drawn:.0f}" if drawn else "no browser")
-            )  # fmt: skip
-            if drawn:
-                report.target(
-                    f"{words}, page and figures drawn by a browser",
-                    f"< {WITHIN:.0f} s",
-                    f"{drawn:.2f} s",
-                    drawn < WITHIN,
+                (
+                    words,
+                    *(f"{1000 * each:.0f}" for each in shown),
+                    f"{(shown[0] + shown[1]) / shown[2]:.1f}",
+                    *spoken,
                 )
+            )
+            for what, taken in zip(("first chart", "all charts"), drawn, strict=False):
+                name = f"{words}, a page with {what} drawn by a browser"
+                report.target(name, f"< {WITHIN:.0f} s", f"{taken:.2f} s", taken < WITHIN)
     report.table(
         (
-            "window",
-            "page ms",
-            "its figures ms",
-            "same questions by the API ms",
-            "of the API's",
-            "drawn by Chromium ms",
+            "window", "page ms", "its figures ms", "same questions by the API ms", "of the API's", "first chart drawn ms",
+            "all drawn ms",
         ),
         rows,
-    )
+    )  # fmt: skip
 
 
 def _window(days: int, turn: int) -> str:
@@ -104,12 +112,13 @@ def _asked(server: Server, path: str, query: str) -> float:
     return time.perf_counter() - begin
 
 
-def _drawn(server: Server, targets: list[str]) -> float | None:
-    """Seconds, median, until a browser that knows the scripts has drawn all figures; None where there is no browser."""
+def _drawn(server: Server, targets: list[str]) -> list[float]:
+    """Seconds, medians, until a browser that knows the scripts has drawn the first figure and all of them; nothing where there is
+    no browser."""
     program = shutil.which("chromium")
     if program is None:
-        return None
-    from playwright.sync_api import expect, sync_playwright
+        return []
+    from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -119,9 +128,7 @@ def _drawn(server: Server, targets: list[str]) -> float | None:
         page.click("main button")
         taken = []
         for target in [targets[0], *targets]:
-            begin = time.perf_counter()
-            page.goto(server.root + target)
-            expect(page.locator("[data-figure]:not([data-drawn])")).to_have_count(0, timeout=60_000)
-            taken.append(time.perf_counter() - begin)
+            page.goto(server.root + target, wait_until="commit")
+            taken.append(page.evaluate(_WATCH))
         browser.close()
-    return median(taken[1:])
+    return [median(each) / 1000 for each in zip(*taken[1:], strict=True)]

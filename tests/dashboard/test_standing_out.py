@@ -51,7 +51,7 @@ def found(rows: list[dict[str, Any]], **state: str) -> tuple[list[Any], Api]:
 
 
 def test_a_network_that_is_cut_off_since_then() -> None:
-    rises, api = found([network(64497, 50, 40), network(64500, 1, 0.5), network(64501, 30, -2)])
+    rises, api = found([network(64497, 50, 40), network(64500, 2, 1.5), network(64501, 30, -2)])
     (rise,) = rises
     assert rise.row is not None
     assert rise.row["code"] == 64497
@@ -64,7 +64,7 @@ def test_a_network_that_is_cut_off_since_then() -> None:
 
 
 def test_nothing_stands_out() -> None:
-    rises, api = found([network(64500, 1, 0.5)], location="DE", asn="64500")
+    rises, api = found([network(64500, 2, 1.5)], location="DE", asn="64500")
     assert rises == []
     assert api.asked[-1]["asn"] == "64500", "all connections of the view"
     assert all(each["location"] == "DE" for each in api.asked)

@@ -102,7 +102,6 @@ async def _told(asked: Asked, visit: Visit) -> dict[str, Told]:
     questions = {
         "counts": ("summary", [*asked.api, counts]),
         "before": ("summary", [*asked.control, counts]),
-        "shares": ("summary", asked.api),
         "signatures": ("summary/signature", [*asked.api, counts, ("limitPerGroup", "30")]),
         "networks": ("affected/ases", [*asked.api, ("limit", _MANY)]),
         "locations": ("affected/locations", [*asked.api, ("limit", _FEW)]),
@@ -115,12 +114,13 @@ async def _told(asked: Asked, visit: Visit) -> dict[str, Told]:
 
 def _answer(told: Mapping[str, Told]) -> dict[str, Any]:
     """What the page says first: how many were cut, how that has changed, and how sure it is."""
-    counts, shares, before = (told[name].result for name in ("counts", "shares", "before"))
+    counts, before = (told[name].result for name in ("counts", "before"))
     now, then = (_cut(_only(each)) for each in (counts, before))
     confidence = counts["meta"]["confidenceInfo"]
     stages = [
-        {"id": stage, "words": words, "count": _only(counts)[stage], "share": _only(shares)[stage]}
+        {"id": stage, "words": words, "count": count, "share": _share(count, now["connections"])}
         for stage, words in STAGE_WORDS.items()
+        for count in (float(_only(counts)[stage]),)
     ]
     signatures = {
         name: float(count) for name, count in _only(told["signatures"].result).items() if float(count) > 0
@@ -153,4 +153,9 @@ def _cut(counts: Mapping[str, str]) -> dict[str, float]:
     """Connections, how many were cut, and their share (%)."""
     every = sum(map(float, counts.values()))
     cut = sum(float(counts[stage]) for stage in CUT)
-    return {"connections": every, "cut": cut, "share": 100 * cut / every if every else 0.0}
+    return {"connections": every, "cut": cut, "share": _share(cut, every)}
+
+
+def _share(part: float, whole: float) -> float:
+    """A share in percent."""
+    return 100 * part / whole if whole else 0.0

@@ -19,6 +19,9 @@ from halfopen.radar.windows import DAY
 _MOST: Final = 3
 """Networks that are looked at: those that have changed most for certain."""
 
+_POINT: Final = 1.0
+"""By how many points a network has surely changed that is looked at: among thousands some change by chance."""
+
 _FINE: Final = 14 * DAY
 """The longest window that is looked at by quarters of an hour."""
 
@@ -38,8 +41,7 @@ class Rise:
 
 async def standing_out(asked: Asked, networks: Sequence[Mapping[str, Any]], api: Asking) -> list[Rise]:
     """Rises that go on to the end of the window: of the networks that surely changed, or else of everything."""
-    changed = [row for row in networks if row["change"] and row["change"]["beyondChance"]]
-    changed = [row for row in changed if float(row["change"]["low"]) > 0]
+    changed = [row for row in networks if row["change"] and float(row["change"]["low"]) >= _POINT]
     changed.sort(key=lambda row: -float(row["change"]["low"]))
     found = await asyncio.gather(*(_risen(asked, row, api) for row in changed[:_MOST]))
     rises = [rise for rise in found if rise is not None]

@@ -25,10 +25,13 @@ function themeButton() {
 }
 
 /* Charts: the server makes the figure, this draws it. */
-async function draw(element) {
+function figure(element) {
   const url = new URL(element.dataset.figure, location.href);
   if (isDark()) url.searchParams.set("theme", "dark");
-  const answer = await fetch(url, {headers: {accept: "application/json"}});
+  return fetch(url, {headers: {accept: "application/json"}});
+}
+
+async function draw(element, answer) {
   if (!answer.ok) {
     const told = answer.headers.get("content-type").startsWith("application/json") ? await answer.json() : {faults: ["The server did not answer."]};
     element.textContent = told.faults.join(" ");
@@ -40,8 +43,10 @@ async function draw(element) {
   element.dataset.drawn = "";
 }
 
-function drawAll(within = document) {
-  return Promise.all([...within.querySelectorAll("[data-figure]")].map(draw));
+/* All are asked for at once, and drawn from the top: what is looked at first is there first. */
+async function drawAll(within = document) {
+  const asked = [...within.querySelectorAll("[data-figure]")].map((element) => [element, figure(element)]);
+  for (const [element, answer] of asked) await draw(element, await answer);
 }
 
 /* Suggestions while somebody types. */

@@ -88,7 +88,7 @@ def test_stages_of_the_dataset_are_what_was_asked_for(
         (("--where", "location=DE"), "33.3 % of 720 connections were cut"),
     ):
         assert halfopen("plot", "stages", "--data", data, *WINDOW, *where, "-o", tmp_path / "x.png").code == 0
-        assert drawn[-1]["title"]["text"] == words
+        assert drawn[-1]["description"].startswith(f"{words}, from ")
     assert "Release 4.2 went out." in str(drawn[-1]["datasets"])
 
 

@@ -48,13 +48,15 @@ def test_every_cell_runs_and_six_charts_come_out(
     charts = [each for each in results if isinstance(each, altair.TopLevelMixin)]
     titles = [chart.to_dict()["title"]["text"] for chart in charts]
     assert titles == [
-        "37.4 % of 1,290 connections were cut",
-        "37.4 % of 1,290 connections were cut",
+        "When connections were cut",
+        "When connections were cut",
         "How connections were cut",
         "Most affected",
         "Where connections were cut",
-        titles[5],
+        "When connections were cut",
     ]
+    described = [chart.to_dict()["description"] for chart in charts[:2]]
+    assert all(each.startswith("37.4 % of 1,290 connections were cut, from ") for each in described)
     assert {"connections": 1298, "decided": 1290, "undecided": 8, "broke_off": 0} in results
     bundle: Any = charts[0]._repr_mimebundle_()
     assert bundle["image/svg+xml"].startswith("<svg")

@@ -11,6 +11,7 @@ import pytest
 from halfopen import figures
 from halfopen.errors import UsageError
 from halfopen.figures import OfTable
+from halfopen.figures.series import series_of
 from halfopen.model import SECOND
 from tests.figures.answered import of, seen
 from tests.radar.memory import Memory, Seen, at
@@ -108,9 +109,9 @@ def test_connections_without_a_stage_do_not_count() -> None:
 def test_steps_are_as_short_as_makes_sense(duration: int, interval: str) -> None:
     shares, counts = OfTable(table([Seen(START - duration, "post_syn"), Seen(START)])).over_time()
     assert shares["meta"]["aggInterval"] == interval
-    stamps = counts["connections"]["timestamps"]
-    assert (len(stamps) == 1) == (duration == 0)
-    assert counts["connections"]["post_syn"][0] == counts["connections"]["no_match"][-1] == "1"
+    (series,) = series_of(counts)
+    assert (len(series.times) == 1) == (duration == 0)
+    assert series.groups["post_syn"][0] == series.groups["no_match"][-1] == 1
 
 
 def test_nothing_at_all_is_drawn_as_such() -> None:

@@ -65,9 +65,9 @@ class OfTable:
         step = self._fitting if interval is None else _INTERVALS[interval]
         if (self._table.last - self._table.first) // step.seconds >= MOST_BUCKETS:
             raise UsageError("interval", interval, f"one that makes at most {MOST_BUCKETS:,} buckets")
-        endpoint, upto_last = Endpoint(Form.timeseries_groups), Window(self._table.first, self._table.last)
+        endpoint = Endpoint(Form.timeseries_groups)
         shares, counts = (
-            self._answer(endpoint, step, each, upto_last)
+            self._answer(endpoint, step, each, self._table.whole)
             for each in (Normalization.PERCENTAGE, Normalization.RAW_VALUES)
         )
         return shares, counts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -31,20 +32,24 @@ class Told:
         """Whether it answered what was asked."""
         return 200 <= self.status < 300
 
+    @cached_property
+    def _content(self) -> Any:
+        return msgspec.json.decode(self.body)
+
     @property
     def result(self) -> Any:
         """The `result` of a good answer."""
-        return msgspec.json.decode(self.body)["result"]
+        return self._content["result"]
 
     @property
     def total(self) -> int:
         """How many there are of what a page of a list was asked for."""
-        return int(msgspec.json.decode(self.body)["result_info"]["total_count"])
+        return int(self._content["result_info"]["total_count"])
 
     @property
     def faults(self) -> list[str]:
         """In words, what the API says is wrong."""
-        return [] if self.good else [each["message"] for each in msgspec.json.decode(self.body)["errors"]]
+        return [] if self.good else [each["message"] for each in self._content["errors"]]
 
 
 class Asking:

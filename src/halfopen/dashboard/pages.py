@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from halfopen.dashboard.rendering import Templates
-from halfopen.dashboard.visits import FORM_TOKEN, RefusedError, Visit, Visits
+from halfopen.dashboard.visits import FORM_TOKEN, Handler, RefusedError, Visit, Visits
 
 PLACES: Final[Mapping[str, str]] = {
     "/resets": "Resets and timeouts",
@@ -19,7 +19,6 @@ PLACES: Final[Mapping[str, str]] = {
 }
 """Where one can go, and what it is called."""
 
-Handler = Callable[[Visit], Awaitable[Response]]
 Act = Callable[[Visit, Mapping[str, str]], Awaitable[Response]]
 
 
@@ -53,7 +52,6 @@ class Pages:
             "here": next((path for path in PLACES if here.startswith(path)), "/"),
             "form_token": visit.form_token,
             "form_field": FORM_TOKEN,
-            "principal": visit.principal,
         }
         return self._templates.page(name, {**common, **told}, status)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from anyio import CapacityLimiter, to_thread
@@ -54,16 +54,20 @@ async def _figure(visit: Visit) -> Response:
     return Response(drawn, headers=attached(f"{name}.{kind}"), media_type=_PICTURES[kind])
 
 
-def _specification(view: View, told: Sequence[Told], dark: bool) -> bytes:
+def _themed(view: View, told: Sequence[Told], dark: bool) -> dict[str, Any]:
     from halfopen import figures
 
-    return msgspec.json.encode(figures.themed(view.drawn([each.result for each in told]), dark))
+    return figures.themed(view.drawn([each.result for each in told]), dark)
+
+
+def _specification(view: View, told: Sequence[Told], dark: bool) -> bytes:
+    return msgspec.json.encode(_themed(view, told, dark))
 
 
 def _picture(view: View, told: Sequence[Told], dark: bool, kind: str) -> bytes:
     from halfopen import figures
 
-    return figures.picture(figures.themed(view.drawn([each.result for each in told]), dark), kind)
+    return figures.picture(_themed(view, told, dark), kind)
 
 
 @cache

@@ -35,15 +35,12 @@ PATH: Final = "/resets"
 _FEW: Final = "10"
 _MANY: Final = "200"
 """Networks among which those are looked for that stand out."""
-_QUICK: Final[Mapping[str, tuple[str, str]]] = {
-    "": ("", "all connections"),
-    "middle": (
-        f"-{Tag.fin.name},-{Tag.server_fin.name},-{Tag.answered.name}",
-        "not ended after the exchange",
-    ),
-    "ended": (f"{Tag.fin.name},{Tag.server_fin.name},{Tag.answered.name}", "ended after the exchange"),
-    "answered": (Tag.answered.name, "answered by the server"),
-    "unanswered": (Tag.unanswered.name, "never answered by the server"),
+_QUICK: Final[Mapping[str, str]] = {
+    "": "all connections",
+    f"-{Tag.fin.name},-{Tag.server_fin.name},-{Tag.answered.name}": "not ended after the exchange",
+    f"{Tag.fin.name},{Tag.server_fin.name},{Tag.answered.name}": "ended after the exchange",
+    Tag.answered.name: "answered by the server",
+    Tag.unanswered.name: "never answered by the server",
 }
 """Tags that are asked for most, and what they mean."""
 

@@ -13,8 +13,9 @@ from halfopen.dashboard.asked import Asked
 from halfopen.dashboard.asking import Asking, Query
 from halfopen.dashboard.views import RESETS
 from halfopen.dashboard.words import CUT
+from halfopen.figures.series import series_of
 from halfopen.radar.proportions import risen
-from halfopen.radar.windows import DAY
+from halfopen.radar.windows import DAY, stamp
 
 _MOST: Final = 3
 """Networks that are looked at: those that have changed most for certain."""
@@ -61,27 +62,18 @@ async def _risen(asked: Asked, row: Mapping[str, Any] | None, api: Asking) -> Ri
     )
     if not told.good:
         return None
-    series = next(value for name, value in told.result.items() if name != "meta")
-    inside = [place for place, at in enumerate(series["timestamps"]) if at < _end(told.result)]
-    counts = {
-        name: np.array([float(series[name][place]) for place in inside])
-        for name in series
-        if name != "timestamps"
-    }
+    (series,) = series_of(told.result)
+    counts = {stage: np.array(values) for stage, values in series.groups.items()}
     cut: Any = sum(counts[stage] for stage in CUT)
     whole: Any = sum(counts.values())
     since = risen(cut, whole)
     if since is None:
         return None
     return Rise(
-        row, series["timestamps"][inside[since]], _share(cut[:since], whole[:since]), _share(cut[since:], whole[since:]),
+        row, stamp(series.times[since]), _share(cut[:since], whole[:since]), _share(cut[since:], whole[since:]),
         float(whole[since:].sum()),
         max(CUT, key=lambda stage: _share(counts[stage][since:], whole[since:]) - _share(counts[stage][:since], whole[:since])),
     )  # fmt: skip
-
-
-def _end(result: Mapping[str, Any]) -> str:
-    return str(result["meta"]["dateRange"][0]["endTime"])
 
 
 def _share(part: Any, whole: Any) -> float:

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from halfopen.accounts.permissions import TUNNELS_READ, TUNNELS_WRITE
 from halfopen.dashboard.asking import Told
-from halfopen.dashboard.pages import Act, Handler, Pages
-from halfopen.dashboard.visits import Visit
+from halfopen.dashboard.pages import Act, Pages
+from halfopen.dashboard.visits import Handler, Visit
 
 PATH: Final = "/tunnels"
 

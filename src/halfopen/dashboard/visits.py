@@ -47,12 +47,6 @@ class Visit:
         """What each form of this visitor's pages carries."""
         return blake2b(b"form", key=self.secret.encode()[:64], digest_size=16).hexdigest()
 
-    @property
-    def here(self) -> str:
-        """Path and query of what is visited."""
-        query = self.request.url.query
-        return f"{self.request.url.path}?{query}" if query else self.request.url.path
-
     async def form(self) -> Mapping[str, str]:
         """The fields of the form that was sent; RefusedError where it is none of ours."""
         fields = await read_form(self.request)

@@ -23,11 +23,11 @@ from halfopen.api.errors import RADAR as RADAR_SERVICE
 from halfopen.api.errors import Answer
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call, Route
-from halfopen.cache import Cache
 from halfopen.errors import InvalidError, Rejected
 from halfopen.model import STAGES
 from halfopen.radar.answers import Surroundings, cache_key, meta
 from halfopen.radar.counting import counted
+from halfopen.radar.kept import Kept
 from halfopen.radar.lists import faults, values
 from halfopen.radar.numbers import differences, overlapping_percentages, raw_values
 from halfopen.radar.parameters import Question, Series, question_of
@@ -70,12 +70,12 @@ def affected_routes(
     dataset: Dataset, surroundings: Callable[[str], Surroundings], clock: Callable[[], float] = time.time
 ) -> Iterator[Route]:
     """What is affected most, by network and by country. `surroundings` are made for the URL at which a client found the server."""
-    kept: Cache[str, Answer] = Cache(_MOST_KEPT, lambda answer: len(answer.body))
+    kept = Kept(dataset, _MOST_KEPT)
     for by, (path, words, shape, _) in _OF.items():
         yield Route(
             "GET",
             f"{PATH}/affected/{path}",
-            partial(_answer, by, dataset, surroundings, clock, kept),
+            partial(_answer, by, surroundings, clock, kept),
             f"{words} of whose connections the largest part is cut",
             shape,
             RADAR,
@@ -154,10 +154,9 @@ def _rejected(clock: Callable[[], float], call: Call) -> Sequence[Rejected]:
 
 def _answer(
     by: Dimension,
-    dataset: Dataset,
     surroundings: Callable[[str], Surroundings],
     clock: Callable[[], float],
-    kept: Cache[str, Answer],
+    kept: Kept,
     call: Call,
 ) -> Answer:
     question, series = _question(call, clock)
@@ -165,30 +164,20 @@ def _answer(
     cut = frozenset(values(call, STAGE) or _STAGES) - {"no_match"}
     limit = call.number("limit", _FEW)
 
-    def found(still: Snapshot) -> Answer:
-        state = still.state()
-        key = f"{by} {sorted(cut)} {limit} {cache_key(question, state, around)}"
-        if (known := kept.get(key)) is not None:
-            return known
+    def key(still: Snapshot) -> str:
+        return f"{by} {sorted(cut)} {limit} {cache_key(question, still.state(), around)}"
+
+    def made(still: Snapshot) -> Answer:
         rows = affected(by, series, cut, limit, still, around)
         if question.format is Format.CSV:
-            answer = Answer(_csv(by, rows).encode(), content_type=CSV)
-        else:
-            told = meta(
-                question,
-                [counted(question, series, still, state.closed)],
-                question.normalization,
-                still,
-                state,
-                around,
-            )
-            before = series.window.control
-            told["before"] = {"startTime": stamp(before.start), "endTime": stamp(before.end)}
-            answer = Answer(success({"affected": rows, "meta": told}))
-        kept.put(key, answer)
-        return answer
+            return Answer(_csv(by, rows).encode(), content_type=CSV)
+        state, before = still.state(), series.window.control
+        cells = [counted(question, series, still, state.closed)]
+        told = meta(question, cells, question.normalization, still, state, around)
+        told["before"] = {"startTime": stamp(before.start), "endTime": stamp(before.end)}
+        return Answer(success({"affected": rows, "meta": told}))
 
-    return dataset.still(found)
+    return kept.answer(key, made)
 
 
 def affected(

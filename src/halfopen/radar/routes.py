@@ -13,9 +13,9 @@ from halfopen.api.errors import RADAR as RADAR_SERVICE
 from halfopen.api.errors import Answer
 from halfopen.api.parameters import Parameter
 from halfopen.api.routes import Call, Route
-from halfopen.cache import Cache
 from halfopen.errors import InvalidError, Rejected
 from halfopen.radar.answers import Surroundings, cache_key, reply
+from halfopen.radar.kept import Kept
 from halfopen.radar.parameters import Question, question_of
 from halfopen.radar.shapes import result_of
 from halfopen.radar.vocabulary import (
@@ -69,12 +69,12 @@ def radar_routes(
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Route]:
     """Every answer about the dataset. `surroundings` are made for the URL at which a client found the server."""
-    kept: Cache[str, Answer] = Cache(_MOST_KEPT, lambda answer: len(answer.body))
+    kept = Kept(dataset, _MOST_KEPT)
     for path, endpoint in ENDPOINTS.items():
         yield Route(
             "GET",
             f"{PATH}/{path}",
-            partial(_answer, endpoint, dataset, surroundings, clock, kept),
+            partial(_answer, endpoint, surroundings, clock, kept),
             _summary(endpoint),
             result_of(endpoint),
             RADAR,
@@ -122,24 +122,18 @@ def _rejected(endpoint: Endpoint, clock: Callable[[], float], call: Call) -> Seq
 
 def _answer(
     endpoint: Endpoint,
-    dataset: Dataset,
     surroundings: Callable[[str], Surroundings],
     clock: Callable[[], float],
-    kept: Cache[str, Answer],
+    kept: Kept,
     call: Call,
 ) -> Answer:
     question = _question(endpoint, call, clock)
     around = surroundings(call.base_url)
 
-    def found(still: Snapshot) -> Answer:
-        key = cache_key(question, still.state(), around)
-        if (known := kept.get(key)) is not None:
-            return known
-        made = reply(question, still, around)
-        answer = (
-            Answer(success(made.result)) if made.csv is None else Answer(made.csv.encode(), content_type=CSV)
-        )
-        kept.put(key, answer)
-        return answer
+    def made(still: Snapshot) -> Answer:
+        found = reply(question, still, around)
+        if found.csv is None:
+            return Answer(success(found.result))
+        return Answer(found.csv.encode(), content_type=CSV)
 
-    return dataset.still(found)
+    return kept.answer(lambda still: cache_key(question, still.state(), around), made)

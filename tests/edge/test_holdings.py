@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import NoneType
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from halfopen.accounts.permissions import EDGE_REPORT
-from halfopen.edge import holdings, registry
-from halfopen.edge.exchange import Exchange
-from halfopen.edge.holdings import Holding, Holdings
-from halfopen.edge.metrics import NOWHERE, EdgeMetrics, Route
-from halfopen.edge.registry import AWAY, AwayError, FarRegistry, OverError, OwnRegistry, Registry
+from halfopen.edge import holdings
+from halfopen.edge.holdings import Holdings
+from halfopen.edge.metrics import EdgeMetrics
+from halfopen.edge.registry import AWAY, AwayError, FarRegistry, OverError, Registry
 from halfopen.errors import DatabaseError
 from halfopen.tunnels.installation import Installation
 from halfopen.tunnels.registrations import Refused, Registered, Registration
-from halfopen.tunnels.traffic import Passed, Sums
-from halfopen.tunnels.vault import RunToken
-from halfopen.tunnelwire.configuration import Applied, NotApplied
-from halfopen.tunnelwire.exchange import Request
+from tests.edge.scene import Place, Scene, Wire, close, installed, play, until, whole_life
 from tests.serving import running
 from tests.tunnels.world import asked
 
@@ -36,120 +30,7 @@ CONFIG = {
     ]
 }
 
-
-Place = tuple[Installation, Callable[[], Registry]]
-
-
-class Wire:
-    """A connection of a connector that notes what is done to it."""
-
-    transport = "http2"
-
-    def __init__(self) -> None:
-        self.closed = asyncio.Event()
-        self.pushed: list[int] = []
-
-    @property
-    def load(self) -> int:
-        return 0
-
-    def open(self, request: Request, exchange: Exchange) -> None:
-        return None
-
-    def close(self) -> None:
-        self.closed.set()
-
-    async def push(self, version: int, config: Mapping[str, Any]) -> Applied | NotApplied:
-        self.pushed.append(version)
-        return Applied(version, "")
-
-
-class Scene:
-    """An installation, an edge of it that runs, and what it takes to look at both."""
-
-    def __init__(self, here: Installation, far: Registry) -> None:
-        self.here, self.registry = here, far
-        self.account = here.accounts.every_account()[0].id
-        self.metrics = EdgeMetrics()
-        self.holdings = Holdings(far, self.metrics)
-
-    async def connect(
-        self, token: RunToken, index: int = 0, connector: str | None = None
-    ) -> tuple[Wire, Holding]:
-        wire = Wire()
-        answer, holding = await self.holdings.register(asked(token, index, connector), wire)
-        assert isinstance(answer, Registered), answer
-        assert holding is not None
-        return wire, holding
-
-    def listed(self, tunnel: str) -> set[str]:
-        found = self.here.tunnels.connectors(self.account, tunnel)
-        return {link.id for connector in found for link in connector.links}
-
-    async def clean_up(self, tunnel: str) -> None:
-        await asyncio.to_thread(self.here.tunnels.clean_up, self.account, tunnel)
-
-
-@contextmanager
-def installed(data: Path, far: bool) -> Iterator[tuple[Installation, Callable[[], Registry]]]:
-    """An installation with an edge, and how that reaches the registry."""
-    data.mkdir(mode=0o700)
-    with closing(Installation(data)) as here:
-        edge = here.edges.enrol("ams-1", "ams01")
-        key, _ = here.accounts.create_token([EDGE_REPORT], edge="ams-1")
-        if far:
-            with running(data) as url:
-                yield here, lambda: FarRegistry(url, "ams-1", key)
-        else:
-            yield here, lambda: OwnRegistry(here, edge)
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A thread that waits for news is waited for at the end.
-    monkeypatch.setattr(registry, "WAIT", 0.5)
-
-
-@pytest.fixture(scope="module", params=["own", "far"])
-def place(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Installation, Callable[[], Registry]]]:
-    with installed(tmp_path_factory.mktemp("edge") / "data", request.param == "far") as found:
-        yield found
-
-
-def play(
-    place: tuple[Installation, Callable[[], Registry]],
-    scene: Callable[[Scene], Awaitable[None]],
-    wrapped: Callable[[Registry], Registry] = lambda each: each,
-) -> None:
-    """Run a scene beside an edge that runs."""
-
-    async def whole() -> None:
-        here, far = place
-        reached = far()
-        stage = Scene(here, wrapped(reached))
-        edge = asyncio.create_task(whole_life(stage.holdings))
-        try:
-            async with asyncio.timeout(30):
-                await scene(stage)
-        finally:
-            edge.cancel()
-            with suppress(asyncio.CancelledError):
-                await edge
-            await close(reached)
-
-    asyncio.run(whole())
-
-
-async def whole_life(held: Holdings) -> None:
-    await held.begin()
-    await held.run()
-
-
-async def close(reached: Registry) -> None:
-    if isinstance(reached, FarRegistry):
-        await reached.close()
+pytestmark = pytest.mark.usefixtures("short")
 
 
 async def patiently(ask: Callable[[], Awaitable[object]]) -> None:
@@ -162,11 +43,6 @@ async def patiently(ask: Callable[[], Awaitable[object]]) -> None:
         else:
             return
     raise TimeoutError
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0.02)
 
 
 def test_what_is_held_is_listed_until_it_has_left(place: Place) -> None:
@@ -246,86 +122,6 @@ def test_what_news_did_not_tell_the_next_heartbeat_does(
         assert not stage.listed(tunnel.id)
 
     play(place, scene, Deaf)
-
-
-class Older:
-    """A registry behind a server that does not know what it is told of traffic, until it is renewed."""
-
-    def __init__(self, inner: Registry) -> None:
-        self.inner, self.renewed, self.asked = inner, asyncio.Event(), 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    async def traffic(self, passed: Sequence[Passed], within: float) -> None:
-        self.asked += 1
-        if self.renewed.is_set():
-            return await self.inner.traffic(passed, within)
-        if isinstance(self.inner, FarRegistry):
-            await self.inner._ask("POST", "/not-known-yet", NoneType, {})
-        raise AwayError("away")
-
-
-def of_hostname(stage: Scene, tunnel: str) -> dict[str, int]:
-    return {each.hostname: each.sums.requests for each in stage.here.traffic.of(tunnel)}
-
-
-async def lead(stage: Scene, *names: str) -> str:
-    """A tunnel to which hostnames lead."""
-    with suppress(Exception):
-        stage.here.hostnames.add_zone(stage.account, "example.com")
-    tunnel, _ = stage.here.tunnels.create(stage.account, f"a-{uuid4()}", "cloudflare")
-    rules = [{"hostname": name, "service": "http://localhost:1"} for name in names]
-    config = {"ingress": [*rules, {"service": "http_status:404"}]}
-    stage.here.configurations.put(stage.account, tunnel.id, config)
-    await until(lambda: all(stage.holdings.route(name) for name in names))
-    return tunnel.id
-
-
-def test_what_passes_is_told_again_and_again_and_once_more_at_the_end(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(holdings, "TELL", 0.05)
-    monkeypatch.setattr(holdings, "_AT_ONCE", 2)
-
-    async def scene(stage: Scene) -> None:
-        names = [f"{name}-{uuid4()}.example.com" for name in "abc"]
-        tunnel = await lead(stage, *names)
-        for number in range(12):
-            stage.metrics.request(Route(names[number % 3], tunnel), 200 if number else None, 10, 20, 0.25)
-            await asyncio.sleep(0.01)
-        stage.metrics.request(NOWHERE, 404, 0, 0, 0.0)
-        await until(lambda: of_hostname(stage, tunnel) == dict.fromkeys(names, 4))
-        first = next(each for each in stage.here.traffic.of(tunnel) if each.hostname == names[0])
-        assert first.sums == Sums({"2xx": 3, "closed": 1}, 40, 80, 1.0)
-        monkeypatch.setattr(holdings, "TELL", 60.0)
-        await asyncio.sleep(0.1)
-        stage.metrics.request(Route(names[0], tunnel), 502, 0, 0, 0.0)
-        await stage.holdings.leave()
-        assert of_hostname(stage, tunnel)[names[0]] == 5
-
-    play(place, scene)
-
-
-def test_a_server_that_knows_nothing_of_traffic_is_told_once_it_does(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(holdings, "TELL", 0.02)
-    monkeypatch.setattr(holdings, "_LONGEST_TELL", 0.05)
-
-    async def scene(stage: Scene) -> None:
-        older = cast(Older, stage.registry)
-        name = f"a-{uuid4()}.example.com"
-        tunnel = await lead(stage, name)
-        stage.metrics.request(Route(name, tunnel), 200, 1, 1, 0.1)
-        await until(lambda: older.asked > 2)
-        assert of_hostname(stage, tunnel) == {}
-        _, token = stage.here.tunnels.create(stage.account, f"a-{uuid4()}")
-        await stage.connect(token)
-        older.renewed.set()
-        await until(lambda: of_hostname(stage, tunnel) == {name: 1})
-
-    play(place, scene, lambda inner: cast(Registry, Older(inner)))
 
 
 def test_configurations_are_handed_on_and_hostnames_route(place: Place) -> None:

@@ -8,8 +8,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.conftest import Require
+from tests.dashboard.accounts import administrator, visiting
 from tests.dashboard.browser import chromium
 from tests.dashboard.site import EDGE, Site, Visitor, serving
+from tests.tunnels.played import Server
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +32,17 @@ def visitor(site: Site) -> Iterator[Visitor]:
 def browser(require: Require) -> Iterator[Browser]:
     """A browser, not kept for longer than its module needs it: it has an event loop that no other may be beside."""
     with chromium(require) as found:
+        yield found
+
+
+@pytest.fixture
+def owner(site: Site) -> Server:
+    """An account that nobody else uses, by a token that may change its tunnels."""
+    return administrator(site).tenant()
+
+
+@pytest.fixture
+def reader(owner: Server) -> Iterator[Visitor]:
+    """One who looks at its pages."""
+    with visiting(owner) as found:
         yield found

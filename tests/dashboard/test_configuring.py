@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
@@ -13,22 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halfopen.dashboard.drafts import Table, faults, is_table, parsed
-from tests.dashboard.accounts import administrator, see, send, visiting, words
-from tests.dashboard.site import Site, Visitor
+from tests.dashboard.accounts import see, send, words
+from tests.dashboard.site import Visitor
 from tests.dashboard.test_tunnels import LAST, configured, latest, made, page_of
 from tests.tunnels.played import Server
-
-
-@pytest.fixture
-def owner(site: Site) -> Server:
-    """An account that nobody else uses, by a token that may change its tunnels."""
-    return administrator(site).tenant()
-
-
-@pytest.fixture
-def reader(owner: Server) -> Iterator[Visitor]:
-    with visiting(owner) as found:
-        yield found
 
 
 def fields_of(html: str) -> dict[str, str]:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
-
-import pytest
 
 from halfopen.edge.trust import Trust
 from halfopen.testing.connectors.connection import Exchange
@@ -22,18 +19,6 @@ from tests.edge.place import until
 from tests.tunnels.played import Server
 
 LAST = {"service": "http_status:404"}
-
-
-@pytest.fixture
-def owner(site: Site) -> Server:
-    """An account that nobody else uses, by a token that may change its tunnels."""
-    return administrator(site).tenant()
-
-
-@pytest.fixture
-def reader(owner: Server) -> Iterator[Visitor]:
-    with visiting(owner) as found:
-        yield found
 
 
 def made(owner: Server, name: str = "blog", config_src: str = "cloudflare") -> dict[str, Any]:

@@ -15,9 +15,8 @@ import grafana
 from api_reference import document, reference, table
 
 from halfopen.cli import main as command
-from halfopen.cli.text import STAGE_WORDS
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
-from halfopen.model import FIRST_PACKET, STAGES, Flag, Stage
+from halfopen.model import FIRST_PACKET, STAGE_WORDS, STAGES, Flag, Stage
 from halfopen.server import stream
 from halfopen.store.counters import COUNTERS
 from halfopen.store.schema import (

@@ -143,6 +143,15 @@ class Stage(IntEnum):
 STAGES: Final = (Stage.post_syn, Stage.post_ack, Stage.post_psh, Stage.later_in_flow, Stage.no_match)
 """The five stages of the dataset, in the order of Radar's answers."""
 
+STAGE_WORDS: Final = {
+    Stage.post_syn: "cut after the SYN",
+    Stage.post_ack: "cut after the handshake, before any data",
+    Stage.post_psh: "cut after the first data",
+    Stage.later_in_flow: "reset after more data",
+    Stage.no_match: "not cut within the first ten packets, or ended by the server",
+}
+"""Each of them in words."""
+
 
 class LeftOut(IntEnum):
     """Why a connection has no stage; `decided` where it has one."""

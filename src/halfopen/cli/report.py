@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from halfopen.cli.summary import Summary, wilson
-from halfopen.cli.text import STAGE_WORDS, columns, instant, printable
+from halfopen.cli.text import columns, instant, printable
 from halfopen.connections.rules import SIGNATURES, Tag, signature_id
-from halfopen.model import SECOND, SKIPPED, STAGES, Counter, Stage, counts
+from halfopen.model import SECOND, SKIPPED, STAGE_WORDS, STAGES, Counter, Stage, counts
 from halfopen.pipeline import Account
 from halfopen.places import Places
 

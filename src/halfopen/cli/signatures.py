@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from halfopen.cli.tables import add_json, print_json
-from halfopen.cli.text import STAGE_WORDS, columns
+from halfopen.cli.text import columns
 from halfopen.connections.rules import RULES_VERSION, SIGNATURES, TAGS
-from halfopen.model import STAGES
+from halfopen.model import STAGE_WORDS, STAGES
 
 
 def add(verbs: Any) -> None:

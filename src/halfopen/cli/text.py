@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv6Address
-from typing import Final
 
-from halfopen.model import SECOND, Stage
-
-STAGE_WORDS: Final = {
-    Stage.post_syn: "cut after the SYN",
-    Stage.post_ack: "cut after the handshake, before any data",
-    Stage.post_psh: "cut after the first data",
-    Stage.later_in_flow: "reset after more data",
-    Stage.no_match: "not cut within the first ten packets, or ended by the server",
-}
+from halfopen.model import SECOND
 
 
 def printable(text: str) -> str:

@@ -10,19 +10,14 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from halfopen.connections.rules import SIGNATURES, TAGS
+from halfopen.model import STAGE_WORDS as _OF_STAGES
 from halfopen.model import STAGES, Stage
 from halfopen.places.countries import country_name
 from halfopen.radar.windows import stamp
 from halfopen.store.query import QUARTER
 from halfopen.store.schema import EVIDENCE
 
-STAGE_WORDS: Final[Mapping[str, str]] = {
-    Stage.post_syn.name: "cut after the SYN",
-    Stage.post_ack.name: "cut after the handshake, before any data",
-    Stage.post_psh.name: "cut after the first data",
-    Stage.later_in_flow.name: "reset after more data",
-    Stage.no_match.name: "not cut within the first ten packets",
-}
+STAGE_WORDS: Final[Mapping[str, str]] = {stage.name: _OF_STAGES[stage] for stage in STAGES}
 """Each stage in words, in the order in which they are shown."""
 
 SIGNATURE_WORDS: Final[Mapping[str, str]] = {each.id: each.words for each in SIGNATURES}

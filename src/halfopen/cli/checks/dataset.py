@@ -17,9 +17,6 @@ _OLD: Final = 180
 _PATIENCE: Final = 3.0
 """Seconds for the turn of whoever commits."""
 
-_LATE: Final = 30 * 60
-"""Seconds after which a quarter of an hour should be told of at the latest, or a sensor heard of (A20)."""
-
 
 def places(examined: Examined) -> Iterator[Finding]:
     """Which places files a server would use."""
@@ -45,6 +42,7 @@ def places(examined: Examined) -> Iterator[Finding]:
 def store(examined: Examined) -> Iterator[Finding]:
     """Whether the dataset opens, whether one can commit to it, and whether its rollups keep up."""
     from halfopen.errors import LeaseError
+    from halfopen.store.ledger import LATENESS
     from halfopen.store.schema import CONNECTIONS
     from halfopen.store.store import Store
 
@@ -66,7 +64,7 @@ def store(examined: Examined) -> Iterator[Finding]:
         if since is not None:
             behind = int(time.time()) - since
             yield Finding(
-                Level.problem if behind > _LATE else Level.note, "store",
+                Level.problem if behind > LATENESS else Level.note, "store",
                 f"its rollups lack connections that came {_ago(behind)}, so charts do not show them",
                 "the next commit brings them up, or `halfopen store prune`; where that fails it says why, as server and sensor do in their logs",
             )  # fmt: skip
@@ -74,6 +72,7 @@ def store(examined: Examined) -> Iterator[Finding]:
 
 def sensors(examined: Examined) -> Iterator[Finding]:
     """Whether the sensors that deliver are alive, and how far they have come."""
+    from halfopen.store.ledger import LATENESS
     from halfopen.store.store import Store
 
     with closing(Store(examined.store)) as opened:
@@ -90,10 +89,10 @@ def sensors(examined: Examined) -> Iterator[Finding]:
     for name, each in last.items():
         heard, lag = now - each.seen, now - each.watermark
         words = f"{name} was heard of {_ago(heard)} and has delivered all up to {_ago(lag)}"
-        if heard > _LATE:
+        if heard > LATENESS:
             remedy = f"start it, or let go of it: halfopen store forget --sensor {name}"
             yield Finding(Level.problem, "sensors", words, remedy)
-        elif lag > 2 * _LATE:
+        elif lag > 2 * LATENESS:
             yield Finding(Level.note, "sensors", words, "it is behind; its own log says why")
         else:
             yield Finding(Level.ok, "sensors", words)
